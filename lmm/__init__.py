@@ -1,0 +1,14 @@
+"""Linear mixed models on numpy, scipy, pandas and patsy: exact, fast, and small enough to read.
+
+>>> fit = lmm("score ~ Machine", load_data("Machines"), ["Worker", ["Worker", "Machine"]])
+>>> print(fit)                                                                 # doctest: +SKIP
+"""
+
+from .datasets import lme4_reference, load_data, models
+from .errors import ConvergenceWarning, LMMError, LMMWarning
+from .fit import lmm
+from .likelihood import LMMprof, LMMsetup
+from .result import LMMResult
+
+__all__ = ["ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
+           "lme4_reference", "lmm", "load_data", "models"]

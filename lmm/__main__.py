@@ -1,0 +1,94 @@
+"""The command line: ``python -m lmm`` fits Machines and shows the answer beside lme4's and the exact one;
+``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file."""
+
+import argparse
+import json
+import math
+import sys
+import warnings
+
+import pandas as pd
+from patsy import PatsyError
+
+from . import tables
+from .datasets import lme4_reference, load_data, models
+from .errors import LMMError
+from .fit import lmm
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"lmm: {message}; see 'lmm --help'\n")
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status: 0, or 2 after one sentence on what was wrong."""
+    parser = _Parser(prog="lmm", description="Linear mixed models. Without a command: fit the Machines data, "
+                                             "and compare with lme4's fit and the exact optimum.")
+    commands = parser.add_subparsers(dest="command", parser_class=_Parser)
+    fit = commands.add_parser("fit", help="fit a CSV file", description=(
+        "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
+        'lmm fit "score ~ Machine" machines.csv --ref Worker --ref Worker:Machine'))
+    fit.add_argument("form", metavar="FORMULA", help='the fixed effects, e.g. "score ~ Machine"')
+    fit.add_argument("file", metavar="FILE", help="a CSV file with a line of column names")
+    fit.add_argument("--ref", metavar="BLOCK", action="append", default=[],
+                     help="a block of random effects: a column, or columns joined by colons; may be given several times")
+    fit.add_argument("--factor", metavar="COLUMN", action="append", default=[],
+                     help="read this column as categories, not numbers; may be given several times")
+    fit.add_argument("--json", action="store_true", help="print the fit as JSON")
+    options = parser.parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"lmm: warning: {message}", file=sys.stderr)
+        try:
+            print(demonstrate() if options.command is None else fit_file(options))
+        except (LMMError, PatsyError, OSError, UnicodeDecodeError,
+                pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            print(f"lmm: {error}", file=sys.stderr)
+            return 2
+    return 0
+
+
+def fit_file(options):
+    """The fit of a CSV file as the text to print."""
+    dat = pd.read_csv(options.file)
+    for column in options.factor:
+        if column not in dat:
+            raise LMMError(f"--factor names {column!r}, which is not a column of {options.file}; "
+                           f"its columns are {', '.join(map(repr, dat.columns))}")
+        dat[column] = dat[column].astype("category")
+    fit = lmm(options.form, dat, options.ref)
+    if not options.json:
+        return str(fit)
+    theta = {label: value if math.isfinite(value) else None        # JSON has no -inf, a standard deviation of zero
+             for label, value in zip(fit.setup.labels, fit.theta.tolist())}
+    return json.dumps({
+        "form": options.form, "ref": [block.name for block in fit.setup.design.blocks],
+        "beta": fit.params.to_dict(), "se": fit.bse.to_dict(),
+        "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(),
+        "logLik": fit.llf, "nobs": fit.nobs, "n_dropped": fit.n_dropped,
+        "converged": fit.converged, "message": fit.message, "nfev": fit.nfev}, indent=2, allow_nan=False)
+
+
+def demonstrate(name="Machines"):
+    """The fit of a shipped data set, and its numbers beside lme4's and the exact ones."""
+    model = models().loc[name]
+    fit = lmm(model.form, load_data(name), model.ref)
+    reference = lme4_reference(name)
+    found = {("criterion", ""): fit.deviance, ("sd", "Residual"): fit.sigma,
+             **{("sd", block): value for block, value in fit.sd.items()},
+             **{("beta", column): value for column, value in fit.params.items()},
+             **{("se", column): value for column, value in fit.bse.items()}}
+    rows = [(f"{quantity} {term}".strip(), *(f"{x:.10f}" for x in (found[quantity, term], row["lme4"], row["exact"])))
+            for (quantity, term), row in reference.loc["ML"].iterrows()]
+    title = (f"Beside lme4 {reference.attrs['versions']['lme4']} and the exact maximum of the likelihood "
+             "(criterion = -2 logLik):")
+    return tables.to_text([*tables.of_fit(fit), tables.Table(title, ("<", "lmm", "lme4", "exact"), tuple(rows))])
+
+
+def run():
+    """The entry point of the installed command."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,102 @@
+"""The shipped data sets, lme4's fits of them, and their exact optima; all read from the folder `data`."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+
+from .errors import LMMError, shorten
+
+_installed = files(__package__) / "data"
+FOLDER = _installed if _installed.is_dir() else Path(__file__).resolve().parents[1] / "data"    # or a checkout
+
+
+def _read(name, **options):
+    options = {"keep_default_na": False, **options}
+    with (FOLDER / name).open("rb") as file:
+        return pd.read_csv(file, compression="gzip" if name.endswith(".gz") else None, **options)
+
+
+def models():
+    """The models whose fits are stored: a DataFrame by data set, with the columns
+    ``package`` and ``object`` (the R data), ``form`` and ``ref`` (for `lmm`) and ``lmer`` (lme4's formula).
+    """
+    table = _read("models.csv", index_col="name")
+    table["ref"] = [ref.split(" + ") for ref in table["ref"]]
+    return table
+
+
+def load_data(name):
+    """A data set, its grouping columns categorical with R's order of levels.
+
+    Parameters
+    ----------
+    name : str
+        ``"Machines"``, ``"MachinesUnbalanced"`` (ten rows fewer), ``"Dyestuff"``, ``"Dyestuff2"``, ``"Penicillin"``,
+        ``"Pastes"``, ``"sleepstudy"``, ``"Rail"``, ``"ScotsSec"`` or ``"InstEval"`` (73,421 rows).
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    LMMError
+        If there is no data set of that name.
+
+    Notes
+    -----
+    From R's packages nlme (Machines, Rail: Milliken and Johnson 1992; Devore 2000), lme4 (Dyestuff, Penicillin,
+    Pastes: Davies and Goldsmith 1972; Dyestuff2: Box and Tiao 1973; sleepstudy: Belenky et al. 2003; InstEval:
+    ETH Zurich's lecture evaluations) and mlmRev (ScotsSec: Paterson 1991), written by ``data/lme4_reference.R``.
+
+    Examples
+    --------
+    >>> load_data("Machines").shape
+    (54, 3)
+    """
+    columns = _read("columns.csv", index_col="data")
+    if name not in columns.index:
+        raise LMMError(f"there is no data set {name!r}; there are {shorten(columns.index.unique(), 20)}")
+    columns = columns.loc[[name]].set_index("column")
+    factors = {column: str for column in columns.index[columns["type"] != "number"]}
+    file = f"{name}.csv"
+    dat = _read(file if (FOLDER / file).is_file() else file + ".gz", dtype=factors)
+    for column in factors:
+        kind = pd.CategoricalDtype(columns.levels[column].split("|"), ordered=columns["type"][column] == "ordered")
+        dat[column] = dat[column].astype(kind)
+    return dat
+
+
+def lme4_reference(name):
+    """lme4's fits of a data set by ML and REML, beside the exact optimum where it is known.
+
+    Parameters
+    ----------
+    name : str
+        As for `load_data`; the model is that of ``models().loc[name]``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By ``method`` ("ML", "REML"), ``quantity`` ("criterion", which is -2 log-likelihood or the REML criterion,
+        "sd", "beta", "se") and ``term``; columns ``lme4``, ``exact`` and ``distance``, their difference.
+        Its ``attrs`` hold lme4's ``formula`` and the ``versions`` of the software.
+
+    Raises
+    ------
+    LMMError
+        If there is no data set of that name.
+
+    Examples
+    --------
+    >>> lme4_reference("Machines").loc[("ML", "sd", "Worker"), ["lme4", "exact"]].round(6).tolist()
+    [4.364482, 4.364482]
+    """
+    fits = _read("lme4_fits.csv", keep_default_na=True, na_filter=True).fillna({"term": ""})
+    if name not in set(fits["data"]):
+        raise LMMError(f"there is no data set {name!r}; there are {shorten(fits['data'].unique(), 20)}")
+    fits = fits[fits["data"] == name].drop(columns="data").set_index(["method", "quantity", "term"])
+    versions = _read("versions.csv", dtype=str).set_index("software")["version"]
+    fits.attrs.update(formula=models().lmer[name], versions=versions.to_dict())
+    return fits

@@ -1,0 +1,108 @@
+"""The practical's engine: factor Z = QR once, then one p x p Cholesky factor per theta.
+
+The algebra is the practical's, equations (1) and (2). The n rows enter once, in `factor`; after that they
+are represented by a triangle of p + m columns, m being the number of columns of U = [X y].
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg, sparse
+from scipy.linalg import blas, lapack
+
+
+class NotPositiveDefinite(ArithmeticError):
+    """A Cholesky factorisation failed: theta is so extreme that rounding made a matrix indefinite."""
+
+
+class Evaluation(NamedTuple):
+    """What the likelihood needs from V at one theta."""
+
+    logdet: float       # log|V|
+    cross: np.ndarray   # U' V^-1 U, (m, m), its upper triangle
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """The triangle that stands for Z and U.
+
+    Q' [Z U] = [ R  QtU ]   with Q orthogonal, R (p, p) upper triangular, QtU (p, m) and
+               [ 0  S   ]   S (m, m); if p > n, rows of zeros fill up R and S.
+    """
+
+    n: int
+    R: np.ndarray = field(repr=False)
+    QtU: np.ndarray = field(repr=False)
+    S: np.ndarray = field(repr=False)
+    block: np.ndarray = field(repr=False)   # (p,) the block of Z, hence the element of theta, of each column of R
+    eye: np.ndarray = field(repr=False)     # I_p
+
+    def __call__(self, theta):
+        """log|V| and U' V^-1 U at `theta`: log sigma, then the log sd of each block. O(p^3), whatever n is."""
+        sigma2 = np.exp(2 * theta[0])
+        sd = np.exp(theta[1:])
+        n, p = self.n, len(self.block)
+        logdet = 2 * (n - p) * theta[0]
+        cross = blas.dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
+        if p:
+            B = self.R * sd[self.block]                                # R psi R' = B B'
+            # (1), (2): R psi R' + sigma^2 I = L'L, L upper triangular
+            L = cholesky(blas.dsyrk(1.0, B, beta=sigma2, c=self.eye))
+            # (2): log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
+            logdet += 2 * np.log(L.diagonal()).sum()
+            # (1): U'V^-1 U = (Q'U)' [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'U
+            W = blas.dtrsm(1.0, L, self.QtU, trans_a=1)                # L'^-1 Q'U
+            cross = blas.dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
+        return Evaluation(logdet, cross)
+
+
+def cholesky(A):
+    """The upper triangular L with L'L = A, from A's upper triangle; what is below the diagonal is left as it was."""
+    L, info = lapack.dpotrf(A, lower=0, clean=0, overwrite_a=1)
+    if info:
+        raise NotPositiveDefinite
+    return L
+
+
+def factor(blocks, U):
+    """QR-factor Z = [blocks] and apply Q' to U.
+
+    Parameters
+    ----------
+    blocks : sequence of scipy.sparse arrays, each (n, p_j)
+        The blocks of Z. The columns of each must be orthogonal, as indicator columns are.
+    U : ndarray, shape (n, m)
+
+    Returns
+    -------
+    Dense
+
+    Notes
+    -----
+    No pivoting, and Q is never formed. The block with most columns comes first: as its columns are orthogonal
+    their part of R is the diagonal of their lengths, exactly, and projecting them out of the rest is centring
+    within groups. What is left goes through Householder's QR. That is O(n p2 (p2 + p1)) for a largest block
+    of p1 columns and p2 others, and holds an n x p2 array.
+    """
+    n, m = U.shape
+    order = sorted(range(len(blocks)), key=lambda j: -blocks[j].shape[1])     # stable: ties stay in order of ref
+    p = sum(Z.shape[1] for Z in blocks)
+    block = np.repeat(order, [blocks[j].shape[1] for j in order]).astype(int)
+    T = np.zeros((p + m, p + m), order="F")             # Q' [Z U], its rows of zeros left out
+    done, rest = 0, U
+    if blocks:
+        rest = np.hstack([blocks[j].toarray() for j in order[1:]] + [U])
+        first = sparse.csc_array(blocks[order[0]])
+        done = first.shape[1]
+        length = np.sqrt(first.multiply(first).sum(axis=0))
+        Q1 = first.multiply(1 / np.where(length > 0, length, 1)).tocsr()
+        T[:done, :done].flat[:: done + 1] = length
+        for _ in range(2):                              # the second pass removes what rounding left in the first
+            part = Q1.T @ rest
+            T[:done, done:] += part
+            rest = rest - Q1 @ part
+    R2 = linalg.qr(rest, mode="r", overwrite_a=True, check_finite=False)[0][: p - done + m]
+    T[done : done + len(R2), done:] = R2
+    R, QtU, S = (np.asfortranarray(part) for part in (T[:p, :p], T[:p, p:], T[p:, p:]))
+    return Dense(n, R, QtU, S, block, np.eye(p, order="F"))

@@ -1,0 +1,202 @@
+"""From formula, data and terms to y, X and the blocks of Z; every check of the input is made here."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import linalg, sparse
+
+from .errors import LMMError, shorten, user_frame, warn
+from .formula import Formula
+from .terms import parse_ref
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block of Z.
+
+    Attributes
+    ----------
+    name : str
+        The variables joined by colons, e.g. ``"Worker:Machine"``.
+    levels : tuple of str
+        One label per column: an observed combination of the factors' levels.
+    matrix : scipy.sparse.csr_array, shape (n, number of levels)
+        At most one entry per row, so its columns are orthogonal: 1, or the product of the numeric variables.
+    """
+
+    name: str
+    levels: tuple
+    matrix: sparse.csr_array = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """The model matrices and their labels.
+
+    Attributes
+    ----------
+    form : str
+        The formula as the user wrote it.
+    response : str
+        Its left-hand side.
+    y : ndarray, shape (n,)
+        The response.
+    X : ndarray, shape (n, k)
+        The model matrix of the fixed effects, of full column rank.
+    x_names : tuple of str
+        The labels of its columns, e.g. ``"Machine[T.B]"``.
+    blocks : tuple of Block
+        The blocks of Z, in the order of `ref`.
+    index : pandas.Index, length n
+        The index of `dat` at the rows used.
+    n_dropped : int
+        How many rows of `dat` were left out because a variable of the model is missing there.
+    """
+
+    form: str
+    response: str
+    y: np.ndarray = field(repr=False)
+    X: np.ndarray = field(repr=False)
+    x_names: tuple
+    blocks: tuple
+    index: pd.Index = field(repr=False)
+    n_dropped: int
+
+
+def make_design(form, dat, ref=()):
+    """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused."""
+    if not isinstance(dat, pd.DataFrame):
+        raise LMMError(f"dat is of type {type(dat).__name__}; it is a pandas DataFrame, one row per observation")
+    if len(dat) == 0:
+        raise LMMError("dat has no rows")
+    columns = list(dat.columns)
+    formula = Formula(form, columns, user_frame()[0])
+    terms = parse_ref(ref, columns)
+    used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
+    data, kept = _complete_rows(dat, used)
+
+    blocks = tuple(_block(term, data) for term in terms)
+    y, X, x_names = formula.evaluate(data)
+    if len(X) == 1 != len(y):                   # a formula of constants alone: y ~ 0
+        X = X[:0].reshape(len(y), 0)
+    _check_finite(y[:, None], (formula.response,), kept, "the response")
+    _check_finite(X, x_names, kept, "the column of X")
+    _check_rank(X, x_names)
+    _check_response(y, formula.response)
+    return Design(form, formula.response, y, X, x_names, blocks, dat.index[kept], len(dat) - len(kept))
+
+
+def _complete_rows(dat, used):
+    """The columns `used`, copied and read-only, at the rows where none is missing, and those rows' positions."""
+    for name in used:
+        if (count := list(dat.columns).count(name)) > 1:
+            raise LMMError(f"dat has {count} columns named {name!r}; rename all but one")
+    missing = np.zeros(len(dat), bool)
+    for name in used:
+        missing |= dat[name].isna().to_numpy(bool)
+    if missing.all():
+        most = max(used, key=lambda name: dat[name].isna().sum())
+        raise LMMError(f"every row of dat has a missing value among {shorten(used)} "
+                       f"({most!r} misses {dat[most].isna().sum()} of {len(dat)}); nothing is left to fit")
+    kept = np.flatnonzero(~missing)
+    return {name: _plain(dat[name], kept, name) for name in used}, kept
+
+
+def _plain(column, kept, name):
+    """A Series of numbers or a categorical without unused categories, at the rows `kept`."""
+    column = column.iloc[kept].reset_index(drop=True)
+    kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        return column.cat.remove_unused_categories()
+    if pd.api.types.is_bool_dtype(kind):
+        return pd.Series(pd.Categorical(column.to_numpy(bool)))
+    if pd.api.types.is_complex_dtype(kind) or not (
+            pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind)):
+        raise LMMError(f"column {name!r} is of type {kind}, neither numbers nor categories; turn it into one of them, "
+                       f'for instance dat["{name}"] = dat["{name}"].astype("category")')
+    if not pd.api.types.is_numeric_dtype(kind):
+        values = column.to_numpy(object)
+        if isinstance(values[0], (list, dict, set, np.ndarray)):
+            raise LMMError(f"column {name!r} holds values of type {type(values[0]).__name__}, neither numbers nor categories")
+        return pd.Series(pd.Categorical(values))
+    integer = pd.api.types.is_integer_dtype(kind)
+    values = column.to_numpy(np.int64 if integer else float, copy=True)
+    if not integer and not np.isfinite(values).all():
+        row = np.flatnonzero(~np.isfinite(values))[0]
+        raise LMMError(f"column {name!r} is {values[row]} in row {kept[row]} of dat; "
+                       "mend it, or make it missing (nan) to leave the row out")
+    values.flags.writeable = False
+    return pd.Series(values, copy=False)
+
+
+def _block(term, data):
+    """The block of Z of one term: one column per observed combination of its factors, times its numeric variables."""
+    n = len(data[term.variables[0]])
+    codes, levels = np.zeros(n, np.int64), [()]
+    values = np.ones(n)
+    factors = 0
+    for variable in term.variables:
+        column = data[variable]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            factors += 1
+            labels = [str(label) for label in column.cat.categories]
+            observed, codes = np.unique(codes * len(labels) + column.cat.codes.to_numpy(np.int64), return_inverse=True)
+            levels = [levels[c // len(labels)] + (labels[c % len(labels)],) for c in observed]
+        else:
+            values = values * column.to_numpy(float)
+    name, p = term.name, len(levels)
+    if not factors:
+        first = term.variables[0]
+        column = data[first]
+        found = "integers" if column.dtype.kind == "i" else "numbers"
+        distinct = column.nunique()
+        warn(f"{name!r} holds {found} and stands alone in ref, so it is one slope, not {distinct} groups; "
+             f'if it labels groups make it a category: dat["{first}"] = dat["{first}"].astype("category")')
+    elif p == 1:
+        raise LMMError(f"block {name!r} has one level, {':'.join(levels[0])!r}, so its variance cannot be estimated; "
+                       "leave it out of ref")
+    elif p >= n:
+        raise LMMError(f"block {name!r} has {p} levels for {n} observations, so its variance cannot be told from "
+                       "the residual's; use a coarser grouping")
+    if not values.any():
+        raise LMMError(f"block {name!r} is zero in every row; leave it out of ref")
+    matrix = sparse.csr_array((values, codes, np.arange(n + 1)), shape=(n, p))
+    return Block(name, tuple(":".join(level) for level in levels) if factors else (name,), matrix)
+
+
+def _check_finite(matrix, names, kept, what):
+    bad = ~np.isfinite(matrix)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise LMMError(f"{what} {names[column]!r} is {matrix[row, column]} in row {kept[row]} of dat; "
+                       "a function in form is not defined for the values there")
+
+
+def _check_rank(X, names):
+    """More rows than columns, and no column of X a combination of the others.
+
+    A column counts as a combination when what the columns before it leave of it is below the rounding
+    errors of a QR factorisation, relative to its length: a covariate shifted by 1e7 is let through.
+    """
+    n, k = X.shape
+    if n <= k:
+        raise LMMError(f"X has {k} columns for {n} observations; it takes more observations than fixed effects")
+    independent, dependent = list(range(k)), []
+    while independent:
+        R = linalg.qr(X[:, independent], mode="r", check_finite=False)[0]
+        length = np.sqrt(np.sum(R * R, axis=0))
+        small = np.abs(np.diag(R)) <= 30 * np.sqrt(n) * np.finfo(float).eps * length
+        if not small.any():
+            break
+        dependent.append(independent.pop(int(np.argmax(small))))
+    if dependent:
+        culprits = shorten([names[j] for j in sorted(dependent)])
+        verb = "is a combination" if len(dependent) == 1 else "are combinations"
+        raise LMMError(f"X is rank deficient: {culprits} {verb} of the other columns "
+                       f"(rank {len(independent)} of {k}); drop a term from form")
+
+
+def _check_response(y, name):
+    if np.all(y == y[0]):
+        raise LMMError(f"the response {name!r} is constant ({y[0]:g} in every row), so there is no variation to model")

@@ -1,0 +1,209 @@
+"""The likelihood: `LMMsetup` meets the n rows once, `LMMprof` evaluates equations (1) to (4) for any theta.
+
+The model is y = X beta + Z b + e with b ~ N(0, psi), e ~ N(0, sigma^2 I), hence y ~ N(X beta, V) with
+
+    V = Z psi Z' + sigma^2 I,    W = V^-1,    psi = diag(sd_j^2), the same sd_j for all columns of block j of Z.
+
+`theta` holds the logarithms of sigma and of the sd_j. With Z = QR (engine in dense.py):
+
+    (1)  V^-1 = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'
+    (2)  log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
+    (3)  beta(theta) = (X' W X)^-1 X' W y
+    (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)
+
+so that all a theta needs is log|V| and C = [X y]' W [X y]. Source: the course practical this package ports;
+the criterion is minus the log-likelihood without its constant n/2 log(2 pi).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import linalg
+from scipy.linalg import lapack
+
+from .dense import Dense, NotPositiveDefinite, cholesky, factor
+from .design import Design, make_design
+from .errors import LMMError, shorten
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A model ready for any theta: what `LMMsetup` returns. Nothing in it changes.
+
+    X is represented by an orthonormal basis of its columns and y by its residual from ordinary least squares,
+    X = Q_X R_X, y = X beta_ols + e: the likelihood is the same, and large means cannot cancel.
+    """
+
+    design: Design
+    engine: Dense = field(repr=False)           # knows Z and U = [Q_X e]
+    R_X: np.ndarray = field(repr=False)         # (k, k) upper triangular
+    beta_ols: np.ndarray = field(repr=False)    # (k,)
+
+    @property
+    def labels(self):
+        """The names of theta's elements: 'sigma', then the blocks in the order of `ref`."""
+        return ("sigma", *(block.name for block in self.design.blocks))
+
+    def __repr__(self):
+        d = self.design
+        Z = ", ".join(f"{b.name}: {b.matrix.shape[1]}" for b in d.blocks) or "none"
+        return (f"LMMsetup({d.form!r}: y ({len(d.y)},), X ({len(d.y)}, {len(d.x_names)}), "
+                f"columns of Z by block ({Z}), theta ({', '.join(f'log {x}' for x in self.labels)}))")
+
+
+class Profile(float):
+    """The negative profile log-likelihood, with `beta`, (k,), the estimate it was profiled at.
+
+    `factor`, (k + 1, k + 1), is the upper Cholesky factor of C = [Q_X e]' W [Q_X e].
+    """
+
+    __slots__ = ("beta", "factor")
+
+    def __new__(cls, nll, beta, factor):
+        self = super().__new__(cls, nll)
+        self.beta, self.factor = beta, factor
+        return self
+
+    def __reduce__(self):
+        return Profile, (float(self), self.beta, self.factor)
+
+
+def LMMsetup(form, dat, ref=()):
+    """Build y, X and the blocks of Z, and QR-factor Z once.
+
+    Parameters
+    ----------
+    form : str
+        The fixed effects, as patsy reads them, e.g. ``"score ~ Machine"``. Variables are columns of `dat`;
+        functions are R's everyday ones (``log(x)``), numpy's (``np.log(x)``), patsy's (``C(x)``) and your own.
+    dat : pandas.DataFrame, n rows
+        The data; never changed. Rows with a missing value in any variable of the model are left out together.
+    ref : str or list, optional
+        The random effects, one element per block of Z: a column of `dat` or a list of columns, whose
+        interaction is meant, as in ``["Worker", ["Worker", "Machine"]]``. Text, bool and categorical
+        columns are factors, numeric ones multiply. ``()``: no random effects.
+
+    Returns
+    -------
+    Setup
+        For `LMMprof`. Its ``design`` holds the matrices and their labels.
+
+    Raises
+    ------
+    LMMError
+        If the input is no model that can be fitted; the message says what to mend.
+    patsy.PatsyError
+        If patsy cannot read or evaluate `form`.
+
+    Notes
+    -----
+    Costs one QR of the n x p matrix Z, p being its number of columns.
+
+    Examples
+    --------
+    >>> setup = LMMsetup("score ~ Machine", load_data("Machines"), ["Worker", ["Worker", "Machine"]])
+    >>> float(LMMprof([-0.039181011, 1.473499526, 1.222902944], setup))    # doctest: +ELLIPSIS
+    63.01204267...
+    """
+    design = make_design(form, dat, ref)
+    Q_X, R_X = linalg.qr(design.X, mode="economic", check_finite=False)
+    e, coefficients = design.y, np.zeros(Q_X.shape[1])
+    for _ in range(2):                          # the second pass removes what rounding left in the first
+        part = Q_X.T @ e
+        e = e - Q_X @ part
+        coefficients = coefficients + part
+    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]))
+    refuse_perfect_fit(design, engine)
+    return Setup(design, engine, np.asfortranarray(R_X), back_substitute(R_X, coefficients))
+
+
+def LMMprof(theta, setup):
+    """The negative profile log-likelihood of theta, equation (4), without the constant n/2 log(2 pi).
+
+    Parameters
+    ----------
+    theta : array_like, shape (1 + number of blocks,)
+        log sigma, then the log standard deviation of each block in the order of `ref`, in the units of y
+        (per unit of the numeric variables). ``-inf`` for a block is a standard deviation of zero.
+    setup : Setup
+        From `LMMsetup`.
+
+    Returns
+    -------
+    Profile
+        A float, fit for any optimiser, with the attribute ``beta``, (k,): the estimate of the fixed effects
+        at this theta. ``inf`` where theta is so extreme that a factorisation fails.
+
+    Raises
+    ------
+    LMMError
+        If theta has the wrong length, or an element is not a number or is infinite (but see above).
+
+    Notes
+    -----
+    One p x p Cholesky factorisation: O(p^3), independent of n.
+
+    References
+    ----------
+    The course practical "Linear Mixed Models", equations (1) and (2) there.
+    """
+    theta = np.asarray(theta, float)
+    if theta.shape != (len(setup.design.blocks) + 1,):
+        raise theta_error(theta, setup)
+    k = len(setup.beta_ols)
+    try:
+        V = setup.engine(theta)                                     # (1), (2): log|V| and C = [X y]' W [X y]
+        G = cholesky(V.cross)                                       # C = G'G: G's blocks are G_XX, G_Xy, g_yy
+    except NotPositiveDefinite:
+        nll, beta, G = np.inf, np.full(k, np.nan), None
+    else:
+        gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e
+        beta = setup.beta_ols + back_substitute(setup.R_X, gamma)   #      ... and for X and y
+        nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2                   # (4): (y - X beta)' W (y - X beta) = g_yy^2
+    if not -np.inf < nll < np.inf and not valid(theta):
+        raise theta_error(theta, setup)
+    return Profile(nll, beta, G)
+
+
+def covariance_of_beta(factor, setup):
+    """(X' W X)^-1, (k, k), from the Cholesky factor of C that `LMMprof` leaves: X'WX = (G_XX R_X)' G_XX R_X."""
+    k = len(setup.beta_ols)
+    root = back_substitute(setup.R_X, back_substitute(factor[:k, :k], np.eye(k)))
+    return root @ root.T
+
+
+def back_substitute(R, b):
+    """The x with R x = b, R upper triangular."""
+    return lapack.dtrtrs(R, b)[0] if len(b) else b
+
+
+def refuse_perfect_fit(design, engine):
+    """Raise an LMMError if X and Z reproduce y: then nll falls without bound as sigma goes to zero."""
+    n, p = len(design.y), len(engine.R)
+    nothing = 30 * np.sqrt(n) * np.finfo(float).eps * linalg.norm(design.y)     # the size of rounding errors
+
+    def residual(T):                            # of T's last column on the others, and their rank
+        solution, _, rank, _ = linalg.lstsq(T[:, :-1], T[:, -1], cond=1e-10)
+        return linalg.norm(T[:, -1] - T[:, :-1] @ solution), rank
+
+    if residual(engine.S)[0] > nothing:         # the usual case, in m dimensions
+        return
+    T = np.block([[engine.R, engine.QtU], [np.zeros((len(engine.S), p)), engine.S]])
+    if residual(T)[0] <= nothing and (p == 0 or np.linalg.matrix_rank(engine.R, tol=1e-10 * linalg.norm(engine.R)) < n):
+        blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
+        raise LMMError(f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd would be 0 "
+                       "and the likelihood infinite; use a coarser model, or a response that varies within it")
+
+
+def valid(theta):
+    """Whether a theta of the right length is one: finite, or -inf for a block."""
+    return bool(np.all(theta < np.inf) and theta[0] > -np.inf)
+
+
+def theta_error(theta, setup):
+    wanted = ", ".join(f"log {label}" for label in setup.labels)
+    if theta.shape != (len(setup.labels),):
+        return LMMError(f"theta has shape {theta.shape}; it takes {len(setup.labels)} numbers: {wanted}")
+    i = int(np.flatnonzero(~(theta < np.inf))[0]) if not np.all(theta < np.inf) else 0
+    return LMMError(f"theta[{i}] (log {setup.labels[i]}) is {theta[i]}; it takes finite numbers: {wanted} "
+                    "(-inf for a block is a standard deviation of zero)")

@@ -1,0 +1,144 @@
+"""The fitted model: data and one-line views of it. Numerics live elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from . import tables
+from .likelihood import Setup, covariance_of_beta
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LMMResult(Mapping):
+    """What `lmm` returns: a mapping with the keys ``"beta"`` and ``"theta"``, and these attributes.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (k,)
+        The fixed effects, in the order of X's columns; `params` has them with their names.
+    theta : ndarray, shape (1 + number of blocks,)
+        log sigma, then the log standard deviation of each block in the order of `ref`.
+    nll : float
+        The criterion at the optimum: minus the log-likelihood without n/2 log(2 pi).
+    converged : bool
+        Whether the optimiser reached its tolerances; `message` says how it ended.
+    nfev : int
+        How many times the likelihood was evaluated.
+    setup : Setup
+        The model, as `LMMsetup` built it; ``LMMprof(fit.theta, fit.setup)`` evaluates its likelihood.
+    """
+
+    beta: np.ndarray
+    theta: np.ndarray
+    nll: float
+    factor: np.ndarray = field(repr=False)      # Cholesky factor of C at theta, see Profile
+    setup: Setup
+    converged: bool
+    message: str
+    nfev: int
+
+    def __getitem__(self, key):
+        if key not in ("beta", "theta"):
+            raise KeyError(f"{key!r}: the keys are 'beta' and 'theta'; everything else is an attribute, such as fit.sigma")
+        return getattr(self, key)
+
+    def __iter__(self):
+        return iter(("beta", "theta"))
+
+    def __len__(self):
+        return 2
+
+    __eq__ = object.__eq__      # a mapping of arrays cannot be compared item by item
+    __hash__ = object.__hash__
+
+    # -- random effects, units of y ----------------------------------------------------------------------
+
+    @property
+    def sigma(self):
+        """The residual standard deviation."""
+        return float(np.exp(self.theta[0]))
+
+    @property
+    def sd(self):
+        """The standard deviation of each block's random effects: a Series by block."""
+        return pd.Series(np.exp(self.theta[1:]), [block.name for block in self.setup.design.blocks], name="sd")
+
+    # -- fixed effects -----------------------------------------------------------------------------------
+
+    @property
+    def params(self):
+        """The fixed effects: `beta` as a Series by column of X."""
+        return self._by_column(self.beta, "estimate")
+
+    def cov_params(self):
+        """(X' W X)^-1, the covariance of `beta` at the estimated theta: a DataFrame by column of X."""
+        names = list(self.setup.design.x_names)
+        return pd.DataFrame(covariance_of_beta(self.factor, self.setup), names, names)
+
+    @property
+    def bse(self):
+        """The standard errors of `params`, theta taken as known."""
+        return self._by_column(np.sqrt(np.diag(self.cov_params())), "std_error")
+
+    @property
+    def tvalues(self):
+        """`params` divided by `bse`."""
+        return self._by_column(self.params / self.bse, "t")
+
+    # -- the fit -----------------------------------------------------------------------------------------
+
+    @property
+    def llf(self):
+        """The log-likelihood, with its constant."""
+        return -self.nll - 0.5 * self.nobs * float(np.log(2 * np.pi))
+
+    @property
+    def deviance(self):
+        """-2 times `llf`."""
+        return -2 * self.llf
+
+    @property
+    def npar(self):
+        """The number of parameters: beta's and theta's."""
+        return len(self.beta) + len(self.theta)
+
+    @property
+    def aic(self):
+        """Akaike's criterion, deviance + 2 npar."""
+        return self.deviance + 2 * self.npar
+
+    @property
+    def bic(self):
+        """Schwarz's criterion, deviance + npar log(nobs)."""
+        return self.deviance + self.npar * float(np.log(self.nobs))
+
+    @property
+    def nobs(self):
+        """The number of rows used."""
+        return len(self.setup.design.y)
+
+    @property
+    def n_dropped(self):
+        """The number of rows left out because a variable of the model is missing there."""
+        return self.setup.design.n_dropped
+
+    @property
+    def df_resid(self):
+        """nobs - npar."""
+        return self.nobs - self.npar
+
+    def __repr__(self):
+        sds = ", ".join(f"{name} {value:.4g}" for name, value in self.sd.items())
+        return (f"LMMResult({self.setup.design.form!r}, sigma {self.sigma:.4g}{', sd: ' + sds if sds else ''}; "
+                f"logLik {self.llf:.4f}, {self.nobs} obs)")
+
+    def __str__(self):
+        return tables.to_text(tables.of_fit(self))
+
+    def _repr_html_(self):
+        return tables.to_html(tables.of_fit(self))
+
+    def _by_column(self, values, name):
+        return pd.Series(np.asarray(values), list(self.setup.design.x_names), name=name)
