@@ -4,6 +4,7 @@ The algebra is the practical's, equations (1) and (2). The n rows enter once, in
 are represented by a triangle of p + m columns, m being the number of columns of U = [X y].
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,25 +36,28 @@ class Dense:
     R: np.ndarray = field(repr=False)
     QtU: np.ndarray = field(repr=False)
     S: np.ndarray = field(repr=False)
-    block: np.ndarray = field(repr=False)   # (p,) the block of Z, hence the element of theta, of each column of R
-    eye: np.ndarray = field(repr=False)     # I_p
+    block: np.ndarray = field(repr=False)   # (p,) the block of Z that each column of R belongs to
+    parts: np.ndarray = field(repr=False)   # (1 + J, p p) I and the R_j R_j', flat: V is linear in the variances
 
     def __call__(self, theta):
-        """log|V| and U' V^-1 U at `theta`: log sigma, then the log sd of each block. O(p^3), whatever n is."""
-        sigma2 = np.exp(2 * theta[0])
-        sd = np.exp(theta[1:])
+        """log|V| and U' V^-1 U at `theta`: log sigma, then the log sd of each block. O(p^3), whatever n is.
+
+        Raises an ArithmeticError where theta is too extreme for that.
+        """
+        sigma2, *_ = variances = [math.exp(2 * t) for t in theta]
         n, p = self.n, len(self.block)
         logdet = 2 * (n - p) * theta[0]
         cross = blas.dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
         if p:
-            B = self.R * sd[self.block]                                # R psi R' = B B'
-            # (1), (2): R psi R' + sigma^2 I = L'L, L upper triangular
-            L = cholesky(blas.dsyrk(1.0, B, beta=sigma2, c=self.eye))
+            A = np.dot(variances, self.parts).reshape(p, p)            # R psi R' + sigma^2 I, symmetric
+            L = cholesky(A.T)                                          # = L'L, L upper triangular
             # (2): log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
             logdet += 2 * np.log(L.diagonal()).sum()
             # (1): U'V^-1 U = (Q'U)' [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'U
-            W = blas.dtrsm(1.0, L, self.QtU, trans_a=1)                # L'^-1 Q'U
+            W = blas.dtrsm(1.0, L, self.QtU, trans_a=1)                # L'^-1 (the first p rows of Q'U)
             cross = blas.dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
+        if not logdet < np.inf:
+            raise OverflowError
         return Evaluation(logdet, cross)
 
 
@@ -105,4 +109,5 @@ def factor(blocks, U):
     R2 = linalg.qr(rest, mode="r", overwrite_a=True, check_finite=False)[0][: p - done + m]
     T[done : done + len(R2), done:] = R2
     R, QtU, S = (np.asfortranarray(part) for part in (T[:p, :p], T[:p, p:], T[p:, p:]))
-    return Dense(n, R, QtU, S, block, np.eye(p, order="F"))
+    parts = [np.eye(p)] + [R[:, block == j] @ R[:, block == j].T for j in range(len(blocks))]
+    return Dense(n, R, QtU, S, block, np.reshape(parts, (len(parts), p * p)))

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
 
-from .dense import Dense, NotPositiveDefinite, cholesky, factor
+from .dense import Dense, cholesky, factor
 from .design import Design, make_design
 from .errors import LMMError, shorten
 
@@ -59,13 +59,14 @@ class Profile(float):
 
     __slots__ = ("beta", "factor")
 
-    def __new__(cls, nll, beta, factor):
-        self = super().__new__(cls, nll)
-        self.beta, self.factor = beta, factor
-        return self
-
     def __reduce__(self):
-        return Profile, (float(self), self.beta, self.factor)
+        return _profile, (float(self), self.beta, self.factor)
+
+
+def _profile(nll, beta, factor):
+    value = Profile(nll)
+    value.beta, value.factor = beta, factor
+    return value
 
 
 def LMMsetup(form, dat, ref=()):
@@ -147,22 +148,17 @@ def LMMprof(theta, setup):
     ----------
     The course practical "Linear Mixed Models", equations (1) and (2) there.
     """
-    theta = np.asarray(theta, float)
-    if theta.shape != (len(setup.design.blocks) + 1,):
-        raise theta_error(theta, setup)
+    theta = checked(theta, setup)
     k = len(setup.beta_ols)
     try:
-        V = setup.engine(theta)                                     # (1), (2): log|V| and C = [X y]' W [X y]
-        G = cholesky(V.cross)                                       # C = G'G: G's blocks are G_XX, G_Xy, g_yy
-    except NotPositiveDefinite:
-        nll, beta, G = np.inf, np.full(k, np.nan), None
-    else:
-        gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e
-        beta = setup.beta_ols + back_substitute(setup.R_X, gamma)   #      ... and for X and y
-        nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2                   # (4): (y - X beta)' W (y - X beta) = g_yy^2
-    if not -np.inf < nll < np.inf and not valid(theta):
-        raise theta_error(theta, setup)
-    return Profile(nll, beta, G)
+        V = setup.engine(theta)                                 # (1), (2): log|V| and C = [X y]' W [X y]
+        G = cholesky(V.cross)                                   # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
+    except ArithmeticError:                                     # theta too extreme: worse than any other
+        return _profile(np.inf, np.full(k, np.nan), None)
+    gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
+    beta = setup.beta_ols + back_substitute(setup.R_X, gamma)   #      hence beta for X and y
+    nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2                   # (4): (y - X beta)' W (y - X beta) = g_yy^2
+    return _profile(nll, beta, G)
 
 
 def covariance_of_beta(factor, setup):
@@ -195,15 +191,16 @@ def refuse_perfect_fit(design, engine):
                        "and the likelihood infinite; use a coarser model, or a response that varies within it")
 
 
-def valid(theta):
-    """Whether a theta of the right length is one: finite, or -inf for a block."""
-    return bool(np.all(theta < np.inf) and theta[0] > -np.inf)
-
-
-def theta_error(theta, setup):
-    wanted = ", ".join(f"log {label}" for label in setup.labels)
-    if theta.shape != (len(setup.labels),):
-        return LMMError(f"theta has shape {theta.shape}; it takes {len(setup.labels)} numbers: {wanted}")
-    i = int(np.flatnonzero(~(theta < np.inf))[0]) if not np.all(theta < np.inf) else 0
-    return LMMError(f"theta[{i}] (log {setup.labels[i]}) is {theta[i]}; it takes finite numbers: {wanted} "
-                    "(-inf for a block is a standard deviation of zero)")
+def checked(theta, setup):
+    """theta as a list of floats, if it is one: of the right length, and finite or -inf for a block."""
+    theta = np.asarray(theta, float)
+    values = theta.tolist()
+    if theta.shape == (1 + len(setup.design.blocks),) and -np.inf < values[0] and all(t < np.inf for t in values):
+        return values
+    labels = setup.labels
+    wanted = f"it takes {len(labels)} numbers: {', '.join(f'log {label}' for label in labels)}"
+    if theta.shape != (len(labels),):
+        raise LMMError(f"theta has shape {theta.shape}; {wanted}")
+    i = next((i for i, t in enumerate(values) if not t < np.inf), 0)
+    raise LMMError(f"theta[{i}] (log {labels[i]}) is {values[i]}; {wanted}, all finite "
+                   "(or -inf for a block, a standard deviation of zero)")

@@ -1,0 +1,67 @@
+"""The dense oracle, written straight from the definition of the model, and designs to hold the engine to."""
+
+import numpy as np
+import pandas as pd
+
+from lmm import load_data
+
+# One home for tolerances, with their reasons.
+LINEAR_ALGEBRA = dict(rtol=1e-10, atol=1e-10)      # two ways to compute the same number
+BEST_CRITERION = 1e-6                              # Nelder-Mead's -2 logLik against the exact one
+SD = 1e-4                                          # Nelder-Mead's standard deviations, relative to the exact ones
+
+
+def oracle(theta, y, X, blocks):
+    """nll and beta at theta by n x n algebra: V formed, inverted, its determinant taken. O(n^3), for small n."""
+    n = len(y)
+    V = np.exp(2 * theta[0]) * np.eye(n)
+    for log_sd, Z in zip(theta[1:], blocks):
+        Z = Z.toarray() if hasattr(Z, "toarray") else Z
+        V += np.exp(2 * log_sd) * Z @ Z.T
+    W = np.linalg.inv(V)
+    beta = np.linalg.solve(X.T @ W @ X, X.T @ W @ y) if X.shape[1] else np.zeros(0)
+    r = y - X @ beta
+    return 0.5 * np.linalg.slogdet(V)[1] + 0.5 * r @ W @ r, beta
+
+
+def oracle_of(theta, setup):
+    """The oracle on the matrices of a setup."""
+    return oracle(theta, setup.design.y, setup.design.X, [block.matrix for block in setup.design.blocks])
+
+
+def crossed(levels, n, seed, missing=()):
+    """n rows of crossed factors a, b, c with so many levels each, a covariate x, and a response y."""
+    rng = np.random.default_rng(seed)
+    dat = pd.DataFrame({name: pd.Categorical(rng.permutation(np.arange(n) % m).astype(str))
+                        for name, m in zip("abc", levels)})
+    dat["x"] = rng.normal(size=n)
+    dat["y"] = rng.normal(size=n) + sum(rng.normal(size=m)[dat[name].cat.codes] for name, m in zip("abc", levels))
+    for a, b in missing:
+        dat = dat[~((dat["a"] == a) & (dat["b"] == b))]
+    return dat.reset_index(drop=True)
+
+
+def designs():
+    """(name, form, dat, ref) for every kind of design the engine must get right."""
+    machines = load_data("Machines")
+    both = ["Worker", ["Worker", "Machine"]]
+    small = crossed((4, 3, 2), 30, seed=1)
+    return [
+        ("balanced, Z of rank 18 with 24 columns", "score ~ Machine", machines, both),
+        ("unbalanced", "score ~ Machine", load_data("MachinesUnbalanced"), both),
+        ("no random effects", "score ~ Machine", machines, ()),
+        ("one block", "score ~ Machine", machines, ["Worker"]),
+        ("three crossed blocks", "y ~ x", small, ["a", "b", "c"]),
+        ("three crossed blocks, the largest last", "y ~ x", small, ["c", "b", "a"]),
+        ("an unobserved combination", "y ~ x", crossed((4, 3, 2), 40, 2, missing=[("1", "2")]), [["a", "b"], "c"]),
+        ("p > n", "y ~ 1", crossed((7, 6, 5), 10, 3), ["a", "b", "c"]),
+        ("p + k > n", "y ~ x + c", crossed((5, 4, 3), 12, 4), ["a", "b"]),
+        ("k = 1", "y ~ 1", small, ["a", "b"]),
+        ("k = 0", "y ~ 0", small, ["a", "b"]),
+        ("no intercept", "y ~ 0 + x", small, ["a"]),
+        ("a text factor without intercept", "y ~ 0 + b + x", small, ["a", ["a", "b"]]),
+        ("independent slopes", "Reaction ~ Days", load_data("sleepstudy"), ["Subject", ["Subject", "Days"]]),
+        ("a slope that is zero in one group", "y ~ 1", small.assign(x=np.where(small.a == "1", 0.0, small.x)),
+         [["a", "x"], "b"]),
+        ("one numeric column", "y ~ 1", small, [["x", "a"], ["b"]]),
+    ]
