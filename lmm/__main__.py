@@ -12,7 +12,7 @@ from patsy import PatsyError
 
 from . import tables
 from .datasets import lme4_reference, load_data, models
-from .errors import LMMError
+from .errors import LMMError, LMMWarning
 from .fit import lmm
 
 
@@ -38,6 +38,7 @@ def main(arguments=None):
     fit.add_argument("--json", action="store_true", help="print the fit as JSON")
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
+        warnings.simplefilter("always", LMMWarning)
         warnings.showwarning = lambda message, *_: print(f"lmm: warning: {message}", file=sys.stderr)
         try:
             print(demonstrate() if options.command is None else fit_file(options))

@@ -4,13 +4,14 @@ The algebra is the practical's, equations (1) and (2). The n rows enter once, in
 are represented by a triangle of p + m columns, m being the number of columns of U = [X y].
 """
 
-import math
 from dataclasses import dataclass, field
+from math import exp, inf
 from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
-from scipy.linalg import blas, lapack
+from scipy.linalg.blas import dgemv, dsyrk, dtrsm
+from scipy.linalg.lapack import dpotrf
 
 
 class NotPositiveDefinite(ArithmeticError):
@@ -37,33 +38,33 @@ class Dense:
     QtU: np.ndarray = field(repr=False)
     S: np.ndarray = field(repr=False)
     block: np.ndarray = field(repr=False)   # (p,) the block of Z that each column of R belongs to
-    parts: np.ndarray = field(repr=False)   # (1 + J, p p) I and the R_j R_j', flat: V is linear in the variances
+    parts: np.ndarray = field(repr=False)   # (p p, 1 + J) I and the R_j R_j', flat: A is linear in the variances
 
     def __call__(self, theta):
         """log|V| and U' V^-1 U at `theta`: log sigma, then the log sd of each block. O(p^3), whatever n is.
 
         Raises an ArithmeticError where theta is too extreme for that.
         """
-        sigma2, *_ = variances = [math.exp(2 * t) for t in theta]
+        sigma2, *_ = variances = [exp(2 * t) for t in theta]
         n, p = self.n, len(self.block)
         logdet = 2 * (n - p) * theta[0]
-        cross = blas.dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
+        cross = dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
         if p:
-            A = np.dot(variances, self.parts).reshape(p, p)            # R psi R' + sigma^2 I, symmetric
-            L = cholesky(A.T)                                          # = L'L, L upper triangular
+            A = dgemv(1.0, self.parts, variances)                 # R psi R' + sigma^2 I
+            L = cholesky(A.reshape((p, p), order="F"))                 # = L'L, L upper triangular
             # (2): log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
-            logdet += 2 * np.log(L.diagonal()).sum()
+            logdet += 2 * np.add.reduce(np.log(L.diagonal()))
             # (1): U'V^-1 U = (Q'U)' [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'U
-            W = blas.dtrsm(1.0, L, self.QtU, trans_a=1)                # L'^-1 (the first p rows of Q'U)
-            cross = blas.dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
-        if not logdet < np.inf:
+            W = dtrsm(1.0, L, self.QtU, trans_a=1)                # L'^-1 (the first p rows of Q'U)
+            cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
+        if not logdet < inf:
             raise OverflowError
         return Evaluation(logdet, cross)
 
 
 def cholesky(A):
     """The upper triangular L with L'L = A, from A's upper triangle; what is below the diagonal is left as it was."""
-    L, info = lapack.dpotrf(A, lower=0, clean=0, overwrite_a=1)
+    L, info = dpotrf(A, lower=0, clean=0, overwrite_a=1)
     if info:
         raise NotPositiveDefinite
     return L
@@ -110,4 +111,4 @@ def factor(blocks, U):
     T[done : done + len(R2), done:] = R2
     R, QtU, S = (np.asfortranarray(part) for part in (T[:p, :p], T[:p, p:], T[p:, p:]))
     parts = [np.eye(p)] + [R[:, block == j] @ R[:, block == j].T for j in range(len(blocks))]
-    return Dense(n, R, QtU, S, block, np.reshape(parts, (len(parts), p * p)))
+    return Dense(n, R, QtU, S, block, np.reshape(parts, (len(parts), p * p)).T)

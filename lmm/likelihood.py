@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import linalg
-from scipy.linalg import lapack
+from scipy.linalg.lapack import dtrtrs
 
 from .dense import Dense, cholesky, factor
 from .design import Design, make_design
@@ -36,6 +36,7 @@ class Setup:
 
     design: Design
     engine: Dense = field(repr=False)           # knows Z and U = [Q_X e]
+    shape: tuple                                # of theta
     R_X: np.ndarray = field(repr=False)         # (k, k) upper triangular
     beta_ols: np.ndarray = field(repr=False)    # (k,)
 
@@ -115,7 +116,7 @@ def LMMsetup(form, dat, ref=()):
         coefficients = coefficients + part
     engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]))
     refuse_perfect_fit(design, engine)
-    return Setup(design, engine, np.asfortranarray(R_X), back_substitute(R_X, coefficients))
+    return Setup(design, engine, (1 + len(design.blocks),), np.asfortranarray(R_X), back_substitute(R_X, coefficients))
 
 
 def LMMprof(theta, setup):
@@ -170,7 +171,7 @@ def covariance_of_beta(factor, setup):
 
 def back_substitute(R, b):
     """The x with R x = b, R upper triangular."""
-    return lapack.dtrtrs(R, b)[0] if len(b) else b
+    return dtrtrs(R, b)[0] if len(b) else b
 
 
 def refuse_perfect_fit(design, engine):
@@ -195,7 +196,7 @@ def checked(theta, setup):
     """theta as a list of floats, if it is one: of the right length, and finite or -inf for a block."""
     theta = np.asarray(theta, float)
     values = theta.tolist()
-    if theta.shape == (1 + len(setup.design.blocks),) and -np.inf < values[0] and all(t < np.inf for t in values):
+    if theta.shape == setup.shape and values[0] > -np.inf and sum(values) < np.inf:        # false for nan, inf
         return values
     labels = setup.labels
     wanted = f"it takes {len(labels)} numbers: {', '.join(f'log {label}' for label in labels)}"

@@ -1,0 +1,116 @@
+"""Speed as ratios within one run: against the bare BLAS and LAPACK calls, and against lme4 where R has it.
+
+    python -m pytest tests/benchmarks -s
+"""
+
+import shutil
+import subprocess
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.linalg import blas, lapack
+
+from lmm import LMMprof, LMMsetup, lme4_reference, lmm, load_data, models
+
+
+def interleaved(*functions, rounds=40, seconds=0.02):
+    """The median time of a call of each function, measured in turns so that a noisy machine hits all alike."""
+    repeats = []
+    for f in functions:
+        f()
+        start = time.perf_counter()
+        f()
+        repeats.append(max(1, int(seconds / (time.perf_counter() - start + 1e-9) / rounds * 10)))
+    times = np.empty((rounds, len(functions)))
+    for i in range(rounds):
+        for j, f in enumerate(functions):
+            start = time.perf_counter()
+            for _ in range(repeats[j]):
+                f()
+            times[i, j] = (time.perf_counter() - start) / repeats[j]
+    return np.median(times, axis=0)
+
+
+def crossed_setup(levels, n):
+    rng = np.random.default_rng(0)
+    dat = pd.DataFrame({name: pd.Categorical(rng.permutation(np.arange(n) % m)) for name, m in zip("ab", levels)})
+    dat = dat.assign(x=rng.normal(size=n), z=rng.normal(size=n), y=rng.normal(size=n))
+    return LMMsetup("y ~ x + z", dat, ["a", "b"])
+
+
+def bare_calls(theta, setup):
+    """The BLAS and LAPACK calls that one evaluation cannot do without, and nothing around them."""
+    engine, k = setup.engine, len(setup.beta_ols)
+    variances = np.exp(2 * np.asarray(theta))
+    A = blas.dgemv(1.0, engine.parts, variances).reshape(engine.R.shape, order="F")
+    L = lapack.dpotrf(A, clean=0)[0]
+    W = blas.dtrsm(1.0, L, engine.QtU, trans_a=1)
+    C = blas.dsyrk(1.0, W, trans=1, beta=1.0, c=blas.dsyrk(1.0, engine.S, trans=1))
+    G = lapack.dpotrf(C)[0]
+    G_XX, G_Xy = np.asfortranarray(G[:k, :k]), G[:k, k].copy()
+
+    def calls():
+        blas.dgemv(1.0, engine.parts, variances)
+        lapack.dpotrf(A, clean=0)
+        blas.dtrsm(1.0, L, engine.QtU, trans_a=1)
+        blas.dsyrk(1.0, W, trans=1, beta=1.0, c=blas.dsyrk(1.0, engine.S, trans=1))
+        lapack.dpotrf(C)
+        lapack.dtrtrs(setup.R_X, lapack.dtrtrs(G_XX, G_Xy)[0])
+    return calls
+
+
+@pytest.mark.parametrize("levels, n, limit", [((18, 6), 54, 2.0), ((200, 100), 3000, 1.3)], ids=["p=24", "p=300"])
+def test_an_evaluation_against_its_bare_calls(levels, n, limit, benchmark):
+    setup, theta = crossed_setup(levels, n), np.array([0.0, 0.3, 0.5])
+    benchmark(LMMprof, theta, setup)
+    ours, bare = interleaved(lambda: LMMprof(theta, setup), bare_calls(theta, setup), rounds=100)
+    print(f"\nLMMprof at p = {sum(levels)}: {ours * 1e6:.1f} us, bare calls {bare * 1e6:.1f} us, ratio {ours / bare:.2f}")
+    assert ours / bare < limit
+
+
+def test_an_evaluation_is_independent_of_n():
+    theta = np.array([0.0, 0.3, 0.5])
+    few, many = (crossed_setup((18, 6), n) for n in (100, 100_000))
+    t_few, t_many = interleaved(lambda: LMMprof(theta, few), lambda: LMMprof(theta, many), rounds=100)
+    print(f"\nLMMprof with n = 100,000 against n = 100: ratio {t_many / t_few:.2f}")
+    assert t_many / t_few < 1.2
+
+
+LMER = """
+suppressMessages({library(lme4); library(nlme)})
+fit <- function() lmer(score ~ Machine + (1 | Worker) + (1 | Worker:Machine), Machines, REML = FALSE)
+for (i in 1:3) fit()
+while (length(readLines(con, 1)) > 0) cat(system.time(for (i in 1:5) fit())["elapsed"] / 5, "\\n")
+"""
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R with lme4")
+def test_the_whole_machines_fit_against_lme4():
+    machines, model = load_data("Machines"), models().loc["Machines"]
+    ours, theirs = [], []
+    with subprocess.Popen(["Rscript", "-e", 'con <- file("stdin", "r");' + LMER], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as lme4:
+        for _ in range(20):                     # in turns
+            lme4.stdin.write("go\n")
+            lme4.stdin.flush()
+            theirs.append(float(lme4.stdout.readline()))
+            start = time.perf_counter()
+            for _ in range(5):
+                lmm(model.form, machines, model.ref)
+            ours.append((time.perf_counter() - start) / 5)
+        lme4.stdin.close()
+    ours, theirs = np.median(ours), np.median(theirs)
+    print(f"\nMachines, setup, fit and result: lmm {ours * 1e3:.1f} ms, lme4 {theirs * 1e3:.1f} ms, ratio {theirs / ours:.2f}")
+    assert ours < theirs
+
+
+def test_insteval_by_nelder_mead():
+    """73,421 rows, 4,100 columns of Z, dense: minutes."""
+    model, reference = models().loc["InstEval"], lme4_reference("InstEval").loc[("ML", "criterion", "")]
+    start = time.perf_counter()
+    fit = lmm(model.form, load_data("InstEval"), model.ref)
+    print(f"\nInstEval: {time.perf_counter() - start:.0f} s, {fit.nfev} evaluations, "
+          f"criterion {fit.deviance - reference['exact']:.2e} above the exact one")
+    assert fit.deviance - reference["exact"] < 1e-6

@@ -1,0 +1,75 @@
+"""The command line: what it prints, and that mistakes exit with 2 and one sentence."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lmm import lmm, load_data
+from lmm.__main__ import main
+
+BOTH = ["--ref", "Worker", "--ref", "Worker:Machine", "--factor", "Worker"]
+
+
+@pytest.fixture
+def machines(tmp_path):
+    load_data("Machines").to_csv(tmp_path / "machines.csv", index=False)
+    return str(tmp_path / "machines.csv")
+
+
+def test_alone_it_fits_machines_beside_lme4_and_the_exact_numbers(tmp_path):
+    run = subprocess.run([sys.executable, "-m", "lmm"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "Linear mixed model fit by maximum likelihood" in run.stdout and run.stderr == ""
+    header, *rows = run.stdout.split("maximum of the likelihood (criterion = -2 logLik):\n")[1].splitlines()
+    assert header.split() == ["lmm", "lme4", "exact"] and len(rows) == 10
+    for row in rows:
+        ours, lme4, exact = map(float, row.split()[-3:])
+        assert abs(ours / exact - 1) < 1e-6 and abs(lme4 / exact - 1) < 1e-6
+
+
+def test_fit_prints_the_table(machines, capsys):
+    assert main(["fit", "score ~ Machine", machines, *BOTH]) == 0
+    fit = lmm("score ~ Machine", load_data("Machines"), ["Worker", "Worker:Machine"])
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == str(fit).splitlines()[-1] and "Worker:Machine" in printed
+
+
+def test_fit_prints_json(machines, capsys):
+    assert main(["fit", "score ~ Machine", machines, *BOTH, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ref"] == ["Worker", "Worker:Machine"] and found["nobs"] == 54 and found["converged"] is True
+    np.testing.assert_allclose(found["sd"]["Worker"], 4.36448206591615, rtol=1e-5)
+    np.testing.assert_allclose(found["beta"]["Machine[T.B]"], 239 / 30, rtol=1e-9)
+    np.testing.assert_allclose(found["theta"]["sigma"], np.log(found["sigma"]))
+
+
+def test_an_integer_group_is_a_warning_on_one_line(machines, capsys):
+    assert main(["fit", "score ~ Machine", machines, "--ref", "Worker"]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith("lmm: warning: 'Worker' holds integers and stands alone in ref") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["fit"], "the following arguments are required: FORMULA, FILE"),
+    (["fit", "score ~ Machine", "FILE", "--rif", "Worker"], "unrecognized arguments: --rif Worker"),
+    (["fti"], "invalid choice: 'fti'"),
+    (["fit", "score ~ Machine", "no-such.csv"], "No such file or directory: 'no-such.csv'"),
+    (["fit", "score ~ Machin", "FILE"], "form uses 'Machin', which is not a column of dat"),
+    (["fit", "score ~ (", "FILE"], "expected a noun, but instead the expression ended"),
+    (["fit", "score ~ Machine", "FILE", "--ref", "Wroker"], "ref[0] uses 'Wroker'"),
+    (["fit", "score ~ Machine", "FILE", "--factor", "Wroker"], "--factor names 'Wroker'"),
+    (["fit", "score ~ Machine", "EMPTY"], "No columns to parse from file"),
+])
+def test_mistakes_exit_with_2_and_one_sentence(arguments, words, machines, tmp_path, capsys):
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    arguments = [{"FILE": machines, "EMPTY": str(empty)}.get(argument, argument) for argument in arguments]
+    try:
+        status = main(arguments)
+    except SystemExit as exit:
+        status = exit.code
+    printed = capsys.readouterr()
+    assert status == 2 and printed.out == "" and printed.err.startswith("lmm: ") and words in printed.err
+    assert "Traceback" not in printed.err and "usage" not in printed.err

@@ -1,0 +1,109 @@
+"""Bad input: one table of (what was wrong, words of the message); nothing is changed by any of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmm import LMMError, lmm
+
+
+def good():
+    return pd.DataFrame({"y": [1.0, 2.5, 2.0, 4.0, 3.0, 6.0, 5.5, 1.5], "x": [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0],
+                         "g": list("aabbccaa"), "h": list("uvuvuvuv"), "row": list("abcdefgh"), "same": ["s"] * 8})
+
+
+def but(**columns):
+    return good().assign(**columns)
+
+
+BAD = [
+    # the formula
+    (dict(form="y ~ z"), "form uses 'z', which is not a column of dat; its columns are 'y', 'x', 'g', 'h', 'row', ... (6 in all)"),
+    (dict(form=None), "form is of type NoneType; it is a formula string"),
+    (dict(form="~ x"), "form has no response: '~ x'; write it on the left"),
+    (dict(form="x"), "form has no response"),
+    (dict(form=""), "form has no response"),
+    (dict(form="1 ~ x"), "form has no response"),
+    (dict(form="y + x ~ 1"), "form has 2 responses, 'y', 'x'; it takes one"),
+    (dict(form="np.where(x, y, y) + x ~ 1"), "form has 2 responses"),
+    (dict(form="bs(y, 3) ~ 1"), "has 3 columns; it takes one"),
+    (dict(form="y ~ (1 | g)"), "name it in ref instead"),
+    (dict(form="y ~ x^2"), "write ** for a power"),
+    (dict(form="y ~ log(x - 1)"), "the column of X 'log(x - 1)' is nan in row 0 of dat; a function in form is not defined"),
+    (dict(form="log(y - 1) ~ x"), "the response 'log(y - 1)' is -inf in row 0 of dat"),
+    # ref
+    (dict(ref="Wroker"), "ref[0] uses 'Wroker', which is not a column of dat; its columns are 'y', 'x'"),
+    (dict(ref=["g", ["g", "z"]]), "ref[1] uses 'z', which is not a column of dat"),
+    (dict(ref="g:z"), "ref[0] uses 'z'"),
+    (dict(ref=None), "ref is None; ref is a list with one element per block"),
+    (dict(ref=3), "ref is 3, of type int; ref is a list"),
+    (dict(ref={"g"}), "of type set; ref is a list"),
+    (dict(ref={"g": "h"}), "of type dict; ref is a list"),
+    (dict(ref=["g", 3]), "ref[1] is 3, of type int"),
+    (dict(ref=[["g", None]]), "ref[0][1] is None"),
+    (dict(ref=[[["g"]]]), "ref[0][0] is ['g'], of type list"),
+    (dict(ref=[[]]), "ref[0] is empty"),
+    (dict(ref=["g", ()]), "ref[1] is empty"),
+    (dict(ref=""), "ref[0] is empty"),
+    (dict(ref=["g", "g"]), "ref[0] and ref[1] are the same block 'g'"),
+    (dict(ref=["g:h", ["h", "g"]]), "ref[0] and ref[1] are the same block 'h:g'"),
+    (dict(ref=[["g", "g"]]), "ref[0] names 'g' twice"),
+    # dat
+    (dict(dat=None), "dat is of type NoneType; it is a pandas DataFrame"),
+    (dict(dat={"y": [1]}), "dat is of type dict"),
+    (dict(dat=good().iloc[:0]), "dat has no rows"),
+    (dict(dat=but(x=np.nan)), "every row of dat has a missing value among 'y', 'x', 'g' ('x' misses 8 of 8)"),
+    (dict(dat=pd.concat([good(), good()[["x"]]], axis=1)), "dat has 2 columns named 'x'"),
+    (dict(dat=but(x=pd.date_range("2020", periods=8))), "column 'x' is of type datetime64"),
+    (dict(dat=but(g=pd.date_range("2020", periods=8))), "neither numbers nor categories"),
+    (dict(dat=but(x=1j)), "column 'x' is of type complex128"),
+    (dict(dat=but(x=[np.inf] + [1.0] * 7)), "column 'x' is inf in row 0 of dat"),
+    (dict(dat=but(z=[1, 2, 3, -np.inf] * 2), ref=[["g", "z"]]), "column 'z' is -inf in row 3 of dat"),
+    (dict(dat=but(g=[[1]] * 8)), "column 'g' holds values of type list"),
+    # the response
+    (dict(dat=but(y=np.nan)), "every row of dat has a missing value"),
+    (dict(dat=but(y=list("abcdefgh"))), "the response 'y' is not numeric"),
+    (dict(dat=but(y=pd.Categorical(list("abcdabcd")))), "the response 'y' is not numeric"),
+    (dict(dat=but(y=[True, False] * 4)), "the response 'y' is not numeric"),
+    (dict(dat=but(y=[1.0, np.inf] * 4)), "column 'y' is inf in row 1 of dat"),
+    (dict(dat=but(y=3.5)), "the response 'y' is constant (3.5 in every row)"),
+    # X
+    (dict(dat=but(z=lambda d: 2 * d.x - 1), form="y ~ x + z"), "X is rank deficient: 'z' is a combination of the other columns (rank 2 of 3)"),
+    (dict(form="y ~ g + x + I(2 * x)"), "'I(2 * x)' is a combination"),
+    (dict(dat=but(z=lambda d: d.g), form="y ~ g + z"), "'z[T.b]', 'z[T.c]' are combinations of the other columns (rank 3 of 5)"),
+    (dict(dat=but(z=0.0), form="y ~ z"), "'z' is a combination"),
+    (dict(form="y ~ row"), "X has 8 columns for 8 observations"),
+    # blocks
+    (dict(ref=["same"]), "block 'same' has one level, 's', so its variance cannot be estimated"),
+    (dict(ref=["row"]), "block 'row' has 8 levels for 8 observations, so its variance cannot be told from the residual's"),
+    (dict(ref=["g", ["row", "h"]]), "block 'row:h' has 8 levels for 8 observations"),
+    (dict(dat=but(z=0.0), ref=[["g", "z"]]), "block 'g:z' is zero in every row"),
+    # perfect fits
+    (dict(dat=but(y=lambda d: 1 + 2 * d.x)), "the fixed effects and the random effects 'g' fit 'y' perfectly"),
+    (dict(dat=but(y=lambda d: 1 + 2 * d.x), ref=()), "the fixed effects fit 'y' perfectly"),
+    (dict(dat=but(y=lambda d: 0.1 + 0.7 * d.x + d.g.map({"a": 0.3, "b": 1.1, "c": 5.7}))),
+     "the random effects 'g' fit 'y' perfectly, so the residual sd would be 0"),
+]
+
+
+@pytest.mark.parametrize("change, words", BAD, ids=[words[:60] for _, words in BAD])
+def test_bad_input_is_an_error_that_says_what_to_mend(change, words):
+    call = {"form": "y ~ x", "dat": good(), "ref": ["g"]} | change
+    before = call["dat"].copy(deep=True) if isinstance(call["dat"], pd.DataFrame) else None
+    with pytest.raises(LMMError) as error:
+        lmm(**call)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value) or "^" in str(error.value)       # one sentence, or carets under the culprit
+    if before is not None:
+        pd.testing.assert_frame_equal(call["dat"], before)
+
+
+def test_a_covariate_far_from_zero_is_not_a_combination_of_the_intercept():
+    assert lmm("y ~ x", but(x=lambda d: d.x + 1e7), ["g"]).converged
+
+
+def test_a_perfect_fit_of_the_rows_by_as_many_random_effects_is_no_perfect_fit():
+    """With p > n and Z of rank n every y lies in the span of Z; the likelihood is bounded all the same."""
+    from helpers import crossed
+    fit = lmm("y ~ 1", crossed((7, 6, 5), 10, 3), ["a", "b", "c"])
+    assert np.isfinite(fit.llf) and fit.sigma > 0.01

@@ -1,0 +1,123 @@
+"""Formulas: which functions work, where variables come from, and that a stranger's formula runs no code."""
+
+import math
+import os                       # noqa: F401 - here so that formulas could reach it
+import subprocess               # noqa: F401
+from pathlib import Path
+
+import numpy
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from patsy import PatsyError
+from scipy import special       # noqa: F401
+
+from lmm import LMMError, LMMsetup
+
+DAT = pd.DataFrame({"y": [1.0, 2.5, 2.0, 4.0, 3.0, 6.0], "x": [0.5, 1.0, 1.5, 2.0, 2.5, 4.0], "g": list("aabbcc"),
+                    "reaction time": [3.0, 1.0, 4.0, 1.0, 5.0, 9.0]})
+outside = np.arange(6.0)        # a variable of the caller, not of DAT
+
+
+def doubled(x):
+    return 2 * x
+
+
+def column(form):
+    """The last column of X."""
+    return LMMsetup(form, DAT).design.X[:, -1]
+
+
+@pytest.mark.parametrize("form, expected", [
+    ("y ~ log(x)", np.log(DAT.x)), ("y ~ exp(x)", np.exp(DAT.x)), ("y ~ sqrt(x)", np.sqrt(DAT.x)),
+    ("y ~ abs(x - 1)", abs(DAT.x - 1)), ("y ~ sin(2 * pi * x / 3)", np.sin(2 * np.pi * DAT.x / 3)),
+    ("y ~ atan(x)", np.arctan(DAT.x)), ("y ~ ceiling(x)", np.ceil(DAT.x)), ("y ~ round(x)", np.round(DAT.x)),
+    ("y ~ np.log1p(x)", np.log1p(DAT.x)), ("y ~ numpy.cos(x)", np.cos(DAT.x)), ("y ~ np.cos(np.pi * x)", np.cos(np.pi * DAT.x)),
+    ("y ~ np.where(x > 1, x, 0)", np.where(DAT.x > 1, DAT.x, 0)), ("y ~ special.expit(x)", 1 / (1 + np.exp(-DAT.x))),
+    ("y ~ I(x**2)", DAT.x**2), ("y ~ I(-x + 3 * x**2)", -DAT.x + 3 * DAT.x**2), ("y ~ doubled(x)", 2 * DAT.x),
+    ("y ~ doubled(log(x))", 2 * np.log(DAT.x)), ("y ~ center(x)", DAT.x - DAT.x.mean()),
+    ("y ~ I(x > 1)", DAT.x > 1), ("y ~ I(g == 'b')", DAT.g == "b"), ("y ~ Q('reaction time')", DAT["reaction time"]),
+    ("y ~ C(g, Treatment('b'))", DAT.g == "c"), ("y ~ C(g, levels=['c', 'b', 'a'])", DAT.g == "a"),
+])
+def test_functions_that_work(form, expected):
+    assert_allclose(column(form), np.asarray(expected, float), rtol=1e-15)
+
+
+def test_a_function_local_to_the_caller():
+    def tripled(x):
+        return 3 * x
+
+    assert_array_equal(LMMsetup("y ~ tripled(x)", DAT).design.X[:, 1], 3 * DAT.x)
+
+
+def test_a_function_of_the_response():
+    assert_array_equal(LMMsetup("log(y) ~ x", DAT, "g").design.y, np.log(DAT.y))
+
+
+def test_functions_from_math_give_way_to_those_for_columns():
+    from math import sqrt       # noqa: F401
+    assert_array_equal(LMMsetup("y ~ sqrt(x)", DAT).design.X[:, 1], np.sqrt(DAT.x))
+
+
+@pytest.mark.parametrize("form", ["y ~ outside", "y ~ x + outside", "y ~ log(outside)", "outside ~ x"])
+def test_a_variable_of_the_caller_is_not_a_column(form):
+    with pytest.raises(LMMError, match="'outside', which is not a column of dat; its columns are 'y', 'x', 'g'"):
+        LMMsetup(form, DAT)
+
+
+def test_a_column_before_a_variable_of_the_caller():
+    x = np.zeros(6)             # noqa: F841 - must not be seen
+    assert_array_equal(LMMsetup("y ~ x", DAT).design.X[:, 1], DAT.x)
+
+
+def test_patsys_own_error_with_its_carets():
+    with pytest.raises(PatsyError) as error:
+        LMMsetup("y ~ x + (", DAT)
+    assert "^" in str(error.value)
+
+
+HOSTILE = [
+    "__import__('os').system('touch {f}')", "os.system('touch {f}')", "subprocess.run(['touch', '{f}'])",
+    "eval('open(\"{f}\", \"w\")')", "exec('open(\"{f}\", \"w\")')", "open('{f}', 'w')", "I(open('{f}', 'w'))",
+    "Path('{f}').touch()", "x.to_csv('{f}')", "np.save('{f}', x)", "np.savetxt('{f}', x)", "np.memmap('{f}', 'f8', 'w+', 0, 9)",
+    "np.lib.format.open_memmap('{f}')", "x.to_numpy().tofile('{f}')", "pd.read_pickle('{f}')", "x.values.tofile('{f}')",
+    "[open('{f}', 'w') for i in [1]]", "(lambda: open('{f}', 'w'))()", "{{open('{f}', 'w')}}", "doubled.__globals__",
+    "doubled.__globals__['os'].system('touch {f}')", "x.__class__", "().__class__.__bases__[0].__subclasses__()",
+    "getattr(x, 'to_csv')('{f}')", "f'{{open(chr(102), chr(119))}}'", "Q('__builtins__')", "Q(chr(120))", "globals()", "vars()",
+    "(y := open('{f}', 'w'))", "open('{f}', 'w') if x else x", "x[0]", "doubled(*x)", "doubled(**x)", "not x", "x and x",
+    "9**9**9**9**9", "I(x * 9**9**9**9**9)", "'a' * 999999999999", "doubled('{f}')", "math.factorial(99999999)",
+    "breakpoint()", "input()", "exit()", "help()", "print(x)", "os", "np", "math.log(x)", "x @ x", "x << 99999999", "~x",
+    "C(g, doubled)", "C(os.system('touch {f}'))", "center(open('{f}', 'w'))", "I(lambda: x)", "numpy.load('{f}')", "{{1: x}}",
+    "np.add(x, 1, os)", "np.random.seed(1)", "yield", "await x", "-" * 5000 + "x",
+]
+
+
+@pytest.mark.parametrize("factor", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("form", ["y ~ {}", "y ~ x + I({})", "{} ~ x"])
+def test_a_hostile_formula_is_refused_before_it_runs(factor, form, tmp_path):
+    trace = tmp_path / "f"
+    with pytest.raises((LMMError, PatsyError)):
+        LMMsetup(form.format(factor.format(f=trace)), DAT)
+    assert not trace.exists() and not Path("f").exists() and math.pi == np.pi and numpy is np
+
+
+@pytest.mark.parametrize("form, words", [
+    ("y ~ x + (1 | g)", ["random effect written with '|'; name it in ref", "    y ~ x + (1 | g)\n            ^^^^^^^"]),
+    ("y ~ I(x^2)", ["'^', which is exclusive or in Python; write ** for a power", "\n        ^^^^^^"]),
+    ("y ~ x^2", ["write ** for a power"]),
+    ("y ~ logg(x)", ["calls 'logg', which is no function known here"]),
+    ("y ~ x.mean()", ["'x', which is no module"]),
+    ("y ~ os.getcwd()", ["calls 'os.getcwd', which a formula may not"]),
+    ("y ~ x z", ["is an operator missing?"]),
+])
+def test_refusals_say_why_and_where(form, words):
+    with pytest.raises(LMMError) as error:
+        LMMsetup(form, DAT)
+    for part in words:
+        assert part in str(error.value)
+
+
+def test_a_column_that_is_also_called():
+    with pytest.raises(LMMError, match="'log' both as a column of dat and as a function"):
+        LMMsetup("y ~ log(log)", DAT.assign(log=DAT.x))
