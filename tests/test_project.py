@@ -1,0 +1,60 @@
+"""What holds the project together: its documentation runs, its rooms and its packages are the agreed ones."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import lmm
+
+ROOT = Path(__file__).resolve().parents[1]
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+MODULES = sorted(module.name for module in pkgutil.iter_modules(lmm.__path__))
+
+
+def test_the_readme_runs():
+    text = (ROOT / "README.md").read_text()
+    test = doctest.DocTestParser().get_doctest(text, {}, "README.md", "README.md", 0)
+    results = doctest.DocTestRunner(optionflags=OPTIONS).run(test)
+    assert results.failed == 0 and results.attempted > 15
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings_run(name):
+    module = importlib.import_module(f"lmm.{name}")
+    names = {name: getattr(lmm, name) for name in lmm.__all__}
+    assert doctest.testmod(module, extraglobs=names, optionflags=OPTIONS).failed == 0
+
+
+def test_every_public_name_is_documented():
+    for name in lmm.__all__:
+        assert (getattr(lmm, name).__doc__ or "").strip(), name
+
+
+def test_only_the_four_packages_are_imported():
+    import sys
+    allowed = sys.stdlib_module_names | {"numpy", "scipy", "pandas", "patsy"}
+    for path in Path(lmm.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= allowed, path.name
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert node.module.split(".")[0] in allowed, path.name
+
+
+def test_the_top_level_is_the_agreed_one():
+    agreed = {"pyproject.toml", "README.md", "CONTRIBUTORS.md", "lmm", "tests", "data"}
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    assert found - agreed <= {"oldest", "build", "dist"} and agreed <= found
+
+
+def test_the_core_stays_free_of_forbidden_algebra():
+    """No explicit inverse, determinant, Q, eigendecomposition or pseudo-inverse where the likelihood is evaluated."""
+    for name in ("dense", "likelihood"):
+        source = (Path(lmm.__file__).parent / f"{name}.py").read_text()
+        called = {node.func.attr for node in ast.walk(ast.parse(source))
+                  if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+        assert not called & {"inv", "pinv", "det", "slogdet", "eig", "eigh", "svd", "solve"}
