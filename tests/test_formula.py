@@ -1,8 +1,8 @@
 """Formulas: which functions work, where variables come from, and that a stranger's formula runs no code."""
 
 import math
-import os                       # noqa: F401 - here so that formulas could reach it
-import subprocess               # noqa: F401
+import os  # noqa: F401 - here so that formulas could reach it
+import subprocess  # noqa: F401
 from pathlib import Path
 
 import numpy
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from patsy import PatsyError
-from scipy import special       # noqa: F401
+from scipy import special  # noqa: F401
 
 from lmm import LMMError, LMMsetup
 
@@ -56,7 +56,7 @@ def test_a_function_of_the_response():
 
 
 def test_functions_from_math_give_way_to_those_for_columns():
-    from math import sqrt       # noqa: F401
+    from math import sqrt  # noqa: F401
     assert_array_equal(LMMsetup("y ~ sqrt(x)", DAT).design.X[:, 1], np.sqrt(DAT.x))
 
 
