@@ -183,7 +183,7 @@ def _check_rank(X, names):
     if n <= k:
         raise LMMError(f"X has {k} columns for {n} observations; it takes more observations than fixed effects")
     independent, dependent = list(range(k)), []
-    while independent:
+    while k:
         R = linalg.qr(X[:, independent], mode="r", check_finite=False)[0]
         length = np.sqrt(np.sum(R * R, axis=0))
         small = np.abs(np.diag(R)) <= 30 * np.sqrt(n) * np.finfo(float).eps * length

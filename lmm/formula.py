@@ -94,11 +94,9 @@ class Formula:
     def _check_factor(self, factor):
         """Let through one factor of the formula, or raise an LMMError with carets under it."""
         try:
-            tree = ast.parse(factor.code, mode="eval").body
+            self._check(ast.parse(factor.code, mode="eval").body)
         except (SyntaxError, RecursionError):
             raise self._refused(factor, "form is not a formula here; is an operator missing?") from None
-        try:
-            self._check(tree)
         except _Refused as refusal:
             raise self._refused(factor, str(refusal)) from None
 

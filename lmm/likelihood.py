@@ -108,7 +108,7 @@ def LMMsetup(form, dat, ref=()):
     63.01204267...
     """
     design = make_design(form, dat, ref)
-    Q_X, R_X = linalg.qr(design.X, mode="economic", check_finite=False)
+    Q_X, R_X = np.linalg.qr(design.X)
     e, coefficients = design.y, np.zeros(Q_X.shape[1])
     for _ in range(2):                          # the second pass removes what rounding left in the first
         part = Q_X.T @ e
