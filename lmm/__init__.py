@@ -8,7 +8,8 @@ from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import lmm
 from .likelihood import LMMprof, LMMsetup
+from .optimum import Optimum, certify, derivatives
 from .result import LMMResult
 
 __all__ = ["ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
-           "lme4_reference", "lmm", "load_data", "models"]
+           "Optimum", "certify", "derivatives", "lme4_reference", "lmm", "load_data", "models"]

@@ -18,7 +18,7 @@ from .fit import lmm
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"lmm: {message}; see 'lmm --help'\n")
+        self.exit(2, f"lmm: {message}; see '{self.prog} --help'\n")
 
 
 def main(arguments=None):
@@ -39,11 +39,11 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", LMMWarning)
-        warnings.showwarning = lambda message, *_: print(f"lmm: warning: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: print(
+            f"lmm: warning: {message}".replace("dat = dat.astype", "--factor, or dat.astype"), file=sys.stderr)
         try:
             print(demonstrate() if options.command is None else fit_file(options))
-        except (LMMError, PatsyError, OSError, UnicodeDecodeError,
-                pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        except (LMMError, PatsyError, OSError) as error:
             print(f"lmm: {error}", file=sys.stderr)
             return 2
     return 0
@@ -51,7 +51,10 @@ def main(arguments=None):
 
 def fit_file(options):
     """The fit of a CSV file as the text to print."""
-    dat = pd.read_csv(options.file)
+    try:
+        dat = pd.read_csv(options.file)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise LMMError(f"{options.file} is no CSV file in UTF-8 with commas: {' '.join(str(error).split())}") from error
     for column in options.factor:
         if column not in dat:
             raise LMMError(f"--factor names {column!r}, which is not a column of {options.file}; "

@@ -45,13 +45,12 @@ class Dense:
 
         Raises an ArithmeticError where theta is too extreme for that.
         """
-        sigma2, *_ = variances = [exp(2 * t) for t in theta]
+        sigma2 = exp(2 * theta[0])
         n, p = self.n, len(self.block)
         logdet = 2 * (n - p) * theta[0]
         cross = dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
         if p:
-            A = dgemv(1.0, self.parts, variances)                 # R psi R' + sigma^2 I
-            L = cholesky(A.reshape((p, p), order="F"))                 # = L'L, L upper triangular
+            L = self._factor(theta)                               # R psi R' + sigma^2 I = L'L, L upper triangular
             # (2): log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
             logdet += 2 * np.add.reduce(np.log(L.diagonal()))
             # (1): U'V^-1 U = (Q'U)' [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'U
@@ -60,6 +59,16 @@ class Dense:
         if not logdet < inf:
             raise OverflowError
         return Evaluation(logdet, cross)
+
+    def products(self, theta):
+        """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""
+        L = self._factor(theta)
+        B = dtrsm(1.0, L, self.R, trans_a=1)                      # (1): Z'V^-1 Z = R' (L'L)^-1 R = B'B
+        return B.T @ B, B.T @ dtrsm(1.0, L, self.QtU, trans_a=1)
+
+    def _factor(self, theta):
+        A = dgemv(1.0, self.parts, [exp(2 * t) for t in theta])   # R psi R' + sigma^2 I
+        return cholesky(A.reshape(self.R.shape, order="F"))
 
 
 def cholesky(A):

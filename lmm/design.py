@@ -19,6 +19,8 @@ class Block:
     ----------
     name : str
         The variables joined by colons, e.g. ``"Worker:Machine"``.
+    group, slope : str
+        The same, factors and numeric variables apart: ``"Subject"`` and ``"Days"`` for ``"Subject:Days"``.
     levels : tuple of str
         One label per column: an observed combination of the factors' levels.
     matrix : scipy.sparse.csr_array, shape (n, number of levels)
@@ -26,6 +28,8 @@ class Block:
     """
 
     name: str
+    group: str
+    slope: str
     levels: tuple
     matrix: sparse.csr_array = field(repr=False)
 
@@ -67,7 +71,7 @@ class Design:
 def make_design(form, dat, ref=()):
     """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused."""
     if not isinstance(dat, pd.DataFrame):
-        raise LMMError(f"dat is of type {type(dat).__name__}; it is a pandas DataFrame, one row per observation")
+        raise LMMError(f"dat is of type {type(dat).__name__}, not a pandas DataFrame; make one with pd.DataFrame(dat)")
     if len(dat) == 0:
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
@@ -76,7 +80,13 @@ def make_design(form, dat, ref=()):
     used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
     data, kept = _complete_rows(dat, used)
 
+    for name in formula.variables:
+        _check_fixed(data[name], dat[name].dtype, name)
+    for term in terms:
+        if formula.response in term.variables:
+            raise LMMError(f"block {term.name!r} is the response, or an interaction with it; name a grouping column in ref")
     blocks = tuple(_block(term, data) for term in terms)
+    _check_distinct(blocks)
     y, X, x_names = formula.evaluate(data)
     if len(X) == 1 != len(y):                   # a formula of constants alone: y ~ 0
         X = X[:0].reshape(len(y), 0)
@@ -124,7 +134,7 @@ def _plain(column, kept, name):
     values = column.to_numpy(np.int64 if integer else float, copy=True)
     if not integer and not np.isfinite(values).all():
         row = np.flatnonzero(~np.isfinite(values))[0]
-        raise LMMError(f"column {name!r} is {values[row]} in row {kept[row]} of dat; "
+        raise LMMError(f"column {name!r} is {values[row]} in row {kept[row]} of dat, counted from 0; "
                        "mend it, or make it missing (nan) to leave the row out")
     values.flags.writeable = False
     return pd.Series(values, copy=False)
@@ -135,41 +145,73 @@ def _block(term, data):
     n = len(data[term.variables[0]])
     codes, levels = np.zeros(n, np.int64), [()]
     values = np.ones(n)
-    factors = 0
-    for variable in term.variables:
-        column = data[variable]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            factors += 1
+    is_factor = {name: isinstance(data[name].dtype, pd.CategoricalDtype) for name in term.variables}
+    for name in term.variables:
+        column = data[name]
+        if is_factor[name]:
             labels = [str(label) for label in column.cat.categories]
             observed, codes = np.unique(codes * len(labels) + column.cat.codes.to_numpy(np.int64), return_inverse=True)
             levels = [levels[c // len(labels)] + (labels[c % len(labels)],) for c in observed]
         else:
             values = values * column.to_numpy(float)
-    name, p = term.name, len(levels)
-    if not factors:
-        first = term.variables[0]
-        column = data[first]
-        found = "integers" if column.dtype.kind == "i" else "numbers"
-        distinct = column.nunique()
-        warn(f"{name!r} holds {found} and stands alone in ref, so it is one slope, not {distinct} groups; "
-             f'if it labels groups make it a category: dat["{first}"] = dat["{first}"].astype("category")')
+    group = ":".join(name for name in term.variables if is_factor[name])
+    slope = ":".join(name for name in term.variables if not is_factor[name])
+    p = len(levels)
+    if not group:
+        _warn_of_numbers(term, data)
     elif p == 1:
-        raise LMMError(f"block {name!r} has one level, {':'.join(levels[0])!r}, so its variance cannot be estimated; "
-                       "leave it out of ref")
+        raise LMMError(f"block {term.name!r} has one level, {':'.join(levels[0])!r}, so its variance cannot be "
+                       "estimated; leave it out of ref")
     elif p >= n:
-        raise LMMError(f"block {name!r} has {p} levels for {n} observations, so its variance cannot be told from "
+        raise LMMError(f"block {term.name!r} has {p} levels for {n} observations, so its variance cannot be told from "
                        "the residual's; use a coarser grouping")
     if not values.any():
-        raise LMMError(f"block {name!r} is zero in every row; leave it out of ref")
+        raise LMMError(f"block {term.name!r} is zero in every row; leave it out of ref")
     matrix = sparse.csr_array((values, codes, np.arange(n + 1)), shape=(n, p))
-    return Block(name, tuple(":".join(level) for level in levels) if factors else (name,), matrix)
+    return Block(term.name, group, slope, tuple(":".join(level) for level in levels) if group else (slope,), matrix)
+
+
+def _warn_of_numbers(term, data):
+    """A block without a factor is one column of Z: probably integers that label groups."""
+    whole = all(data[name].dtype.kind == "i" for name in term.variables)
+    groups = len(set(zip(*(data[name] for name in term.variables))))
+    kinds = ", ".join(f'"{name}": "category"' for name in term.variables)
+    warn(f"{term.name!r} holds {'integers' if whole else 'numbers'} and no factor, so it is one slope, not {groups} groups; "
+         f"if it labels groups make it a category: dat = dat.astype({{{kinds}}})")
+
+
+def _check_distinct(blocks):
+    """No two blocks with the same Z Z'."""
+    for i, one in enumerate(blocks):
+        for other in blocks[:i]:
+            a, b = one.matrix, other.matrix
+            if a.shape == b.shape and np.array_equal(np.abs(a.data), np.abs(b.data)):
+                pairs = len(np.unique(a.indices.astype(np.int64) * a.shape[1] + b.indices))
+                if pairs == a.shape[1]:
+                    raise LMMError(f"blocks {other.name!r} and {one.name!r} are the same grouping, so their variances "
+                                   "cannot be told apart; drop one of them")
+
+
+def _check_fixed(column, kind, name):
+    """A variable of the formula that is a factor has several levels; text that looks like numbers is worth a warning."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return
+    levels = column.cat.categories
+    if len(levels) == 1:
+        raise LMMError(f"{name!r} has one level, {str(levels[0])!r}, so it cannot be a fixed effect; leave it out of form")
+    if not isinstance(kind, pd.CategoricalDtype) and not pd.api.types.is_bool_dtype(kind):
+        numeric = pd.to_numeric(pd.Series(levels.astype(str)), errors="coerce").notna()
+        if numeric.mean() > 0.5:
+            odd = f", {levels[~numeric][0]!r} among them" if not numeric.all() else ""
+            warn(f"{name!r} is text that mostly reads as numbers, so it is a factor with {len(levels)} levels{odd}; "
+                 f'for numbers: dat["{name}"] = pd.to_numeric(dat["{name}"], errors="coerce")')
 
 
 def _check_finite(matrix, names, kept, what):
     bad = ~np.isfinite(matrix)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise LMMError(f"{what} {names[column]!r} is {matrix[row, column]} in row {kept[row]} of dat; "
+        raise LMMError(f"{what} {names[column]!r} is {matrix[row, column]} in row {kept[row]} of dat, counted from 0; "
                        "a function in form is not defined for the values there")
 
 
@@ -198,5 +240,8 @@ def _check_rank(X, names):
 
 
 def _check_response(y, name):
+    largest = np.abs(y).max()
+    if largest and not 1e-100 < largest < 1e100:
+        raise LMMError(f"the response {name!r} reaches {largest:.3g}; rescale it")
     if np.all(y == y[0]):
         raise LMMError(f"the response {name!r} is constant ({y[0]:g} in every row), so there is no variation to model")

@@ -1,5 +1,6 @@
 """What can go wrong, and whose line of code is told about it."""
 
+import difflib
 import sys
 import warnings
 
@@ -13,12 +14,20 @@ class LMMWarning(UserWarning):
 
 
 class ConvergenceWarning(LMMWarning):
-    """The optimiser stopped before it reached its tolerance."""
+    """The optimum could not be certified."""
 
 
 def point_at(message, form, start, end):
     """An LMMError that shows `form` with carets under ``form[start:end]``."""
     return LMMError(f"{message}\n    {form}\n    {' ' * start}{'^' * max(end - start, 1)}")
+
+
+def unknown_column(name, columns):
+    """The end of a message about a name that is no column, with the nearest one that is."""
+    near = difflib.get_close_matches(name.lower(), [str(column).lower() for column in columns], 1)
+    meant = [column for column in columns if str(column).lower() in near]
+    guess = f"; did you mean {meant[0]!r}?" if meant else f"; its columns are {shorten(columns)}"
+    return f"{name!r}, which is not a column of dat{guess}"
 
 
 def shorten(values, most=5):

@@ -1,21 +1,26 @@
-"""`lmm`: from formula and data to the fit. The only caller of scipy.optimize."""
+"""`lmm`: start, Nelder-Mead, the exact finish, the certificate, the result. The only caller of scipy.optimize."""
 
 import warnings
+from contextlib import contextmanager
+from time import perf_counter
 
 import numpy as np
 from scipy.optimize import minimize
 
 from .errors import ConvergenceWarning, LMMError, warn
-from .likelihood import LMMprof, LMMsetup
+from .finish import best_optimum, newton, rescaled
+from .likelihood import LMMprof, LMMsetup, checked, set_up
+from .optimum import certify
 from .result import LMMResult
 
-X_TOLERANCE = 1e-6      # of the simplex in theta, log units: a standard deviation to a millionth
-F_TOLERANCE = 1e-9      # of nll over the simplex, relative to max(1, |nll|)
+X_TOLERANCE = 0.05      # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
+F_TOLERANCE = 0.01      # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
+LOST_DIGITS = 1e-6      # share of g_yy^2 in e'We below which e is built anew around the current beta
 
 
-def lmm(form, dat, ref=()):
-    """Fit a linear mixed model by maximum likelihood.
+def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
+    """Fit a linear mixed model by maximum likelihood, or REML.
 
     Parameters
     ----------
@@ -25,13 +30,19 @@ def lmm(form, dat, ref=()):
         The data; never changed.
     ref : str or list, optional
         The random effects, one element per block of Z, e.g. ``["Worker", ["Worker", "Machine"]]``; see `LMMsetup`.
+    reml : bool, optional
+        Whether to maximise the REML criterion; the default is the likelihood, as in the practical.
+    start : array_like, shape (1 + number of blocks,), optional
+        Where Nelder-Mead starts: finite log sigma and log standard deviations, units of y. By default the data decide.
+    verbose : bool, optional
+        Whether to print every evaluation: its number and phase, the criterion, theta.
 
     Returns
     -------
     LMMResult
         A mapping with the keys ``"beta"`` (k,) and ``"theta"`` (1 + number of blocks,): the estimated fixed
-        effects, and the estimated log sigma and log standard deviations of the blocks, in the units of y.
-        Everything else is an attribute; printing it shows a table.
+        effects, and the estimated log sigma and log standard deviations of the blocks, in the units of y
+        (``-inf`` where the estimate is zero). Everything else is an attribute; printing it shows a table.
 
     Raises
     ------
@@ -43,14 +54,15 @@ def lmm(form, dat, ref=()):
     Warns
     -----
     ConvergenceWarning
-        If Nelder-Mead stopped before it reached its tolerances.
+        If the optimum could not be certified.
     LMMWarning
         If a numeric variable stands alone in a block.
 
     Notes
     -----
-    scipy's Nelder-Mead minimises `LMMprof` over theta, from a start on the data's scale, and again from where
-    it ends until that gains nothing. One evaluation is O(p^3), p the number of columns of Z.
+    scipy's Nelder-Mead finds the basin; Newton's iteration on exact derivatives takes it to machine precision
+    and decides which standard deviations are zero; a certificate, ``fit.optimum``, says how good the optimum is.
+    One evaluation is O(p^3), p the number of columns of Z.
 
     Examples
     --------
@@ -58,48 +70,89 @@ def lmm(form, dat, ref=()):
     >>> fit.beta.round(3).tolist()
     [52.356, 7.967, 13.917]
     """
-    setup = LMMsetup(form, dat, ref)
-    theta, search = search_simplex(setup)
-    best = LMMprof(theta, setup)
-    sigma_floor = 1e-12 * np.sqrt(np.mean(setup.design.y**2))
-    if not np.isfinite(best) or np.exp(theta[0]) <= sigma_floor:
+    setup = LMMsetup(form, dat, ref, reml)
+    record = Record(setup, verbose)
+    theta = first_theta(setup) if start is None else checked_start(start, setup)
+    with record.phase("simplex"):
+        theta, message = search_simplex(theta, record)
+    with record.phase("newton"):
+        value = record(theta)
+        if lost_digits(value):
+            setup = record.setup = set_up(setup.design, setup.reml, value.beta)
+        theta, value = newton(theta, record, setup)
+    with record.phase("elsewhere"):
+        theta, value = best_optimum(theta, value, record, setup)
+    if not np.isfinite(value) or np.exp(theta[0]) <= 1e-12 * np.sqrt(np.mean(setup.design.y**2)):
         raise LMMError("the likelihood grows without bound as the residual sd goes to 0; the random effects "
                        "can fit the response perfectly: use fewer or coarser blocks in ref")
-    if not search.success:
-        warn(f"Nelder-Mead did not converge: {search.message} (theta {np.round(theta, 3).tolist()}, "
-             f"nll {best:.6g}, {search.nfev} evaluations)", ConvergenceWarning)
-    return LMMResult(beta=best.beta, theta=theta, nll=float(best), factor=best.factor, setup=setup,
-                     converged=bool(search.success), message=search.message, nfev=search.nfev)
+    optimum = certify(theta, setup, record.evaluations(), record.seconds)
+    if not optimum.certified:
+        warn(f"the optimum is not certified: {'; '.join(optimum.reasons)}; try another start=, or fewer or coarser "
+             "blocks in ref", ConvergenceWarning)
+    return LMMResult(beta=value.beta, theta=theta, nll=float(value), factor=value.factor, setup=setup, optimum=optimum,
+                     message=message, evaluated=tuple(record.rows))
 
 
-def start(setup):
+class Record:
+    """Evaluates the criterion and keeps every evaluation: phase, nll, theta; and the seconds of each phase."""
+
+    def __init__(self, setup, verbose=False):
+        self.setup, self.verbose = setup, verbose
+        self.name, self.rows, self.seconds = "", [], {}
+
+    @contextmanager
+    def phase(self, name):
+        """Evaluations within belong to this phase."""
+        self.name, start = name, perf_counter()
+        yield
+        self.seconds[name] = perf_counter() - start
+
+    def __call__(self, theta):
+        value = LMMprof(theta, self.setup)
+        self.rows.append((self.name, float(value), tuple(theta)))
+        if self.verbose:
+            print(f"{len(self.rows) - 1:4d} {self.name:8s}{value:16.8f}: " + " ".join(f"{t:9.5f}" for t in theta))
+        return value
+
+    def evaluations(self):
+        """How many evaluations each phase took."""
+        phases = [row[0] for row in self.rows]
+        return {phase: phases.count(phase) for phase in dict.fromkeys(phases)}
+
+
+def checked_start(start, setup):
+    theta = np.array(checked(start, setup))
+    if not np.isfinite(theta).all():
+        raise LMMError(f"start is {theta.tolist()}; it takes finite numbers, a small one for a standard deviation near zero")
+    return theta
+
+
+def first_theta(setup):
     """A theta on the data's scale: sigma and every block explain the same share of the residual variance of OLS."""
-    n, blocks = len(setup.design.y), setup.design.blocks
-    engine = setup.engine
+    n, engine = len(setup.design.y), setup.engine
     residual = np.sqrt(np.sum(engine.QtU[:, -1] ** 2) + np.sum(engine.S[:, -1] ** 2))     # |e| = |Q'e|
-    shares = [1.0, *(np.sum(block.matrix.data**2) / n for block in blocks)]               # of Z_j Z_j' in the diagonal of V
-    return np.log(residual / np.sqrt(n)) - 0.5 * np.log(len(shares) * np.array(shares))
+    shares = np.array([1.0, *(np.sum(block.matrix.data**2) / n for block in setup.design.blocks)])    # of diag Z_j Z_j'
+    return np.log(residual / np.sqrt(n)) - 0.5 * np.log(len(shares) * shares)
 
 
-def search_simplex(setup):
-    """The theta where Nelder-Mead ends, started afresh from each end until that gains nothing, and its report."""
-    theta = start(setup)
-    best = LMMprof(theta, setup)
-    if len(theta) == 1:                         # no random effects: sigma = sqrt(RSS / n) is the optimum
-        from scipy.optimize import OptimizeResult
-        return theta, OptimizeResult(success=True, message="Closed form: no random effects.", nfev=1)
-    fatol = F_TOLERANCE * max(1.0, abs(best))
-    evaluations = 1
-    while True:
-        simplex = theta + np.vstack([np.zeros(len(theta)), STEP * np.eye(len(theta))])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)             # inf - inf among failed evaluations
-            search = minimize(LMMprof, theta, args=(setup,), method="Nelder-Mead", options={
-                "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": fatol,
-                "maxiter": 500 * len(theta), "maxfev": 1000 * len(theta)})
-        evaluations += search.nfev
-        gain = best - search.fun
-        theta, best = search.x, search.fun
-        if gain <= 10 * fatol or not search.success:
-            search.nfev = evaluations
-            return theta, search
+def lost_digits(value):
+    """Whether e'We is so much larger than the residual's square that their difference is inexact."""
+    column = value.factor[:, -1] if value.factor is not None else np.ones(1)
+    return column[-1] ** 2 < LOST_DIGITS * (column @ column)
+
+
+def search_simplex(theta, record):
+    """The theta where Nelder-Mead ends, loosely, and its message; the scale of theta is made right first."""
+    value = record(theta)
+    if value.factor is None:
+        raise LMMError(f"the likelihood cannot be evaluated at the start, theta {np.round(theta, 3).tolist()}; "
+                       "give start= on the scale of the data")
+    theta = rescaled(theta, value, record.setup)
+    if len(theta) == 1:
+        return theta, "No random effects: the optimum is known in closed form."
+    simplex = theta + np.vstack([np.zeros(len(theta)), STEP * np.eye(len(theta))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)             # inf - inf among failed evaluations
+        search = minimize(record, theta, method="Nelder-Mead", options={
+            "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": F_TOLERANCE, "maxfev": 60 * len(theta)})
+    return search.x, f"Nelder-Mead: {search.message}"

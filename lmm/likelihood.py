@@ -9,7 +9,7 @@ The model is y = X beta + Z b + e with b ~ N(0, psi), e ~ N(0, sigma^2 I), hence
     (1)  V^-1 = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'
     (2)  log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
     (3)  beta(theta) = (X' W X)^-1 X' W y
-    (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)
+    (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)      [REML: + 1/2 log|X' W X|]
 
 so that all a theta needs is log|V| and C = [X y]' W [X y]. Source: the course practical this package ports;
 the criterion is minus the log-likelihood without its constant n/2 log(2 pi).
@@ -30,15 +30,20 @@ from .errors import LMMError, shorten
 class Setup:
     """A model ready for any theta: what `LMMsetup` returns. Nothing in it changes.
 
-    X is represented by an orthonormal basis of its columns and y by its residual from ordinary least squares,
-    X = Q_X R_X, y = X beta_ols + e: the likelihood is the same, and large means cannot cancel.
+    X is represented by an orthonormal basis of its columns, X = Q_X R_X, and y by a residual, y = X beta_0 + e:
+    the likelihood is the same whatever beta_0, and large means cannot cancel.
     """
 
     design: Design
+    reml: bool                                  # the criterion: REML's, or the likelihood's
     engine: Dense = field(repr=False)           # knows Z and U = [Q_X e]
-    shape: tuple                                # of theta
     R_X: np.ndarray = field(repr=False)         # (k, k) upper triangular
-    beta_ols: np.ndarray = field(repr=False)    # (k,)
+    beta_0: np.ndarray = field(repr=False)      # (k,)
+
+    @property
+    def shape(self):
+        """The shape of theta."""
+        return (1 + len(self.design.blocks),)
 
     @property
     def labels(self):
@@ -48,7 +53,7 @@ class Setup:
     def __repr__(self):
         d = self.design
         Z = ", ".join(f"{b.name}: {b.matrix.shape[1]}" for b in d.blocks) or "none"
-        return (f"LMMsetup({d.form!r}: y ({len(d.y)},), X ({len(d.y)}, {len(d.x_names)}), "
+        return (f"LMMsetup({d.form!r}{', reml' if self.reml else ''}: y ({len(d.y)},), X ({len(d.y)}, {len(d.x_names)}), "
                 f"columns of Z by block ({Z}), theta ({', '.join(f'log {x}' for x in self.labels)}))")
 
 
@@ -70,7 +75,7 @@ def _profile(nll, beta, factor):
     return value
 
 
-def LMMsetup(form, dat, ref=()):
+def LMMsetup(form, dat, ref=(), reml=False):
     """Build y, X and the blocks of Z, and QR-factor Z once.
 
     Parameters
@@ -84,6 +89,8 @@ def LMMsetup(form, dat, ref=()):
         The random effects, one element per block of Z: a column of `dat` or a list of columns, whose
         interaction is meant, as in ``["Worker", ["Worker", "Machine"]]``. Text, bool and categorical
         columns are factors, numeric ones multiply. ``()``: no random effects.
+    reml : bool, optional
+        Whether the criterion is REML's; the default is the likelihood, as in the practical.
 
     Returns
     -------
@@ -107,16 +114,18 @@ def LMMsetup(form, dat, ref=()):
     >>> float(LMMprof([-0.039181011, 1.473499526, 1.222902944], setup))    # doctest: +ELLIPSIS
     63.01204267...
     """
-    design = make_design(form, dat, ref)
+    return set_up(make_design(form, dat, ref), bool(reml))
+
+
+def set_up(design, reml, beta_0=None):
+    """The `Setup` of a design, y represented by e = y - X beta_0; if not given, beta_0 is that of least squares."""
     Q_X, R_X = np.linalg.qr(design.X)
-    e, coefficients = design.y, np.zeros(Q_X.shape[1])
-    for _ in range(2):                          # the second pass removes what rounding left in the first
-        part = Q_X.T @ e
-        e = e - Q_X @ part
-        coefficients = coefficients + part
+    if beta_0 is None:
+        beta_0 = back_substitute(R_X, Q_X.T @ design.y)
+    e = np.asarray(design.y - design.X.astype(np.longdouble) @ beta_0, float)     # as exact as y is, however large X beta_0
     engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]))
     refuse_perfect_fit(design, engine)
-    return Setup(design, engine, (1 + len(design.blocks),), np.asfortranarray(R_X), back_substitute(R_X, coefficients))
+    return Setup(design, reml, engine, np.asfortranarray(R_X), beta_0)
 
 
 def LMMprof(theta, setup):
@@ -147,26 +156,33 @@ def LMMprof(theta, setup):
 
     References
     ----------
-    The course practical "Linear Mixed Models", equations (1) and (2) there.
+    The course practical "Linear Mixed Models", equations (1) and (2) there. REML: Laird and Ware (1982).
     """
     theta = checked(theta, setup)
-    k = len(setup.beta_ols)
+    k = len(setup.beta_0)
     try:
         V = setup.engine(theta)                                 # (1), (2): log|V| and C = [X y]' W [X y]
         G = cholesky(V.cross)                                   # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
     except ArithmeticError:                                     # theta too extreme: worse than any other
         return _profile(np.inf, np.full(k, np.nan), None)
     gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
-    beta = setup.beta_ols + back_substitute(setup.R_X, gamma)   #      hence beta for X and y
+    beta = setup.beta_0 + back_substitute(setup.R_X, gamma)   #      hence beta for X and y
     nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2                   # (4): (y - X beta)' W (y - X beta) = g_yy^2
+    if setup.reml:
+        nll += log_diagonal(G[:k, :k]) + log_diagonal(setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|
     return _profile(nll, beta, G)
 
 
 def covariance_of_beta(factor, setup):
     """(X' W X)^-1, (k, k), from the Cholesky factor of C that `LMMprof` leaves: X'WX = (G_XX R_X)' G_XX R_X."""
-    k = len(setup.beta_ols)
+    k = len(setup.beta_0)
     root = back_substitute(setup.R_X, back_substitute(factor[:k, :k], np.eye(k)))
     return root @ root.T
+
+
+def log_diagonal(R):
+    """log|det R|, R triangular."""
+    return np.sum(np.log(np.abs(R.diagonal())))
 
 
 def back_substitute(R, b):
@@ -194,7 +210,11 @@ def refuse_perfect_fit(design, engine):
 
 def checked(theta, setup):
     """theta as a list of floats, if it is one: of the right length, and finite or -inf for a block."""
-    theta = np.asarray(theta, float)
+    if not isinstance(setup, Setup):
+        raise LMMError(f"setup is of type {type(setup).__name__}; it is what LMMsetup returns, after theta")
+    theta = np.asarray(theta)
+    if theta.dtype.kind not in "iuf":
+        raise LMMError(f"theta holds {theta.dtype.name}, not numbers; it is a list or array of log standard deviations")
     values = theta.tolist()
     if theta.shape == setup.shape and values[0] > -np.inf and sum(values) < np.inf:        # false for nan, inf
         return values

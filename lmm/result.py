@@ -8,6 +8,7 @@ import pandas as pd
 
 from . import tables
 from .likelihood import Setup, covariance_of_beta
+from .optimum import Optimum
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -22,10 +23,10 @@ class LMMResult(Mapping):
         log sigma, then the log standard deviation of each block in the order of `ref`.
     nll : float
         The criterion at the optimum: minus the log-likelihood without n/2 log(2 pi).
-    converged : bool
-        Whether the optimiser reached its tolerances; `message` says how it ended.
-    nfev : int
-        How many times the likelihood was evaluated.
+    optimum : Optimum
+        How good the optimum is: gradient, curvature, remaining errors, evaluations by phase, ``certified``.
+    message : str
+        How Nelder-Mead ended.
     setup : Setup
         The model, as `LMMsetup` built it; ``LMMprof(fit.theta, fit.setup)`` evaluates its likelihood.
     """
@@ -35,9 +36,9 @@ class LMMResult(Mapping):
     nll: float
     factor: np.ndarray = field(repr=False)      # Cholesky factor of C at theta, see Profile
     setup: Setup
-    converged: bool
+    optimum: Optimum
     message: str
-    nfev: int
+    evaluated: tuple = field(repr=False)        # (phase, nll, theta) of every evaluation
 
     def __getitem__(self, key):
         if key not in ("beta", "theta"):
@@ -65,6 +66,24 @@ class LMMResult(Mapping):
         """The standard deviation of each block's random effects: a Series by block."""
         return pd.Series(np.exp(self.theta[1:]), [block.name for block in self.setup.design.blocks], name="sd")
 
+    @property
+    def singular(self):
+        """The names of the blocks whose estimated standard deviation is zero: empty, hence false, if there are none."""
+        return tuple(self.sd.index[self.theta[1:] == -np.inf])
+
+    def cov_theta(self):
+        """The covariance of theta's estimate, the inverse Hessian of nll: a DataFrame; nan for blocks at zero."""
+        labels = list(self.setup.labels)
+        free = np.isfinite(self.theta)
+        covariance = np.full((len(free), len(free)), np.nan)
+        covariance[np.ix_(free, free)] = np.linalg.inv(self.optimum.hessian[np.ix_(free, free)])
+        return pd.DataFrame(covariance, labels, labels)
+
+    @property
+    def sd_se(self):
+        """The standard errors of sigma and of `sd`, by the delta method: a Series; nan for blocks at zero."""
+        return pd.Series(np.exp(self.theta) * np.sqrt(np.diag(self.cov_theta())), list(self.setup.labels), name="std_error")
+
     # -- fixed effects -----------------------------------------------------------------------------------
 
     @property
@@ -91,8 +110,9 @@ class LMMResult(Mapping):
 
     @property
     def llf(self):
-        """The log-likelihood, with its constant."""
-        return -self.nll - 0.5 * self.nobs * float(np.log(2 * np.pi))
+        """The log-likelihood, with its constant; after a REML fit, the REML criterion's."""
+        n = self.nobs - (len(self.beta) if self.reml else 0)
+        return -self.nll - 0.5 * n * float(np.log(2 * np.pi))
 
     @property
     def deviance(self):
@@ -113,6 +133,30 @@ class LMMResult(Mapping):
     def bic(self):
         """Schwarz's criterion, deviance + npar log(nobs)."""
         return self.deviance + self.npar * float(np.log(self.nobs))
+
+    @property
+    def reml(self):
+        """Whether the criterion was REML's."""
+        return self.setup.reml
+
+    @property
+    def converged(self):
+        """Whether the optimum is certified."""
+        return self.optimum.certified
+
+    @property
+    def nfev(self):
+        """How many times the likelihood was evaluated; ``optimum.evaluations`` has it by phase."""
+        return len(self.evaluated)
+
+    @property
+    def trace(self):
+        """Every evaluation, in order: a DataFrame with phase, nll, theta ("log sigma", ...) and standard deviations."""
+        labels = self.setup.labels
+        theta = np.array([theta for _, _, theta in self.evaluated])
+        return pd.DataFrame({"phase": [phase for phase, _, _ in self.evaluated], "nll": [nll for _, nll, _ in self.evaluated],
+                             **{f"log {label}": theta[:, i] for i, label in enumerate(labels)},
+                             **{label: np.exp(theta[:, i]) for i, label in enumerate(labels)}})
 
     @property
     def nobs(self):

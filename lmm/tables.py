@@ -37,22 +37,34 @@ def of_fit(fit):
     """The tables of a fitted model, in the order in which lme4 prints them."""
     design = fit.setup.design
     blocks = design.blocks
-    about = [Table("Linear mixed model fit by maximum likelihood" if blocks else "Linear model fit by maximum likelihood"),
+    method = "REML" if fit.reml else "maximum likelihood"
+    about = [Table(f"Linear {'mixed ' if blocks else ''}model fit by {method}"),
              Table(f"Formula: {design.form}"),
              Table("Random effects: " + (", ".join(block.name for block in blocks) or "none"))]
-    if not fit.converged:
-        about.append(Table(f"Not converged: {fit.message}"))
     criterion = Table("", ("AIC", "BIC", "logLik", "deviance", "df.resid"),
                       ((*(f"{value:.2f}" for value in (fit.aic, fit.bic, fit.llf, fit.deviance)), str(fit.df_resid)),))
     sds = [*fit.sd, fit.sigma]
-    variances = Table("Random effects:", ("<Groups", "Variance", "Std.Dev."), tuple(zip(
-        [*(block.name for block in blocks), "Residual"], numbers(np.square(sds)), numbers(sds))))
+    variances = Table("Random effects:", ("<Groups", "<Name", "Variance", "Std.Dev."), tuple(zip(
+        [*(block.group for block in blocks), "Residual"], [*(block.slope or "Intercept" for block in blocks), ""],
+        numbers(np.square(sds)), numbers(sds))))
     counts = [f"Number of obs: {fit.nobs}" + (f" ({fit.n_dropped} dropped with missing values)" if fit.n_dropped else "")]
-    if blocks:
-        counts.append("groups: " + ", ".join(f"{block.name} {len(block.levels)}" for block in blocks))
+    groups = {block.group: len(block.levels) for block in blocks if block.group}
+    if groups:
+        counts.append("groups: " + ", ".join(f"{name} {count}" for name, count in groups.items()))
     fixed = Table("Fixed effects:", ("<", "Estimate", "Std. Error", "t value"), tuple(zip(
         fit.params.index, numbers(fit.params), numbers(fit.bse), [f"{t:.2f}" for t in fit.tvalues])))
-    return [*about, criterion, variances, Table("; ".join(counts)), fixed]
+    return [*about, criterion, variances, Table("; ".join(counts)), *([fixed] if fixed.rows else []), *health(fit)]
+
+
+def health(fit):
+    """What to know before trusting the numbers: the optimum's line, and the blocks at zero."""
+    yield Table("")
+    if fit.optimum.certified:
+        yield Table("Optimum: certified (gradient zero, curvature positive)")
+    else:
+        yield Table(f"Optimum: NOT certified: {'; '.join(fit.optimum.reasons)}")
+    if fit.singular:
+        yield Table(f"Singular: standard deviation 0 for {', '.join(fit.singular)}")
 
 
 def to_text(tables):
@@ -61,7 +73,7 @@ def to_text(tables):
     for table in tables:
         if table.rows and lines:
             lines.append("")
-        if table.title:
+        if table.title or not table.rows:
             lines.append(table.title)
         if not table.rows:
             continue

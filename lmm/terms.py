@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .errors import LMMError, shorten
+from .errors import LMMError, unknown_column
 
 HOW = 'ref is a list with one element per block: a column of dat, or a list of columns, as in ["Worker", ["Worker", "Machine"]]'
 
@@ -52,11 +52,12 @@ def _variables(element, where, columns):
         if not isinstance(name, str):
             raise LMMError(f"{where}[{i}] is {_kind(name)}; {HOW}")
         if name not in columns:
-            raise LMMError(f"{where} uses {name!r}, which is not a column of dat; its columns are {shorten(columns)}")
+            raise LMMError(f"{where} uses {unknown_column(name, columns)}")
         if name in names[:i]:
             raise LMMError(f"{where} names {name!r} twice; name each variable of an interaction once")
     return names
 
 
 def _kind(value):
-    return "None" if value is None else f"{value!r}, of type {type(value).__name__}"
+    shown = " ".join(repr(value).split())
+    return "None" if value is None else f"{shown[:40]}{'...' if len(shown) > 40 else ''}, of type {type(value).__name__}"

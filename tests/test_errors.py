@@ -7,6 +7,10 @@ import pytest
 from lmm import LMMError, lmm
 
 
+def complex_(x):
+    return x + 1j
+
+
 def good():
     return pd.DataFrame({"y": [1.0, 2.5, 2.0, 4.0, 3.0, 6.0, 5.5, 1.5], "x": [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0],
                          "g": list("aabbccaa"), "h": list("uvuvuvuv"), "row": list("abcdefgh"), "same": ["s"] * 8})
@@ -19,17 +23,31 @@ def but(**columns):
 BAD = [
     # the formula
     (dict(form="y ~ z"), "form uses 'z', which is not a column of dat; its columns are 'y', 'x', 'g', 'h', 'row', ... (6 in all)"),
+    (dict(form="Y ~ x"), "form uses 'Y', which is not a column of dat; did you mean 'y'?"),
     (dict(form=None), "form is of type NoneType; it is a formula string"),
     (dict(form="~ x"), "form has no response: '~ x'; write it on the left"),
-    (dict(form="x"), "form has no response"),
-    (dict(form=""), "form has no response"),
+    (dict(form="x"), "form has no '~': 'x'; write response ~ fixed effects"),
+    (dict(form="y = x"), "form has no '~'"),
+    (dict(form=""), "form has no '~'"),
     (dict(form="1 ~ x"), "form has no response"),
-    (dict(form="y + x ~ 1"), "form has 2 responses, 'y', 'x'; it takes one"),
-    (dict(form="np.where(x, y, y) + x ~ 1"), "form has 2 responses"),
+    (dict(form="y + x ~ 1"), "the response is one column or one expression; write arithmetic as I(a - b)\n    y + x ~ 1\n    ^^^^^"),
+    (dict(form="y - x ~ 1"), "write arithmetic as I(a - b)"),
+    (dict(form="y + 1 ~ x"), "write arithmetic as I(a - b)"),
+    (dict(form="y**2 ~ x"), "write arithmetic as I(a - b)"),
+    (dict(form="y:x ~ 1"), "the response is one column"),
+    (dict(form="y ~ x ~ g"), "the response is one column"),
+    (dict(form="y ~ x**2"), "a power of one variable is that variable, in a formula; write I(x**2)"),
+    (dict(form="y ~ g + -1"), "patsy does not read '+ -'; write '-'"),
+    (dict(form="y ~ g - x.mean()"), "'x', which is no module"),
+    (dict(form="y ~ log(x, 2)"), "form calls 'log', which takes 1 argument and no keywords"),
+    (dict(form="y ~ same"), "'same' has one level, 's', so it cannot be a fixed effect"),
+    (dict(form="y ~ class", dat=lambda d: d.rename(columns={"h": "class"})), "is written Q('its name')"),
+    (dict(form="y ~ Intercept", dat=lambda d: d.rename(columns={"x": "Intercept"})), "the column 'Intercept'"),
+    (dict(form="y ~ complex_(x)"), "form cannot be evaluated"),
     (dict(form="bs(y, 3) ~ 1"), "has 3 columns; it takes one"),
     (dict(form="y ~ (1 | g)"), "name it in ref instead"),
-    (dict(form="y ~ x^2"), "write ** for a power"),
-    (dict(form="y ~ log(x - 1)"), "the column of X 'log(x - 1)' is nan in row 0 of dat; a function in form is not defined"),
+    (dict(form="y ~ x^2"), "write I(x**2) for a square, (a + b)**2 for interactions"),
+    (dict(form="y ~ log(x - 1)"), "the column of X 'log(x - 1)' is nan in row 0 of dat, counted from 0; a function in form is not defined"),
     (dict(form="log(y - 1) ~ x"), "the response 'log(y - 1)' is -inf in row 0 of dat"),
     # ref
     (dict(ref="Wroker"), "ref[0] uses 'Wroker', which is not a column of dat; its columns are 'y', 'x'"),
@@ -48,8 +66,12 @@ BAD = [
     (dict(ref=["g", "g"]), "ref[0] and ref[1] are the same block 'g'"),
     (dict(ref=["g:h", ["h", "g"]]), "ref[0] and ref[1] are the same block 'h:g'"),
     (dict(ref=[["g", "g"]]), "ref[0] names 'g' twice"),
+    (dict(ref=["g", "y"]), "block 'y' is the response"),
+    (dict(ref=["g", "copy"], dat=lambda d: d.assign(copy="level " + d.g)),
+     "blocks 'g' and 'copy' are the same grouping, so their variances cannot be told apart; drop one of them"),
+    (dict(ref=["g", ["g", "part"]], dat=lambda d: d.assign(part=d.g == "a")), "blocks 'g' and 'g:part' are the same grouping"),
     # dat
-    (dict(dat=None), "dat is of type NoneType; it is a pandas DataFrame"),
+    (dict(dat=None), "dat is of type NoneType, not a pandas DataFrame; make one with pd.DataFrame(dat)"),
     (dict(dat={"y": [1]}), "dat is of type dict"),
     (dict(dat=good().iloc[:0]), "dat has no rows"),
     (dict(dat=but(x=np.nan)), "every row of dat has a missing value among 'y', 'x', 'g' ('x' misses 8 of 8)"),
@@ -61,8 +83,10 @@ BAD = [
     (dict(dat=but(z=[1, 2, 3, -np.inf] * 2), ref=[["g", "z"]]), "column 'z' is -inf in row 3 of dat"),
     (dict(dat=but(g=[[1]] * 8)), "column 'g' holds values of type list"),
     # the response
+    (dict(dat=but(y=lambda d: d.y * 1e150)), "the response 'y' reaches 6e+150; rescale it"),
+    (dict(dat=but(y=lambda d: d.y * 1e-150)), "the response 'y' reaches 6e-150; rescale it"),
     (dict(dat=but(y=np.nan)), "every row of dat has a missing value"),
-    (dict(dat=but(y=list("abcdefgh"))), "the response 'y' is not numeric"),
+    (dict(dat=but(y=list("abcdefgh"))), "the response 'y' is not numeric: its values are 'a', 'b', 'c', ...; it takes numbers"),
     (dict(dat=but(y=pd.Categorical(list("abcdabcd")))), "the response 'y' is not numeric"),
     (dict(dat=but(y=[True, False] * 4)), "the response 'y' is not numeric"),
     (dict(dat=but(y=[1.0, np.inf] * 4)), "column 'y' is inf in row 1 of dat"),
@@ -89,6 +113,8 @@ BAD = [
 @pytest.mark.parametrize("change, words", BAD, ids=[words[:60] for _, words in BAD])
 def test_bad_input_is_an_error_that_says_what_to_mend(change, words):
     call = {"form": "y ~ x", "dat": good(), "ref": ["g"]} | change
+    if callable(call["dat"]):
+        call["dat"] = call["dat"](good())
     before = call["dat"].copy(deep=True) if isinstance(call["dat"], pd.DataFrame) else None
     with pytest.raises(LMMError) as error:
         lmm(**call)

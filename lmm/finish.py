@@ -1,0 +1,158 @@
+"""From the basin to the optimum: a safeguarded Newton iteration, the boundary, and a look for better optima.
+
+On the log scale a standard deviation of zero lies at minus infinity and the criterion is flat before it. So small
+blocks are judged on the scale of the variance, where the derivative at zero decides: they become exactly zero
+(theta = -inf) if it is not negative, and otherwise move to where the parabola there has its minimum.
+"""
+
+import numpy as np
+from scipy import linalg
+
+from .optimum import derivatives
+
+STEP_LIMIT = 2.0            # of one Newton step, log units
+POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
+DONE = 1e-11                # largest change of theta, log units, at which the iteration ends
+SMALL = 1e-2                # degrees of freedom in use by a block below which it may be at the boundary
+BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
+SAME = 0.05                 # log units: closer than this to a known optimum it is that one
+
+
+def rescaled(theta, value, setup):
+    """theta moved along the line on which all standard deviations keep their ratios, to the minimum there."""
+    k = len(setup.beta_0)
+    n = len(setup.design.y) - (k if setup.reml else 0)
+    return theta + 0.5 * np.log(value.factor[k, k] ** 2 / n)
+
+
+def newton(theta, nll, setup, rival=None):
+    """A local minimum of the criterion from theta; returns it and its value.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (1 + J,)
+        Where to start. A block at zero stays there; another may end there.
+    nll : callable
+        Evaluates the criterion: ``nll(theta)`` is what ``LMMprof(theta, setup)`` is.
+    setup : Setup
+    rival : (theta, value), optional
+        A minimum that is known: the iteration ends early when it leads there, or to nothing better.
+    """
+    value = nll(theta)
+    if value.factor is not None:
+        theta = rescaled(theta, value, setup)
+        value = nll(theta)
+    polished, size = 0, np.inf
+    for _ in range(60):
+        try:
+            theta, value, D = settled(theta, value, nll, setup)
+        except ArithmeticError:
+            break
+        free = np.isfinite(theta)
+        g, H = D.gradient[free], D.hessian[np.ix_(free, free)]
+        eigenvalues, vectors = linalg.eigh(H)
+        scale = np.abs(eigenvalues)
+        if scale.max() == 0:
+            break
+        step = -vectors @ ((vectors.T @ g) / np.maximum(scale, 1e-8 * scale.max()))
+        decrement = -0.5 * g @ step
+        convex = eigenvalues[0] > 0
+        if rival is not None and convex and (
+                same(theta, rival[0]) or value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value))):
+            break
+        if convex and decrement < POLISH * max(1.0, abs(value)):
+            # so close by, a step is worth more than differences of the criterion, which are rounding errors
+            last, size = size, np.abs(step).max()
+            if (polished > 1 and size > 0.5 * last) or polished > 8:
+                break
+            theta = theta.copy()
+            theta[free] += step
+            value = nll(theta)
+            polished += 1
+            if size < DONE:
+                break
+            continue
+        step *= min(1.0, STEP_LIMIT / np.abs(step).max())
+        for length in 0.5 ** np.arange(30):
+            trial = theta.copy()
+            trial[free] += length * step
+            trial_value = nll(trial)
+            if trial_value <= value + 1e-4 * length * (g @ step):
+                break
+        else:
+            break
+        theta, value = trial, trial_value
+    return theta, value
+
+
+def settled(theta, value, nll, setup):
+    """theta, its value and derivatives, after small blocks have been set to zero or put back into the open."""
+    D = derivatives(theta, setup)
+    for j in np.flatnonzero((D.extent < SMALL) & np.isfinite(theta[1:])):
+        at_zero = without(theta, j)
+        D_at_zero = derivatives(at_zero, setup)
+        slope, curvature = D_at_zero.slopes[j], D_at_zero.curvatures[j]
+        if slope >= 0:
+            moved = at_zero
+        elif curvature > 0 and theta[1 + j] < 0.5 * np.log(-0.1 * slope / curvature):
+            moved = theta.copy()
+            moved[1 + j] = 0.5 * np.log(-slope / curvature)
+        else:
+            continue
+        moved_value = nll(moved)
+        if moved_value <= value + 1e-12 * abs(value):
+            theta, value, D = moved, moved_value, derivatives(moved, setup)
+    return theta, value, D
+
+
+def same(theta, other):
+    """Whether two thetas are close, zero standard deviations counting as small ones."""
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(theta - other)
+    return bool(np.all((distance < SAME) | (theta == other)))
+
+
+def without(theta, j):
+    """theta with the standard deviation of block j zero."""
+    theta = theta.copy()
+    theta[1 + j] = -np.inf
+    return theta
+
+
+def units(setup):
+    """(J,): log standard deviations that contribute 1 to the variance of an average level's whole, per unit of sigma."""
+    block, squares = setup.engine.block, np.sum(setup.engine.R**2, axis=0)
+    return np.array([-0.5 * np.log(np.mean(squares[block == j])) for j in range(len(setup.design.blocks))])
+
+
+def elsewhere(theta, setup):
+    """Thetas from which another optimum might be reached, if there is one.
+
+    Each block on the other side of the boundary: one at zero put back on the scale of sigma, another set to zero;
+    and, with several blocks, each of them alone in being large, and all of them.
+    """
+    J = len(theta) - 1
+    unit = theta[0] + units(setup)
+    for j in range(J):
+        if theta[1 + j] == -np.inf:
+            for offset in (-1.0, 2.0):
+                other = theta.copy()
+                other[1 + j] = unit[j] + offset
+                yield other
+        else:
+            yield without(theta, j)
+    for large in ([*np.eye(J, dtype=bool), np.ones(J, dtype=bool)] if J > 1 else []):
+        yield np.concatenate([theta[:1], unit + np.where(large, 2.0, -1.0)])
+
+
+def best_optimum(theta, value, nll, setup):
+    """The best of the minimum at theta and those reached from `elsewhere`; returns it and its value."""
+    for _ in range(2 * len(theta)):
+        for start in elsewhere(theta, setup):
+            other, other_value = newton(start, nll, setup, rival=(theta, value))
+            if other_value < value - BETTER * max(1.0, abs(value)):
+                theta, value = newton(other, nll, setup)
+                break
+        else:
+            return theta, value
+    return theta, value

@@ -1,0 +1,192 @@
+"""The exact optimum: derivatives of the criterion, and a certificate.
+
+V is linear in the variances, V = sigma^2 I + sum_j s_j^2 Z_j Z_j', so with d = Z' W (y - X beta), M = Z' W Z and
+M_P = Z' P Z, P = W - W X (X'WX)^-1 X' W, the derivatives in the variances v_j = s_j^2 are
+
+    (6)  1/2 tr(M_jj) - 1/2 d_j' d_j                                 [REML: M_P for M]
+    (7)  -1/2 |M_ij|^2 + d_i' (M_P)_ij d_j                           [REML: M_P for M in the first term]
+
+with no second derivative of V; on the log scale of theta they are multiplied by 2 v_j, and by 4 v_i v_j with twice
+the gradient added to the diagonal. What belongs to sigma follows because W V = I: summed over all variances,
+v_i tr(W V_i) gives n [REML: n - k], and v_i tr(W V_i W V_j) gives tr(W V_j), likewise for the quadratic forms.
+At s_j = 0 the log scale is flat; there (6) itself decides (the Karush-Kuhn-Tucker condition).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import linalg
+
+from .errors import shorten
+from .likelihood import LMMprof, back_substitute, checked
+
+NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
+THETA_ERROR = 1e-6          # ... error of theta, log units ...
+CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, relative to the largest
+
+
+class Derivatives(NamedTuple):
+    """Of nll, at a theta whose zero standard deviations are -inf."""
+
+    gradient: np.ndarray    # (1 + J,) in theta, 0 where a standard deviation is 0
+    hessian: np.ndarray     # (1 + J, 1 + J) in theta, likewise
+    slopes: np.ndarray      # (J,) first and ...
+    curvatures: np.ndarray  # (J,) ... second derivatives in the variances s_j^2
+    extent: np.ndarray      # (J,) tr(Z_j' W Z_j) s_j^2: of how many degrees of freedom block j makes use, at most
+
+
+def derivatives(theta, setup):
+    """The gradient (6) and Hessian (7) of `LMMprof` in theta, and its derivatives in the variances.
+
+    Parameters
+    ----------
+    theta : array_like, shape (1 + J,)
+        As for `LMMprof`.
+    setup : Setup
+
+    Returns
+    -------
+    Derivatives
+        Gradient and Hessian in theta, and derivatives in the variances.
+
+    Raises
+    ------
+    ArithmeticError
+        Where theta is so extreme that `LMMprof` is infinite.
+
+    Notes
+    -----
+    O(p^3), a small multiple of an evaluation, independent of n.
+    """
+    theta = checked(theta, setup)
+    G = LMMprof(theta, setup).factor
+    if G is None:
+        raise ArithmeticError(f"the likelihood cannot be evaluated at theta {theta}")
+    k, J = len(setup.beta_0), len(theta) - 1
+    n = len(setup.design.y) - (k if setup.reml else 0)
+    quadratic = G[k, k] ** 2                                    # (y - X beta)' W (y - X beta)
+    G_XX = np.triu(G[:k, :k])
+    v = np.exp(2 * np.array(theta[1:]))
+    t, q, T, K = np.zeros(J), np.zeros(J), np.zeros((J, J)), np.zeros((J, J))
+    if J:
+        M, N = setup.engine.products(theta)                     # Z'WZ, Z'W[X y]
+        d = N[:, k] - N[:, :k] @ back_substitute(G_XX, G[:k, k])
+        F = linalg.solve_triangular(G_XX, N[:, :k].T, trans="T") if k else N[:, :0].T
+        M_P = M - F.T @ F                                       # Z'PZ
+        traced = M_P if setup.reml else M
+        E = np.equal.outer(setup.engine.block, range(J)) * 1.0  # (p, J): sums over the columns of each block
+        t, q = E.T @ traced.diagonal(), E.T @ (d * d)           # tr(W V_j), y'P V_j P y
+        T = E.T @ (traced * traced) @ E                         # tr(W V_i W V_j)
+        K = E.T @ (d[:, None] * M_P * d) @ E                    # y'P V_i P V_j P y
+    traces = _with_sigma(v * t, n)
+    forms = _with_sigma(v * q, quadratic)
+    vv = np.outer(v, v)
+    second = [_with_sigma_twice(vv * S, total) for S, total in ((T, traces), (K, forms))]
+    gradient = traces - forms                                   # (6), times 2 v_j
+    hessian = -2 * second[0] + 4 * second[1] + np.diag(2 * gradient)      # (7), times 4 v_i v_j, and 2 g_i
+    return Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), v * t)
+
+
+def _with_sigma(values, total):
+    """Sigma's part in front: the parts of all variances sum to the total."""
+    return np.concatenate([[total - values.sum()], values])
+
+
+def _with_sigma_twice(S, total):
+    """The same for a symmetric matrix whose rows sum to `total`."""
+    row = total[1:] - S.sum(axis=1)
+    return np.block([[np.array([[total[0] - row.sum()]]), row[None, :]], [row[:, None], S]])
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """How good an optimum is: what `certify` found at a theta.
+
+    Attributes
+    ----------
+    certified : bool
+        Whether this is a local minimum of the criterion to within the errors given here.
+    reasons : tuple of str
+        Why not, if not.
+    gradient : ndarray, shape (1 + J,)
+        Of nll in theta; 0 for blocks at zero.
+    gradient_norm : float
+        The largest of its absolute values.
+    hessian : ndarray, shape (1 + J, 1 + J)
+        Of nll in theta; rows and columns of blocks at zero are 0.
+    smallest_eigenvalue : float
+        Of the Hessian, blocks at zero left out.
+    nll_error : float
+        The Newton decrement: how far nll is above the minimum, to second order.
+    theta_error : ndarray, shape (1 + J,)
+        The size of the next Newton step, log units; 0 for blocks at zero.
+    multipliers : pandas.Series
+        For each block at zero, the derivative of nll in its variance relative to sigma^2; not negative at an optimum.
+    evaluations, seconds : dict
+        By phase of the fit.
+    """
+
+    certified: bool
+    reasons: tuple
+    gradient: np.ndarray
+    gradient_norm: float
+    hessian: np.ndarray
+    smallest_eigenvalue: float
+    nll_error: float
+    theta_error: np.ndarray
+    multipliers: pd.Series
+    evaluations: dict
+    seconds: dict
+
+    def __repr__(self):
+        phases = ", ".join(f"{count} {phase}" for phase, count in self.evaluations.items())
+        verdict = "certified" if self.certified else f"not certified: {'; '.join(self.reasons)}"
+        return (f"Optimum({verdict}; gradient {self.gradient_norm:.1e}, smallest eigenvalue of the Hessian "
+                f"{self.smallest_eigenvalue:.3g}, error of nll {self.nll_error:.1e}, "
+                f"of theta {self.theta_error.max(initial=0):.1e}; evaluations: {phases or 'none'})")
+
+
+def certify(theta, setup, evaluations=(), seconds=()):
+    """Judge whether theta is a local minimum of the criterion.
+
+    Parameters
+    ----------
+    theta : array_like, shape (1 + J,)
+        As for `LMMprof`; -inf where a standard deviation is zero.
+    setup : Setup
+
+    Returns
+    -------
+    Optimum
+        ``certified`` if the gradient is small enough for an error of nll below 1e-9 (relative to |nll|) and of theta
+        below 1e-6, the Hessian is positive definite, and no block at zero would lower nll by leaving it.
+    """
+    theta = np.asarray(theta, float)
+    D = derivatives(theta, setup)
+    value = float(LMMprof(theta, setup))
+    free = np.isfinite(theta)
+    names = [block.name for block in setup.design.blocks]
+    eigenvalues, vectors = linalg.eigh(D.hessian[np.ix_(free, free)])
+    gradient = vectors.T @ D.gradient[free]
+    definite = bool(eigenvalues[0] > CURVATURE * np.abs(eigenvalues).max())
+    step, decrement = np.zeros(len(theta)), np.inf
+    step[free] = np.inf
+    if definite:
+        step[free] = np.abs(vectors @ (gradient / eigenvalues))
+        decrement = float(0.5 * gradient @ (gradient / eigenvalues))
+    multipliers = pd.Series(D.slopes * np.exp(2 * theta[0]), names, name="multiplier", dtype=float)[~free[1:]]
+    reasons = []
+    if not definite:
+        direction = np.abs(vectors[:, 0]) > 0.3
+        labels = [label for label, is_free in zip(setup.labels, free) if is_free]
+        flat = [label for label, chosen in zip(labels, direction) if chosen]
+        reasons.append(f"the criterion is flat, or falls, along the log sds of {shorten(flat)}")
+    elif decrement > NLL_ERROR * max(1.0, abs(value)) or step.max() > THETA_ERROR:
+        reasons.append(f"the gradient is {np.abs(D.gradient).max():.2g}, so log sds are off by {step.max():.2g}")
+    for name, multiplier in multipliers.items():
+        if not multiplier >= 0:
+            reasons.append(f"the likelihood grows when {name!r} leaves zero")
+    return Optimum(not reasons, tuple(reasons), D.gradient, float(np.abs(D.gradient).max()), D.hessian,
+                   float(eigenvalues[0]), decrement, step, multipliers, dict(evaluations), dict(seconds))
