@@ -63,14 +63,14 @@ def fit_file(options):
     fit = lmm(options.form, dat, options.ref)
     if not options.json:
         return str(fit)
-    theta = {label: value if math.isfinite(value) else None        # JSON has no -inf, a standard deviation of zero
-             for label, value in zip(fit.setup.labels, fit.theta.tolist())}
+    theta = [value if math.isfinite(value) else None for value in fit.theta.tolist()]      # JSON has no -inf, an sd of 0
     return json.dumps({
         "form": options.form, "ref": [block.name for block in fit.setup.design.blocks],
         "beta": fit.params.to_dict(), "se": fit.bse.to_dict(),
         "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(),
         "logLik": fit.llf, "nobs": fit.nobs, "n_dropped": fit.n_dropped,
-        "converged": fit.converged, "message": fit.message, "nfev": fit.nfev}, indent=2, allow_nan=False)
+        "converged": fit.converged, "singular": fit.singular, "message": fit.message, "nfev": fit.nfev,
+    }, indent=2, allow_nan=False)
 
 
 def demonstrate(name="Machines"):

@@ -120,4 +120,7 @@ def factor(blocks, U):
     T[done : done + len(R2), done:] = R2
     R, QtU, S = (np.asfortranarray(part) for part in (T[:p, :p], T[:p, p:], T[p:, p:]))
     parts = [np.eye(p)] + [R[:, block == j] @ R[:, block == j].T for j in range(len(blocks))]
-    return Dense(n, R, QtU, S, block, np.reshape(parts, (len(parts), p * p)).T)
+    parts = np.reshape(parts, (len(parts), p * p)).T
+    for array in (R, QtU, S, block, parts):
+        array.flags.writeable = False
+    return Dense(n, R, QtU, S, block, parts)

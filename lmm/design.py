@@ -88,12 +88,13 @@ def make_design(form, dat, ref=()):
     blocks = tuple(_block(term, data) for term in terms)
     _check_distinct(blocks)
     y, X, x_names = formula.evaluate(data)
-    if len(X) == 1 != len(y):                   # a formula of constants alone: y ~ 0
-        X = X[:0].reshape(len(y), 0)
+    if len(y) != len(kept):
+        raise LMMError(f"the response {formula.response!r} is one number, not one per row")
     _check_finite(y[:, None], (formula.response,), kept, "the response")
     _check_finite(X, x_names, kept, "the column of X")
     _check_rank(X, x_names)
     _check_response(y, formula.response)
+    y.flags.writeable = X.flags.writeable = False
     return Design(form, formula.response, y, X, x_names, blocks, dat.index[kept], len(dat) - len(kept))
 
 
@@ -127,10 +128,11 @@ def _plain(column, kept, name):
                        f'for instance dat["{name}"] = dat["{name}"].astype("category")')
     if not pd.api.types.is_numeric_dtype(kind):
         values = column.to_numpy(object)
-        if isinstance(values[0], (list, dict, set, np.ndarray)):
-            raise LMMError(f"column {name!r} holds values of type {type(values[0]).__name__}, neither numbers nor categories")
-        return pd.Series(pd.Categorical(values))
-    integer = pd.api.types.is_integer_dtype(kind)
+        try:
+            return pd.Series(pd.Categorical(values))
+        except TypeError as error:
+            raise LMMError(f"column {name!r} holds values that are neither numbers nor categories: {error}") from error
+    integer = pd.api.types.is_integer_dtype(kind) and column.max() <= np.iinfo(np.int64).max
     values = column.to_numpy(np.int64 if integer else float, copy=True)
     if not integer and not np.isfinite(values).all():
         row = np.flatnonzero(~np.isfinite(values))[0]
@@ -153,7 +155,8 @@ def _block(term, data):
             observed, codes = np.unique(codes * len(labels) + column.cat.codes.to_numpy(np.int64), return_inverse=True)
             levels = [levels[c // len(labels)] + (labels[c % len(labels)],) for c in observed]
         else:
-            values = values * column.to_numpy(float)
+            with np.errstate(over="ignore"):
+                values = values * column.to_numpy(float)
     group = ":".join(name for name in term.variables if is_factor[name])
     slope = ":".join(name for name in term.variables if not is_factor[name])
     p = len(levels)
@@ -162,11 +165,13 @@ def _block(term, data):
     elif p == 1:
         raise LMMError(f"block {term.name!r} has one level, {':'.join(levels[0])!r}, so its variance cannot be "
                        "estimated; leave it out of ref")
-    elif p >= n:
+    elif p >= n and np.all(np.abs(values) == abs(values[0])):
         raise LMMError(f"block {term.name!r} has {p} levels for {n} observations, so its variance cannot be told from "
                        "the residual's; use a coarser grouping")
     if not values.any():
         raise LMMError(f"block {term.name!r} is zero in every row; leave it out of ref")
+    if not 1e-100 < np.abs(values).max() < 1e100:
+        raise LMMError(f"block {term.name!r} reaches {np.abs(values).max():.3g}; rescale {slope!r}")
     matrix = sparse.csr_array((values, codes, np.arange(n + 1)), shape=(n, p))
     return Block(term.name, group, slope, tuple(":".join(level) for level in levels) if group else (slope,), matrix)
 
@@ -218,8 +223,8 @@ def _check_finite(matrix, names, kept, what):
 def _check_rank(X, names):
     """More rows than columns, and no column of X a combination of the others.
 
-    A column counts as a combination when what the columns before it leave of it is below the rounding
-    errors of a QR factorisation, relative to its length: a covariate shifted by 1e7 is let through.
+    A column counts as a combination when what the columns before it leave of it is below the rounding errors of
+    that combination, each column's share being relative to its length: a covariate shifted by 1e7 is let through.
     """
     n, k = X.shape
     if n <= k:
@@ -227,8 +232,11 @@ def _check_rank(X, names):
     independent, dependent = list(range(k)), []
     while k:
         R = linalg.qr(X[:, independent], mode="r", check_finite=False)[0]
-        length = np.sqrt(np.sum(R * R, axis=0))
-        small = np.abs(np.diag(R)) <= 30 * np.sqrt(n) * np.finfo(float).eps * length
+        lengths = np.sqrt(np.sum(R * R, axis=0))
+        left = np.abs(np.diag(R))
+        rounding = np.array([lengths[j] + np.abs(linalg.lstsq(R[:j, :j], R[:j, j])[0]) @ lengths[:j] if j else lengths[0]
+                             for j in range(len(independent))])
+        small = left <= 30 * np.sqrt(n) * np.finfo(float).eps * rounding
         if not small.any():
             break
         dependent.append(independent.pop(int(np.argmax(small))))

@@ -40,7 +40,7 @@ def user_frame():
     """The innermost frame outside this package, and how many frames away from the caller it is."""
     depth = 1
     frame = sys._getframe(depth)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == __package__:
+    while frame.f_back is not None and (frame.f_globals.get("__package__") or "") == __package__:
         depth += 1
         frame = frame.f_back
     return frame, depth

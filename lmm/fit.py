@@ -16,6 +16,7 @@ from .result import LMMResult
 X_TOLERANCE = 0.05      # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
 F_TOLERANCE = 0.01      # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
+LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding
 LOST_DIGITS = 1e-6      # share of g_yy^2 in e'We below which e is built anew around the current beta
 
 
@@ -82,7 +83,7 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
         theta, value = newton(theta, record, setup)
     with record.phase("elsewhere"):
         theta, value = best_optimum(theta, value, record, setup)
-    if not np.isfinite(value) or np.exp(theta[0]) <= 1e-12 * np.sqrt(np.mean(setup.design.y**2)):
+    if not np.isfinite(value) or theta[0] < log_spread(setup) + np.log(LEAST_SIGMA):
         raise LMMError("the likelihood grows without bound as the residual sd goes to 0; the random effects "
                        "can fit the response perfectly: use fewer or coarser blocks in ref")
     optimum = certify(theta, setup, record.evaluations(), record.seconds)
@@ -129,10 +130,16 @@ def checked_start(start, setup):
 
 def first_theta(setup):
     """A theta on the data's scale: sigma and every block explain the same share of the residual variance of OLS."""
-    n, engine = len(setup.design.y), setup.engine
-    residual = np.sqrt(np.sum(engine.QtU[:, -1] ** 2) + np.sum(engine.S[:, -1] ** 2))     # |e| = |Q'e|
+    n = len(setup.design.y)
     shares = np.array([1.0, *(np.sum(block.matrix.data**2) / n for block in setup.design.blocks)])    # of diag Z_j Z_j'
-    return np.log(residual / np.sqrt(n)) - 0.5 * np.log(len(shares) * shares)
+    return log_spread(setup) - 0.5 * np.log(len(shares) * shares)
+
+
+def log_spread(setup):
+    """The log of the root mean square of e = y - X beta_0."""
+    engine = setup.engine
+    squares = np.sum(engine.QtU[:, -1] ** 2) + np.sum(engine.S[:, -1] ** 2)                           # |Q'e|^2
+    return 0.5 * np.log(squares / len(setup.design.y))
 
 
 def lost_digits(value):

@@ -1,6 +1,7 @@
 """A formula string to y and X, by patsy: the checks of its structure, and its evaluation."""
 
 import ast
+import math
 
 import numpy as np
 import patsy
@@ -8,6 +9,8 @@ from patsy.parse_formula import parse_formula
 
 from .errors import LMMError, point_at
 from .vetting import Refused, Vocabulary
+
+MOST_TERMS = 1000
 
 
 class Formula:
@@ -39,13 +42,13 @@ class Formula:
         self._vocabulary = Vocabulary(columns, frame)
         try:
             self._read()
-        except RecursionError:
-            raise LMMError("form is nested too deeply") from None
+        except (RecursionError, MemoryError):
+            raise LMMError("form is too long, or nested too deeply") from None
         self.variables = self._vocabulary.variables
         if "Intercept" in self.variables:
             raise LMMError("form uses the column 'Intercept', the name of patsy's constant; rename the column")
-        for name in self._vocabulary.called.intersection(self.variables):
-            raise LMMError(f"form uses {name!r} both as a column of dat and as a function; rename the column")
+        for name in set(self._vocabulary.namespace).intersection(self.variables):
+            raise LMMError(f"form uses {name!r} both as a column of dat and as a function or module; rename the column")
 
     def _read(self):
         """Check the formula's structure, and patsy's description of it; nothing is evaluated."""
@@ -57,6 +60,8 @@ class Formula:
             raise self._error(left, "the response is one column or one expression; write arithmetic as I(a - b)")
         self._check(left)
         self._check(right)
+        if (count := _terms(right)) > MOST_TERMS:
+            raise LMMError(f"form stands for up to {count:.0f} terms; it may have {MOST_TERMS}")
         self.response = left.token.extra
         self._description = patsy.ModelDesc.from_formula(self.form)
 
@@ -97,3 +102,16 @@ class Formula:
 
     def _error(self, node, message):
         return point_at(message, self.form, node.origin.start, node.origin.end)
+
+
+def _terms(node):
+    """At most so many terms are meant by a part of the parse tree."""
+    counts = [_terms(part) for part in node.args]
+    if node.type == "**" and node.args[1].type == "NUMBER":
+        power = min(int(float(node.args[1].token.extra)), int(counts[0]))
+        return sum(math.comb(int(counts[0]), i) for i in range(1, power + 1))
+    if node.type == "*":
+        return min(counts[0] + counts[1] + counts[0] * counts[1], 1e300)
+    if node.type in (":", "/"):
+        return min(counts[0] + counts[0] * counts[1], 1e300)
+    return sum(counts) if counts else 1

@@ -202,7 +202,9 @@ def refuse_perfect_fit(design, engine):
     if residual(engine.S)[0] > nothing:         # the usual case, in m dimensions
         return
     T = np.block([[engine.R, engine.QtU], [np.zeros((len(engine.S), p)), engine.S]])
-    if residual(T)[0] <= nothing and (p == 0 or np.linalg.matrix_rank(engine.R, tol=1e-10 * linalg.norm(engine.R)) < n):
+    lengths = linalg.norm(T[:, :-1], axis=0)
+    T[:, :-1] /= np.where(lengths > 0, lengths, 1)
+    if residual(T)[0] <= nothing and (p == 0 or np.linalg.matrix_rank(T[:p, :p], tol=1e-10) < n):
         blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
         raise LMMError(f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd would be 0 "
                        "and the likelihood infinite; use a coarser model, or a response that varies within it")
@@ -218,6 +220,8 @@ def checked(theta, setup):
     values = theta.tolist()
     if theta.shape == setup.shape and values[0] > -np.inf and sum(values) < np.inf:        # false for nan, inf
         return values
+    if theta.shape == setup.shape and values[0] > -np.inf and all(t < np.inf for t in values):
+        return values                                           # whose sum overflows
     labels = setup.labels
     wanted = f"it takes {len(labels)} numbers: {', '.join(f'log {label}' for label in labels)}"
     if theta.shape != (len(labels),):

@@ -31,7 +31,7 @@ def parse_ref(ref, columns):
     for j, element in enumerate(ref):
         term = Term(tuple(_variables(element, f"ref[{j}]", columns)))
         for i, other in enumerate(terms):
-            if set(other.variables) == set(term.variables):
+            if set(other.variables) == set(term.variables) or other.name == term.name:
                 raise LMMError(f"ref[{i}] and ref[{j}] are the same block {term.name!r}, "
                                "whose variance would be counted twice; drop one of them")
         terms.append(term)

@@ -6,7 +6,9 @@ those the user wrote. Text is let through only to be compared with, and as an ar
 """
 
 import ast
+import os
 import sys
+import sysconfig
 from types import FunctionType, ModuleType
 
 import numpy as np
@@ -21,11 +23,14 @@ R_FUNCTIONS = {name: getattr(np, name) for name in (
     "mean": np.mean, "median": np.median, "ifelse": np.where}
 PATSY_FUNCTIONS = {name: getattr(patsy.builtins, name) for name in (
     "I Q C center standardize scale bs cr cc te Treatment Poly Sum Helmert Diff".split())}
+CODING = {name: PATSY_FUNCTIONS[name] for name in "C Treatment Poly Sum Helmert Diff".split()}     # these take text
 NUMPY_FUNCTIONS = set("where clip round mean median std var min max sum minimum maximum cumsum isin interp".split())
 CONSTANTS = {"pi": np.pi}
 
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+LARGEST = 1000              # of the whole numbers that patsy's functions may be given, such as degrees of freedom
+ELSEWHERE = tuple(os.path.normpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib", "platlib"))
 PLAIN = "a formula holds arithmetic, comparisons, columns of dat, constants and calls of named functions"
 
 
@@ -40,26 +45,24 @@ class Vocabulary:
     ----------
     variables : list of str
         The columns that were used, in order of appearance.
-    called : set of str
-        The names that were called.
     namespace : dict
         What the expressions need besides the columns: functions, modules, constants.
     """
 
     def __init__(self, columns, frame):
         self._columns, self._frame = columns, frame
-        self.variables, self.called, self.namespace = [], set(), {}
+        self.variables, self.namespace = [], {}
 
     def check(self, code):
         """Let through an expression, or raise Refused."""
         try:
-            self._check(ast.parse(code, mode="eval").body)
-        except (SyntaxError, RecursionError):
+            self._check(ast.parse(code, mode="eval").body, top=True)
+        except (SyntaxError, RecursionError, MemoryError):
             raise Refused("form cannot be read here; is an operator missing? A column whose name is no Python name, "
                           "or a Python word, is written Q('its name')") from None
 
-    def _check(self, node, strings=False):
-        """Let through an expression, or raise _Refused. `strings`: whether text constants make sense here."""
+    def _check(self, node, strings=False, top=False):
+        """Let through an expression, or raise Refused. `strings`: may it be text? `top`: is it a whole factor?"""
         match node:
             case ast.Name(id=name):
                 self._use(name)
@@ -74,7 +77,8 @@ class Vocabulary:
                 raise Refused("form holds '^', which is exclusive or in Python; write I(x**2) for a square, "
                                "(a + b)**2 for interactions")
             case ast.BinOp(left, op, right) if isinstance(op, ARITHMETIC):
-                if isinstance(op, ast.Pow) and not any(isinstance(n, ast.Name) for n in ast.walk(node)):
+                columns = [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in self._columns]
+                if isinstance(op, ast.Pow) and not columns:
                     raise Refused("form holds a power of constants; write its value")
                 self._check(left)
                 self._check(right)
@@ -88,22 +92,33 @@ class Vocabulary:
             case ast.Call(ast.Name(id="Q"), [ast.Constant(value=str(name))], []):
                 self._use(name)
                 self.namespace["Q"] = PATSY_FUNCTIONS["Q"]
-            case ast.Call(function, arguments, keywords):
-                of_patsy = self._check_function(function, arguments, keywords)
+            case ast.Call(function, arguments, keywords) if all(k.arg for k in keywords):
+                found = self._check_function(function, arguments, keywords)
+                coding = any(found is f for f in CODING.values())
+                if coding and not top:
+                    raise Refused(f"form holds {ast.unparse(node)!r} within an expression; a coding stands by itself")
+                patsys = any(found is f for f in PATSY_FUNCTIONS.values())
                 for argument in (*arguments, *(k.value for k in keywords)):
-                    self._check_argument(argument, of_patsy)
+                    if coding:
+                        self._check_coding(argument)
+                    elif patsys and isinstance(argument, ast.Constant) and isinstance(argument.value, (int, float)) \
+                            and abs(argument.value) > LARGEST:
+                        raise Refused(f"form holds {ast.unparse(node)!r}, which is too large")
+                    else:
+                        self._check(argument)
             case _:
                 raise Refused(f"form holds {ast.unparse(node)!r}; {PLAIN}")
 
-    def _check_argument(self, node, of_patsy):
-        """Arguments are expressions; patsy's own functions also take text, contrasts and lists of constants."""
-        if of_patsy and isinstance(node, ast.Name) and node.id in PATSY_FUNCTIONS:
-            self.namespace[node.id] = PATSY_FUNCTIONS[node.id]
-        elif of_patsy and isinstance(node, (ast.List, ast.Tuple)):
-            for element in node.elts:
-                self._check_argument(element, of_patsy)
-        else:
-            self._check(node, strings=of_patsy)
+    def _check_coding(self, node):
+        """An argument of patsy's codings: a column, an expression, a contrast, text, or a list of constants."""
+        match node:
+            case ast.Name(id=name) if name in CODING:
+                self.namespace[name] = CODING[name]
+            case ast.List(elts=elements) | ast.Tuple(elts=elements):
+                for element in elements:
+                    self._check_coding(element)
+            case _:
+                self._check(node, strings=True, top=True)
 
     def _use(self, name):
         if name in self._columns:
@@ -115,33 +130,30 @@ class Vocabulary:
             raise Refused("form uses " + unknown_column(name, self._columns))
 
     def _check_function(self, node, arguments, keywords):
-        """Note the function that is called in the namespace; true if it is one of patsy's."""
+        """The function that is called, noted in the namespace."""
         match node:
             case ast.Name(id=name):
                 found = self._look_up(name)
-                if not _is_callers_own(found):
+                if not _is_users_own(found):
                     found = R_FUNCTIONS.get(name, PATSY_FUNCTIONS.get(name, found))
                 self.namespace[name] = found
+                allowed = found is R_FUNCTIONS.get(name, PATSY_FUNCTIONS.get(name)) or _is_users_own(found)
             case ast.Attribute(ast.Name(id=module), name) if not name.startswith("_"):
                 self.namespace[module] = self._module(module)
                 found = getattr(self.namespace[module], name, None)
-                if self.namespace[module] is np and name in NUMPY_FUNCTIONS:
-                    return False
+                allowed = (self.namespace[module] is np and name in NUMPY_FUNCTIONS) or _is_users_own(found)
             case _:
                 raise Refused(f"form holds {ast.unparse(node)!r}; {PLAIN}")
-        self.called.add(name)
-        if any(found is f for f in PATSY_FUNCTIONS.values()):
-            return True
-        if isinstance(found, np.ufunc) and (keywords or len(arguments) != found.nin):
-            raise Refused(f"form calls {ast.unparse(node)!r}, which takes {found.nin} "
-                          f"argument{'s' if found.nin > 1 else ''} and no keywords")
         if found is None:
             raise Refused(f"form calls {ast.unparse(node)!r}, which is no function known here; "
                           "define it before the call, or compute the variable as a column of dat")
-        if not (isinstance(found, np.ufunc) or found is R_FUNCTIONS.get(name) or _is_callers_own(found)):
+        if isinstance(found, np.ufunc) and (keywords or len(arguments) != found.nin):
+            raise Refused(f"form calls {ast.unparse(node)!r}, which takes {found.nin} "
+                          f"argument{'s' if found.nin > 1 else ''} and no keywords")
+        if not (allowed or isinstance(found, np.ufunc)):
             raise Refused(f"form calls {ast.unparse(node)!r}, which a formula may not; allowed are R's everyday functions, "
                           "numpy's elementwise ones and functions you define; compute the variable as a column of dat")
-        return False
+        return found
 
     def _look_up(self, name):
         """What the user's code calls `name`; never a private or built-in name.
@@ -167,9 +179,9 @@ class Vocabulary:
         return found
 
 
-def _is_callers_own(function):
-    """A plain function from outside the standard library and the packages this one is built on."""
+def _is_users_own(function):
+    """A plain function from a file of the user's: neither the standard library's, nor an installed package's, nor ours."""
     if not isinstance(function, FunctionType):
         return False
-    package = (function.__module__ or "").split(".")[0]
-    return package == "__main__" or package not in sys.stdlib_module_names | {"numpy", "scipy", "pandas", "patsy", __package__}
+    file = os.path.normpath(function.__code__.co_filename)
+    return not file.startswith((*ELSEWHERE, os.path.dirname(__file__) + os.sep, "<frozen"))

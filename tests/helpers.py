@@ -7,11 +7,13 @@ from lmm import load_data
 
 # One home for tolerances, with their reasons.
 LINEAR_ALGEBRA = dict(rtol=1e-10, atol=1e-10)      # two ways to compute the same number
-BEST_CRITERION = 1e-6                              # Nelder-Mead's -2 logLik against the exact one
-SD = 1e-4                                          # Nelder-Mead's standard deviations, relative to the exact ones
+CRITERION = 1e-9                                   # nll or -2 logLik at the optimum: second order in theta
+THETA = 1e-8                                       # log standard deviations: the finish is Newton's
+SD = 1e-7                                          # standard deviations, relative
+BETA = 1e-9                                        # fixed effects, relative
 
 
-def oracle(theta, y, X, blocks):
+def oracle(theta, y, X, blocks, reml=False):
     """nll and beta at theta by n x n algebra: V formed, inverted, its determinant taken. O(n^3), for small n."""
     n = len(y)
     V = np.exp(2 * theta[0]) * np.eye(n)
@@ -21,12 +23,13 @@ def oracle(theta, y, X, blocks):
     W = np.linalg.inv(V)
     beta = np.linalg.solve(X.T @ W @ X, X.T @ W @ y) if X.shape[1] else np.zeros(0)
     r = y - X @ beta
-    return 0.5 * np.linalg.slogdet(V)[1] + 0.5 * r @ W @ r, beta
+    penalty = 0.5 * np.linalg.slogdet(X.T @ W @ X)[1] if reml else 0.0
+    return 0.5 * np.linalg.slogdet(V)[1] + 0.5 * r @ W @ r + penalty, beta
 
 
 def oracle_of(theta, setup):
     """The oracle on the matrices of a setup."""
-    return oracle(theta, setup.design.y, setup.design.X, [block.matrix for block in setup.design.blocks])
+    return oracle(theta, setup.design.y, setup.design.X, [block.matrix for block in setup.design.blocks], setup.reml)
 
 
 def crossed(levels, n, seed, missing=()):

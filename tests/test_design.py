@@ -84,9 +84,43 @@ def test_a_number_standing_alone_in_a_block_is_a_slope_and_says_so_once():
     with pytest.warns(LMMWarning) as caught:
         (block,) = blocks("g", dat)
     assert block.matrix.shape == (8, 1) and len(caught) == 1
-    assert str(caught[0].message) == ("'g' holds integers and stands alone in ref, so it is one slope, not 3 groups; "
-                                      'if it labels groups make it a category: dat["g"] = dat["g"].astype("category")')
+    assert str(caught[0].message) == ("'g' holds integers and no factor, so it is one slope, not 3 groups; "
+                                      'if it labels groups make it a category: dat = dat.astype({"g": "category"})')
     assert caught[0].filename == __file__
+
+
+def test_numbers_among_themselves_name_every_column_to_convert():
+    dat = small().assign(g=[1, 1, 2, 2, 3, 3, 1, 1], h=[1, 2] * 4)
+    with pytest.warns(LMMWarning, match=r"'g:h' holds integers and no factor, so it is one slope, not 6 groups; .*"
+                                        r'dat = dat.astype\({"g": "category", "h": "category"}\)'):
+        blocks([["g", "h"]], dat)
+
+
+def test_text_that_reads_as_numbers_is_a_warning():
+    dat = small().assign(x=["0.5", "1.0", ".", "2.0", "2.5", "3.0", "2.5", "3.0"])
+    with pytest.warns(LMMWarning, match=r"'x' is text that mostly reads as numbers, so it is a factor with 6 levels, '.' among them"):
+        LMMsetup("y ~ x", dat)
+
+
+def test_large_unsigned_integers_keep_their_sign():
+    dat = small().assign(u=np.arange(8, dtype="uint64") + np.uint64(2**63))
+    assert (LMMsetup("y ~ 0 + u", dat).design.X > 9e18).all()
+
+
+def test_as_many_slopes_as_rows_are_a_model():
+    """V = diag(s^2 x^2 + sigma^2) tells s from sigma where x varies."""
+    assert blocks([["row", "x"]], small().assign(row=list("abcdefgh")))[0].matrix.shape == (8, 8)
+
+
+@pytest.mark.parametrize("form", ["y ~ day + date", "y ~ date + day", "y ~ x + shifted", "y ~ shifted + x"])
+def test_collinear_columns_are_found_in_any_order(form):
+    from lmm import LMMError
+    day = np.arange(60) % 30
+    rng = np.random.default_rng(0)
+    dat = pd.DataFrame({"y": rng.normal(size=60), "day": day, "date": 738000 + day, "x": rng.normal(size=60)})
+    dat["shifted"] = dat["x"] + 1e7
+    with pytest.raises(LMMError, match="X is rank deficient"):
+        LMMsetup(form, dat)
 
 
 # -- rows -----------------------------------------------------------------------------------------------------

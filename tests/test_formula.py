@@ -51,6 +51,21 @@ def test_a_function_local_to_the_caller():
     assert_array_equal(LMMsetup("y ~ tripled(x)", DAT).design.X[:, 1], 3 * DAT.x)
 
 
+def test_a_function_local_to_the_caller_seen_from_a_nested_scope():
+    def tripled(x):
+        return 3 * x
+
+    (setup,) = [LMMsetup("y ~ tripled(x)", dat) for dat in [DAT]]
+    assert_array_equal(setup.design.X[:, 1], 3 * DAT.x)
+    assert_array_equal((lambda dat: LMMsetup("y ~ tripled(x)", dat))(DAT).design.X[:, 1], 3 * DAT.x)
+
+
+def test_a_column_may_be_named_like_a_function_of_a_module():
+    dat = DAT.assign(log=DAT.x)
+    assert_array_equal(LMMsetup("y ~ np.log(log)", dat).design.X[:, 1], np.log(DAT.x))
+    assert_array_equal(LMMsetup("y ~ log", dat).design.X[:, 1], DAT.x)
+
+
 def test_a_function_of_the_response():
     assert_array_equal(LMMsetup("log(y) ~ x", DAT, "g").design.y, np.log(DAT.y))
 
@@ -89,23 +104,36 @@ HOSTILE = [
     "9**9**9**9**9", "I(x * 9**9**9**9**9)", "'a' * 999999999999", "doubled('{f}')", "math.factorial(99999999)",
     "breakpoint()", "input()", "exit()", "help()", "print(x)", "os", "np", "math.log(x)", "x @ x", "x << 99999999", "~x",
     "C(g, doubled)", "C(os.system('touch {f}'))", "center(open('{f}', 'w'))", "I(lambda: x)", "numpy.load('{f}')", "{{1: x}}",
+    "doubled(I('{f}'))", "doubled(C('{f}'))", "pytest.main(I(['{f}']))", "pytest.main()", "I('{f}')", "I([x])", "log(C(x))",
+    "I(I(9)**I(9)**I(9)**I(9))", "I(I('a')*99999999999)", "I(I([1])*9999999999)", "bs(x, 200000)", "cr(x, df=20000)",
+    "main()",
     "np.add(x, 1, os)", "np.random.seed(1)", "yield", "await x", "-" * 5000 + "x",
 ]
 
 
 @pytest.mark.parametrize("factor", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("form", ["y ~ {}", "y ~ x + I({})", "{} ~ x"])
-def test_a_hostile_formula_is_refused_before_it_runs(factor, form, tmp_path):
+def test_a_hostile_formula_is_refused_before_it_runs(factor, form, tmp_path, monkeypatch):
+    monkeypatch.setattr("patsy.dmatrices", None)        # a TypeError if it is reached
     trace = tmp_path / "f"
-    with pytest.raises((LMMError, PatsyError)):
+    with pytest.raises((LMMError, PatsyError)) as error:
         LMMsetup(form.format(factor.format(f=trace)), DAT)
+    assert "cannot be evaluated" not in str(error.value)
     assert not trace.exists() and not Path("f").exists() and math.pi == np.pi and numpy is np
+
+
+def test_a_formula_cannot_stand_for_ever_so_many_terms():
+    many = " + ".join(f"log(x + {i})" for i in range(22))
+    with pytest.raises(LMMError, match="form stands for up to 4194303 terms; it may have 1000"):
+        LMMsetup(f"y ~ ({many})**22", DAT)
 
 
 @pytest.mark.parametrize("form, words", [
     ("y ~ x + (1 | g)", ["random effect written with '|'; name it in ref", "    y ~ x + (1 | g)\n            ^^^^^^^"]),
-    ("y ~ I(x^2)", ["'^', which is exclusive or in Python; write ** for a power", "\n        ^^^^^^"]),
-    ("y ~ x^2", ["write ** for a power"]),
+    ("y ~ I(x^2)", ["'^', which is exclusive or in Python; write I(x**2) for a square", "\n        ^^^^^^"]),
+    ("y ~ x^2", ["write I(x**2) for a square, (a + b)**2 for interactions"]),
+    ("y ~ pytest.main()", ["calls 'pytest.main', which a formula may not"]),
+    ("y ~ math.sqrt(x)", ["calls 'math.sqrt', which a formula may not; allowed are R's everyday functions"]),
     ("y ~ logg(x)", ["calls 'logg', which is no function known here"]),
     ("y ~ x.mean()", ["'x', which is no module"]),
     ("y ~ os.getcwd()", ["calls 'os.getcwd', which a formula may not"]),

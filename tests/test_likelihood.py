@@ -120,6 +120,18 @@ def test_a_theta_too_extreme_to_factor_is_plus_infinity(machines, theta):
     assert value == np.inf and np.isnan(value.beta).all()
 
 
+@pytest.mark.parametrize("setup", [None, [0.0, 0.0, 0.0], load_data("Machines")])
+def test_a_setup_that_is_none_is_an_error(setup):
+    with pytest.raises(LMMError, match="it is what LMMsetup returns, after theta"):
+        LMMprof([0.0, 0.0, 0.0], setup)
+
+
+def test_the_arrays_of_a_setup_are_read_only(machines):
+    for array in (machines.design.y, machines.design.X, machines.engine.R, machines.engine.QtU):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
+
+
 @pytest.mark.parametrize("theta, words", [
     ([0.0, 0.0], "shape (2,); it takes 3 numbers: log sigma, log Worker, log Worker:Machine"),
     (0.0, "shape (); it takes 3 numbers"),
@@ -127,6 +139,10 @@ def test_a_theta_too_extreme_to_factor_is_plus_infinity(machines, theta):
     ([0.0, np.nan, 0.0], "theta[1] (log Worker) is nan"),
     ([0.0, 0.0, np.inf], "theta[2] (log Worker:Machine) is inf"),
     ([-np.inf, 0.0, 0.0], "theta[0] (log sigma) is -inf"),
+    (["a", "b", "c"], "theta holds str"),
+    (["0", "0", "0"], "not numbers"),
+    ([1j, 1, 1], "theta holds complex128, not numbers"),
+    (None, "theta holds object, not numbers"),
 ])
 def test_a_theta_that_is_none_is_an_error(machines, theta, words):
     with pytest.raises(LMMError) as error:

@@ -2,20 +2,22 @@
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lmm import LMMprof, LMMResult, LMMsetup, load_data, tables
+from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data, tables
 
 
-def result(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")), dat=None, **more):
+def result(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")), dat=None, more=()):
     """A result at a theta chosen by hand: display and views need no optimiser."""
     setup = LMMsetup(form, load_data("Machines") if dat is None else dat, ref)
     value = LMMprof(theta, setup)
-    return LMMResult(value.beta, np.asarray(theta), float(value), value.factor, setup,
-                     **{"converged": True, "message": "By hand.", "nfev": 1} | more)
+    optimum = replace(certify(theta, setup), certified=not more, reasons=more)
+    return LMMResult(value.beta, np.asarray(theta), float(value), value.factor, setup, optimum, "By hand.",
+                     (("simplex", float(value), tuple(theta)),))
 
 
 @pytest.fixture(scope="module")
@@ -73,17 +75,19 @@ Random effects: Worker, Worker:Machine
  237.86  249.79  -112.93    225.86        48
 
 Random effects:
- Groups          Variance  Std.Dev.
- Worker           16.0000    4.0000
- Worker:Machine    9.0000    3.0000
- Residual          1.0000    1.0000
+ Groups          Name       Variance  Std.Dev.
+ Worker          Intercept   16.0000    4.0000
+ Worker:Machine  Intercept    9.0000    3.0000
+ Residual                     1.0000    1.0000
 Number of obs: 54; groups: Worker 6, Worker:Machine 18
 
 Fixed effects:
                Estimate  Std. Error  t value
  Intercept      52.3556      2.0548    25.48
  Machine[T.B]    7.9667      1.7638     4.52
- Machine[T.C]   13.9167      1.7638     7.89"""
+ Machine[T.C]   13.9167      1.7638     7.89
+
+Optimum: certified (gradient zero, curvature positive)"""
 
 
 def test_str_is_the_table_an_lme4_user_expects(fit):
@@ -105,13 +109,30 @@ def test_labels_are_escaped_in_html():
     assert "&lt;b&gt;W&amp;" in html and "<b>" not in html
 
 
+def test_slopes_are_shown_as_slopes_and_their_groups_once():
+    text = str(result([3.0, 3.0, 1.0], "Reaction ~ Days", ["Subject", ["Subject", "Days"]], load_data("sleepstudy")))
+    assert " Subject   Intercept " in text and " Subject   Days " in text
+    assert "Number of obs: 180; groups: Subject 18\n" in text
+
+
+def test_a_block_at_zero_is_named():
+    fit = result([0.5, -np.inf, 1.0])
+    assert fit.singular == ("Worker",) and not result([0.5, 0.1, 1.0]).singular
+    assert str(fit).endswith("\nSingular: standard deviation 0 for Worker")
+    assert fit.sd["Worker"] == 0.0 and np.isnan(fit.sd_se["Worker"]) and np.isfinite(fit.sd_se["sigma"])
+
+
+def test_no_fixed_effects():
+    assert "Fixed effects" not in str(result([1.0, 1.0], "score ~ 0", ["Worker"]))
+
+
 def test_no_random_effects_dropped_rows_and_failure_are_shown():
     dat = load_data("Machines")
     dat.loc[3, "score"] = np.nan
-    text = str(result([0.5], ref=(), dat=dat, converged=False, message="Too few evaluations."))
+    text = str(result([0.5], ref=(), dat=dat, more=("the gradient is 3",)))
     assert "Linear model fit by maximum likelihood" in text and "Random effects: none" in text
     assert "Number of obs: 53 (1 dropped with missing values)\n" in text
-    assert "Not converged: Too few evaluations." in text
+    assert text.endswith("\n\nOptimum: NOT certified: the gradient is 3")
 
 
 @pytest.mark.parametrize("values, cells", [
