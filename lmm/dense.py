@@ -22,7 +22,8 @@ class Evaluation(NamedTuple):
     """What the likelihood needs from V at one theta."""
 
     logdet: float       # log|V|
-    cross: np.ndarray   # U' V^-1 U, (m, m), its upper triangle
+    cross: np.ndarray   # U' V^-1 U, (m, m), its upper triangle, and ...
+    root: tuple         # ... the parts of a matrix H with H'H = cross
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Dense:
         n, p = self.n, len(self.block)
         logdet = 2 * (n - p) * theta[0]
         cross = dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
+        W = self.QtU
         if p:
             L = self._factor(theta)                               # R psi R' + sigma^2 I = L'L, L upper triangular
             # (2): log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
@@ -58,7 +60,7 @@ class Dense:
             cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
         if not logdet < inf:
             raise OverflowError
-        return Evaluation(logdet, cross)
+        return Evaluation(logdet, cross, (W, self.S / exp(theta[0])))
 
     def products(self, theta):
         """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""
@@ -79,7 +81,7 @@ def cholesky(A):
     return L
 
 
-def factor(blocks, U):
+def factor(blocks, U, low):
     """QR-factor Z = [blocks] and apply Q' to U.
 
     Parameters
@@ -87,6 +89,8 @@ def factor(blocks, U):
     blocks : sequence of scipy.sparse arrays, each (n, p_j)
         The blocks of Z. The columns of each must be orthogonal, as indicator columns are.
     U : ndarray, shape (n, m)
+    low : ndarray, shape (n,)
+        What rounding took from the last column of U.
 
     Returns
     -------
@@ -112,7 +116,8 @@ def factor(blocks, U):
         length = np.sqrt(first.multiply(first).sum(axis=0))
         Q1 = first.multiply(1 / np.where(length > 0, length, 1)).tocsr()
         T[:done, :done].flat[:: done + 1] = length
-        for _ in range(2):                              # the second pass removes what rounding left in the first
+        for digits in (0.0, low):                       # the second pass removes what rounding left in the first, and
+            rest[:, -1] += digits                       # finds y's column small enough to take the digits it lost
             part = Q1.T @ rest
             T[:done, done:] += part
             rest = rest - Q1 @ part

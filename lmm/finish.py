@@ -8,12 +8,11 @@ blocks are judged on the scale of the variance, where the derivative at zero dec
 import numpy as np
 from scipy import linalg
 
-from .optimum import derivatives
+from .optimum import SMALL, derivatives
 
 STEP_LIMIT = 2.0            # of one Newton step, log units
 POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
 DONE = 1e-11                # largest change of theta, log units, at which the iteration ends
-SMALL = 1e-2                # degrees of freedom in use by a block below which it may be at the boundary
 BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
 SAME = 0.05                 # log units: closer than this to a known optimum it is that one
 
@@ -88,7 +87,7 @@ def newton(theta, nll, setup, rival=None):
 def settled(theta, value, nll, setup):
     """theta, its value and derivatives, after small blocks have been set to zero or put back into the open."""
     D = derivatives(theta, setup)
-    for j in np.flatnonzero((D.extent < SMALL) & np.isfinite(theta[1:])):
+    for j in np.flatnonzero((D.extent[1:] < SMALL) & np.isfinite(theta[1:])):
         at_zero = without(theta, j)
         D_at_zero = derivatives(at_zero, setup)
         slope, curvature = D_at_zero.slopes[j], D_at_zero.curvatures[j]

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from .errors import ConvergenceWarning, LMMError, warn
 from .finish import best_optimum, newton, rescaled
-from .likelihood import LMMprof, LMMsetup, checked, set_up
+from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, set_up
 from .optimum import certify
 from .result import LMMResult
 
@@ -17,7 +17,6 @@ X_TOLERANCE = 0.05      # of the simplex in theta, log units: Nelder-Mead finds 
 F_TOLERANCE = 0.01      # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
 LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding
-LOST_DIGITS = 1e-6      # share of g_yy^2 in e'We below which e is built anew around the current beta
 
 
 def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
@@ -73,17 +72,18 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
     """
     setup = LMMsetup(form, dat, ref, reml)
     record = Record(setup, verbose)
+    least = log_spread(setup) + np.log(LEAST_SIGMA)
     theta = first_theta(setup) if start is None else checked_start(start, setup)
     with record.phase("simplex"):
         theta, message = search_simplex(theta, record)
     with record.phase("newton"):
-        value = record(theta)
+        theta, value = newton(theta, record, setup)
         if lost_digits(value):
             setup = record.setup = set_up(setup.design, setup.reml, value.beta)
-        theta, value = newton(theta, record, setup)
+            theta, value = newton(theta, record, setup)
     with record.phase("elsewhere"):
         theta, value = best_optimum(theta, value, record, setup)
-    if not np.isfinite(value) or theta[0] < log_spread(setup) + np.log(LEAST_SIGMA):
+    if not np.isfinite(value) or theta[0] < least:
         raise LMMError("the likelihood grows without bound as the residual sd goes to 0; the random effects "
                        "can fit the response perfectly: use fewer or coarser blocks in ref")
     optimum = certify(theta, setup, record.evaluations(), record.seconds)
@@ -143,7 +143,7 @@ def log_spread(setup):
 
 
 def lost_digits(value):
-    """Whether e'We is so much larger than the residual's square that their difference is inexact."""
+    """Whether e is so large beside the residual y - X beta that it should be built anew around this beta."""
     column = value.factor[:, -1] if value.factor is not None else np.ones(1)
     return column[-1] ** 2 < LOST_DIGITS * (column @ column)
 

@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import linalg
-from scipy.linalg.lapack import dtrtrs
+from scipy.linalg.lapack import dpotrf, dtrtrs
 
-from .dense import Dense, cholesky, factor
+from .dense import Dense, factor
 from .design import Design, make_design
 from .errors import LMMError, shorten
+
+LOST_DIGITS = 1e-6      # share of the residual in y'Wy below which its digits are lost to the square
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +124,9 @@ def set_up(design, reml, beta_0=None):
     Q_X, R_X = np.linalg.qr(design.X)
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.y)
-    e = np.asarray(design.y - design.X.astype(np.longdouble) @ beta_0, float)     # as exact as y is, however large X beta_0
-    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]))
+    exact = design.y - design.X.astype(np.longdouble) @ beta_0         # where the platform has a longer type than float
+    e = exact.astype(float)
+    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]), (exact - e).astype(float))
     refuse_perfect_fit(design, engine)
     return Setup(design, reml, engine, np.asfortranarray(R_X), beta_0)
 
@@ -162,7 +165,7 @@ def LMMprof(theta, setup):
     k = len(setup.beta_0)
     try:
         V = setup.engine(theta)                                 # (1), (2): log|V| and C = [X y]' W [X y]
-        G = cholesky(V.cross)                                   # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
+        G = triangle(V)                                         # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
     except ArithmeticError:                                     # theta too extreme: worse than any other
         return _profile(np.inf, np.full(k, np.nan), None)
     gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
@@ -171,6 +174,17 @@ def LMMprof(theta, setup):
     if setup.reml:
         nll += log_diagonal(G[:k, :k]) + log_diagonal(setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|
     return _profile(nll, beta, G)
+
+
+def triangle(V):
+    """The upper triangular G with G'G = C: C's Cholesky factor.
+
+    Where (y - X beta)' W (y - X beta) is so small a part of C that squares have lost it, from the root of C by QR.
+    """
+    G, info = dpotrf(V.cross, lower=0)
+    if info or G[-1, -1] ** 2 < LOST_DIGITS * V.cross[-1, -1]:
+        G = np.linalg.qr(np.vstack(V.root))[1]
+    return G
 
 
 def covariance_of_beta(factor, setup):

@@ -24,6 +24,7 @@ from .likelihood import LMMprof, back_substitute, checked
 
 NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
+SMALL = 1e-2                # degrees of freedom in use below which a variance may be at the boundary
 CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, relative to the largest
 
 
@@ -34,7 +35,7 @@ class Derivatives(NamedTuple):
     hessian: np.ndarray     # (1 + J, 1 + J) in theta, likewise
     slopes: np.ndarray      # (J,) first and ...
     curvatures: np.ndarray  # (J,) ... second derivatives in the variances s_j^2
-    extent: np.ndarray      # (J,) tr(Z_j' W Z_j) s_j^2: of how many degrees of freedom block j makes use, at most
+    extent: np.ndarray      # (1 + J,) v_i tr(W V_i): how many degrees of freedom sigma and each block make use of
 
 
 def derivatives(theta, setup):
@@ -86,7 +87,7 @@ def derivatives(theta, setup):
     second = [_with_sigma_twice(vv * S, total) for S, total in ((T, traces), (K, forms))]
     gradient = traces - forms                                   # (6), times 2 v_j
     hessian = -2 * second[0] + 4 * second[1] + np.diag(2 * gradient)      # (7), times 4 v_i v_j, and 2 g_i
-    return Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), v * t)
+    return Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), traces)
 
 
 def _with_sigma(values, total):
@@ -178,7 +179,9 @@ def certify(theta, setup, evaluations=(), seconds=()):
         decrement = float(0.5 * gradient @ (gradient / eigenvalues))
     multipliers = pd.Series(D.slopes * np.exp(2 * theta[0]), names, name="multiplier", dtype=float)[~free[1:]]
     reasons = []
-    if not definite:
+    if D.extent[0] < SMALL:
+        reasons.append("the residual sd goes to 0, for the random effects can reproduce every response")
+    elif not definite:
         direction = np.abs(vectors[:, 0]) > 0.3
         labels = [label for label, is_free in zip(setup.labels, free) if is_free]
         flat = [label for label, chosen in zip(labels, direction) if chosen]
