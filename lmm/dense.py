@@ -39,6 +39,7 @@ class Dense:
     QtU: np.ndarray = field(repr=False)
     S: np.ndarray = field(repr=False)
     block: np.ndarray = field(repr=False)   # (p,) the block of Z that each column of R belongs to
+    members: np.ndarray = field(repr=False) # (p, J) 1 where it does, 0 elsewhere
     parts: np.ndarray = field(repr=False)   # (p p, 1 + J) I and the R_j R_j', flat: A is linear in the variances
 
     def __call__(self, theta):
@@ -86,8 +87,8 @@ def factor(blocks, U, low):
 
     Parameters
     ----------
-    blocks : sequence of scipy.sparse arrays, each (n, p_j)
-        The blocks of Z. The columns of each must be orthogonal, as indicator columns are.
+    blocks : sequence of scipy.sparse.csr_array, each (n, p_j)
+        The blocks of Z, at most one entry in each row, so that the columns of each are orthogonal.
     U : ndarray, shape (n, m)
     low : ndarray, shape (n,)
         What rounding took from the last column of U.
@@ -111,10 +112,11 @@ def factor(blocks, U, low):
     done, rest = 0, U
     if blocks:
         rest = np.hstack([blocks[j].toarray() for j in order[1:]] + [U])
-        first = sparse.csc_array(blocks[order[0]])
+        first = blocks[order[0]]
         done = first.shape[1]
-        length = np.sqrt(first.multiply(first).sum(axis=0))
-        Q1 = first.multiply(1 / np.where(length > 0, length, 1)).tocsr()
+        length = np.sqrt(np.bincount(first.indices, first.data**2, done))
+        Q1 = sparse.csr_array((first.data / np.where(length > 0, length, 1)[first.indices], first.indices, first.indptr),
+                              first.shape)
         T[:done, :done].flat[:: done + 1] = length
         for digits in (0.0, low):                       # the second pass removes what rounding left in the first, and
             rest[:, -1] += digits                       # finds y's column small enough to take the digits it lost
@@ -126,6 +128,7 @@ def factor(blocks, U, low):
     R, QtU, S = (np.asfortranarray(part) for part in (T[:p, :p], T[:p, p:], T[p:, p:]))
     parts = [np.eye(p)] + [R[:, block == j] @ R[:, block == j].T for j in range(len(blocks))]
     parts = np.reshape(parts, (len(parts), p * p)).T
-    for array in (R, QtU, S, block, parts):
+    members = np.equal.outer(block, np.arange(len(blocks))) * 1.0
+    for array in (R, QtU, S, block, members, parts):
         array.flags.writeable = False
-    return Dense(n, R, QtU, S, block, parts)
+    return Dense(n, R, QtU, S, block, members, parts)

@@ -81,7 +81,7 @@ def make_design(form, dat, ref=()):
     data, kept = _complete_rows(dat, used)
 
     for name in formula.variables:
-        _check_fixed(data[name], dat[name].dtype, name)
+        _check_fixed(data[name], dat.dtypes[name], name)
     for term in terms:
         if formula.response in term.variables:
             raise LMMError(f"block {term.name!r} is the response, or an interaction with it; name a grouping column in ref")
@@ -103,23 +103,28 @@ def _complete_rows(dat, used):
     for name in used:
         if (count := list(dat.columns).count(name)) > 1:
             raise LMMError(f"dat has {count} columns named {name!r}; rename all but one")
+    columns = {name: dat[name] for name in used}
     missing = np.zeros(len(dat), bool)
-    for name in used:
-        missing |= dat[name].isna().to_numpy(bool)
+    for column in columns.values():
+        missing |= column.isna().to_numpy(bool)
     if missing.all():
-        most = max(used, key=lambda name: dat[name].isna().sum())
+        most = max(used, key=lambda name: columns[name].isna().sum())
         raise LMMError(f"every row of dat has a missing value among {shorten(used)} "
-                       f"({most!r} misses {dat[most].isna().sum()} of {len(dat)}); nothing is left to fit")
+                       f"({most!r} misses {columns[most].isna().sum()} of {len(dat)}); nothing is left to fit")
     kept = np.flatnonzero(~missing)
-    return {name: _plain(dat[name], kept, name) for name in used}, kept
+    return {name: _plain(column, kept, name) for name, column in columns.items()}, kept
 
 
 def _plain(column, kept, name):
     """A Series of numbers or a categorical without unused categories, at the rows `kept`."""
-    column = column.iloc[kept].reset_index(drop=True)
+    if len(kept) < len(column):
+        column = column.iloc[kept]
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
-        return column.cat.remove_unused_categories()
+        values = column.array
+        if len(np.unique(values.codes)) < len(kind.categories):
+            values = values.remove_unused_categories()
+        return pd.Series(values, copy=False)
     if pd.api.types.is_bool_dtype(kind):
         return pd.Series(pd.Categorical(column.to_numpy(bool)))
     if pd.api.types.is_complex_dtype(kind) or not (
@@ -151,8 +156,8 @@ def _block(term, data):
     for name in term.variables:
         column = data[name]
         if is_factor[name]:
-            labels = [str(label) for label in column.cat.categories]
-            observed, codes = np.unique(codes * len(labels) + column.cat.codes.to_numpy(np.int64), return_inverse=True)
+            labels = [str(label) for label in column.array.categories]
+            observed, codes = np.unique(codes * len(labels) + column.array.codes.astype(np.int64), return_inverse=True)
             levels = [levels[c // len(labels)] + (labels[c % len(labels)],) for c in observed]
         else:
             with np.errstate(over="ignore"):
@@ -201,7 +206,7 @@ def _check_fixed(column, kind, name):
     """A variable of the formula that is a factor has several levels; text that looks like numbers is worth a warning."""
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return
-    levels = column.cat.categories
+    levels = column.array.categories
     if len(levels) == 1:
         raise LMMError(f"{name!r} has one level, {str(levels[0])!r}, so it cannot be a fixed effect; leave it out of form")
     if not isinstance(kind, pd.CategoricalDtype) and not pd.api.types.is_bool_dtype(kind):
@@ -234,6 +239,8 @@ def _check_rank(X, names):
         R = linalg.qr(X[:, independent], mode="r", check_finite=False)[0]
         lengths = np.sqrt(np.sum(R * R, axis=0))
         left = np.abs(np.diag(R))
+        if np.all(left > 1e-6 * lengths):
+            break                                               # the usual case
         rounding = np.array([lengths[j] + np.abs(linalg.lstsq(R[:j, :j], R[:j, j])[0]) @ lengths[:j] if j else lengths[0]
                              for j in range(len(independent))])
         small = left <= 30 * np.sqrt(n) * np.finfo(float).eps * rounding

@@ -6,15 +6,15 @@ blocks are judged on the scale of the variance, where the derivative at zero dec
 """
 
 import numpy as np
-from scipy import linalg
 
 from .optimum import SMALL, derivatives
 
 STEP_LIMIT = 2.0            # of one Newton step, log units
+LENGTHS = 0.5 ** np.arange(30)      # of steps that are tried along Newton's direction
 POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
-DONE = 1e-11                # largest change of theta, log units, at which the iteration ends
+DONE = 1e-7                 # largest change of theta, log units, after which the iteration ends: the error is its square
 BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
-SAME = 0.05                 # log units: closer than this to a known optimum it is that one
+SAME = 0.2                  # log units: where a Newton step ends closer than this to a known optimum, it is that one
 
 
 def rescaled(theta, value, setup):
@@ -48,8 +48,8 @@ def newton(theta, nll, setup, rival=None):
         except ArithmeticError:
             break
         free = np.isfinite(theta)
-        g, H = D.gradient[free], D.hessian[np.ix_(free, free)]
-        eigenvalues, vectors = linalg.eigh(H)
+        g, H = D.gradient[free], D.hessian[free][:, free]
+        eigenvalues, vectors = np.linalg.eigh(H)
         scale = np.abs(eigenvalues)
         if scale.max() == 0:
             break
@@ -57,7 +57,7 @@ def newton(theta, nll, setup, rival=None):
         decrement = -0.5 * g @ step
         convex = eigenvalues[0] > 0
         if rival is not None and convex and (
-                same(theta, rival[0]) or value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value))):
+                value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value)) or leads_to(theta, free, step, rival[0])):
             break
         if convex and decrement < POLISH * max(1.0, abs(value)):
             # so close by, a step is worth more than differences of the criterion, which are rounding errors
@@ -72,7 +72,7 @@ def newton(theta, nll, setup, rival=None):
                 break
             continue
         step *= min(1.0, STEP_LIMIT / np.abs(step).max())
-        for length in 0.5 ** np.arange(30):
+        for length in LENGTHS:
             trial = theta.copy()
             trial[free] += length * step
             trial_value = nll(trial)
@@ -86,7 +86,7 @@ def newton(theta, nll, setup, rival=None):
 
 def settled(theta, value, nll, setup):
     """theta, its value and derivatives, after small blocks have been set to zero or put back into the open."""
-    D = derivatives(theta, setup)
+    D = derivatives(theta, setup, value)
     for j in np.flatnonzero((D.extent[1:] < SMALL) & np.isfinite(theta[1:])):
         at_zero = without(theta, j)
         D_at_zero = derivatives(at_zero, setup)
@@ -100,15 +100,13 @@ def settled(theta, value, nll, setup):
             continue
         moved_value = nll(moved)
         if moved_value <= value + 1e-12 * abs(value):
-            theta, value, D = moved, moved_value, derivatives(moved, setup)
+            theta, value, D = moved, moved_value, derivatives(moved, setup, moved_value)
     return theta, value, D
 
 
-def same(theta, other):
-    """Whether two thetas are close, zero standard deviations counting as small ones."""
-    with np.errstate(invalid="ignore"):
-        distance = np.abs(theta - other)
-    return bool(np.all((distance < SAME) | (theta == other)))
+def leads_to(theta, free, step, optimum):
+    """Whether a Newton step ends at a known optimum."""
+    return bool(np.array_equal(free, np.isfinite(optimum)) and np.abs(theta[free] + step - optimum[free]).max() < SAME)
 
 
 def without(theta, j):
@@ -128,7 +126,7 @@ def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
     Each block on the other side of the boundary: one at zero put back on the scale of sigma, another set to zero;
-    and, with several blocks, each of them alone in being large, and all of them.
+    with several blocks, each of them alone in being large; and where Z has as many columns as rows, a small sigma.
     """
     J = len(theta) - 1
     unit = theta[0] + units(setup)
@@ -140,8 +138,11 @@ def elsewhere(theta, setup):
                 yield other
         else:
             yield without(theta, j)
-    for large in ([*np.eye(J, dtype=bool), np.ones(J, dtype=bool)] if J > 1 else []):
-        yield np.concatenate([theta[:1], unit + np.where(large, 2.0, -1.0)])
+    if len(setup.engine.R) >= len(setup.design.y):              # random effects enough to leave no residual at all
+        yield theta - np.where(np.arange(1 + J) == 0, 6.0, 0.0)
+        yield np.concatenate([theta[:1] - 5.0, unit])
+    for large in range(J if J > 1 else 0):
+        yield np.concatenate([theta[:1], unit + np.where(np.arange(J) == large, 2.0, -1.0)])
 
 
 def best_optimum(theta, value, nll, setup):

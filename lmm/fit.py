@@ -13,8 +13,8 @@ from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, set_up
 from .optimum import certify
 from .result import LMMResult
 
-X_TOLERANCE = 0.05      # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
-F_TOLERANCE = 0.01      # of nll over the simplex, units of log-likelihood
+X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
+F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
 LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding
 

@@ -63,7 +63,7 @@ class Formula:
         if (count := _terms(right)) > MOST_TERMS:
             raise LMMError(f"form stands for up to {count:.0f} terms; it may have {MOST_TERMS}")
         self.response = left.token.extra
-        self._description = patsy.ModelDesc.from_formula(self.form)
+        self._description = patsy.ModelDesc.from_formula(tree)
 
     def evaluate(self, data):
         """``(y, X, names of X's columns)`` on `data`, a dict of Series without missing values."""

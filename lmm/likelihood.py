@@ -199,9 +199,9 @@ def log_diagonal(R):
     return np.sum(np.log(np.abs(R.diagonal())))
 
 
-def back_substitute(R, b):
-    """The x with R x = b, R upper triangular."""
-    return dtrtrs(R, b)[0] if len(b) else b
+def back_substitute(R, b, trans=0):
+    """The x with R x = b, or R' x = b if `trans`; R upper triangular."""
+    return dtrtrs(R, b, trans=trans)[0] if len(b) else b
 
 
 def refuse_perfect_fit(design, engine):

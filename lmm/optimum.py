@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from scipy import linalg
 
 from .errors import shorten
 from .likelihood import LMMprof, back_substitute, checked
@@ -38,7 +36,7 @@ class Derivatives(NamedTuple):
     extent: np.ndarray      # (1 + J,) v_i tr(W V_i): how many degrees of freedom sigma and each block make use of
 
 
-def derivatives(theta, setup):
+def derivatives(theta, setup, value=None):
     """The gradient (6) and Hessian (7) of `LMMprof` in theta, and its derivatives in the variances.
 
     Parameters
@@ -46,6 +44,8 @@ def derivatives(theta, setup):
     theta : array_like, shape (1 + J,)
         As for `LMMprof`.
     setup : Setup
+    value : Profile, optional
+        ``LMMprof(theta, setup)``, if it is known.
 
     Returns
     -------
@@ -62,43 +62,46 @@ def derivatives(theta, setup):
     O(p^3), a small multiple of an evaluation, independent of n.
     """
     theta = checked(theta, setup)
-    G = LMMprof(theta, setup).factor
+    G = (LMMprof(theta, setup) if value is None else value).factor
     if G is None:
         raise ArithmeticError(f"the likelihood cannot be evaluated at theta {theta}")
     k, J = len(setup.beta_0), len(theta) - 1
     n = len(setup.design.y) - (k if setup.reml else 0)
     quadratic = G[k, k] ** 2                                    # (y - X beta)' W (y - X beta)
-    G_XX = np.triu(G[:k, :k])
     v = np.exp(2 * np.array(theta[1:]))
     t, q, T, K = np.zeros(J), np.zeros(J), np.zeros((J, J)), np.zeros((J, J))
     if J:
         M, N = setup.engine.products(theta)                     # Z'WZ, Z'W[X y]
-        d = N[:, k] - N[:, :k] @ back_substitute(G_XX, G[:k, k])
-        F = linalg.solve_triangular(G_XX, N[:, :k].T, trans="T") if k else N[:, :0].T
+        d = N[:, k] - N[:, :k] @ back_substitute(G[:k, :k], G[:k, k])
+        F = back_substitute(G[:k, :k], N[:, :k].T, trans=1)
         M_P = M - F.T @ F                                       # Z'PZ
         traced = M_P if setup.reml else M
-        E = np.equal.outer(setup.engine.block, range(J)) * 1.0  # (p, J): sums over the columns of each block
+        E = setup.engine.members                                # sums over the columns of each block
         t, q = E.T @ traced.diagonal(), E.T @ (d * d)           # tr(W V_j), y'P V_j P y
         T = E.T @ (traced * traced) @ E                         # tr(W V_i W V_j)
         K = E.T @ (d[:, None] * M_P * d) @ E                    # y'P V_i P V_j P y
-    traces = _with_sigma(v * t, n)
-    forms = _with_sigma(v * q, quadratic)
-    vv = np.outer(v, v)
-    second = [_with_sigma_twice(vv * S, total) for S, total in ((T, traces), (K, forms))]
-    gradient = traces - forms                                   # (6), times 2 v_j
-    hessian = -2 * second[0] + 4 * second[1] + np.diag(2 * gradient)      # (7), times 4 v_i v_j, and 2 g_i
-    return Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), traces)
+    extent, forms = _with_sigma(v * t, n), _with_sigma(v * q, quadratic)
+    gradient = extent - forms                                   # (6), times 2 v_i
+    vv = v[:, None] * v                                         # (7), times 4 v_i v_j, and 2 g_i
+    hessian = _with_sigma_twice(vv * (4 * K - 2 * T), 4 * forms - 2 * extent)
+    hessian.flat[:: J + 2] += 2 * gradient
+    return Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), extent)
 
 
 def _with_sigma(values, total):
     """Sigma's part in front: the parts of all variances sum to the total."""
-    return np.concatenate([[total - values.sum()], values])
+    full = np.empty(len(values) + 1)
+    full[0], full[1:] = total - values.sum(), values
+    return full
 
 
 def _with_sigma_twice(S, total):
     """The same for a symmetric matrix whose rows sum to `total`."""
-    row = total[1:] - S.sum(axis=1)
-    return np.block([[np.array([[total[0] - row.sum()]]), row[None, :]], [row[:, None], S]])
+    full = np.empty((len(total), len(total)))
+    full[1:, 1:] = S
+    full[0, 1:] = full[1:, 0] = total[1:] - S.sum(axis=1)
+    full[0, 0] = total[0] - full[0, 1:].sum()
+    return full
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +126,9 @@ class Optimum:
         The Newton decrement: how far nll is above the minimum, to second order.
     theta_error : ndarray, shape (1 + J,)
         The size of the next Newton step, log units; 0 for blocks at zero.
-    multipliers : pandas.Series
-        For each block at zero, the derivative of nll in its variance relative to sigma^2; not negative at an optimum.
+    multipliers : dict
+        By the names of the blocks at zero: the derivative of nll in the variance over sigma^2, not negative
+        at an optimum.
     evaluations, seconds : dict
         By phase of the fit.
     """
@@ -137,7 +141,7 @@ class Optimum:
     smallest_eigenvalue: float
     nll_error: float
     theta_error: np.ndarray
-    multipliers: pd.Series
+    multipliers: dict
     evaluations: dict
     seconds: dict
 
@@ -165,11 +169,10 @@ def certify(theta, setup, evaluations=(), seconds=()):
         below 1e-6, the Hessian is positive definite, and no block at zero would lower nll by leaving it.
     """
     theta = np.asarray(theta, float)
-    D = derivatives(theta, setup)
-    value = float(LMMprof(theta, setup))
+    value = LMMprof(theta, setup)
+    D = derivatives(theta, setup, value)
     free = np.isfinite(theta)
-    names = [block.name for block in setup.design.blocks]
-    eigenvalues, vectors = linalg.eigh(D.hessian[np.ix_(free, free)])
+    eigenvalues, vectors = np.linalg.eigh(D.hessian[np.ix_(free, free)])
     gradient = vectors.T @ D.gradient[free]
     definite = bool(eigenvalues[0] > CURVATURE * np.abs(eigenvalues).max())
     step, decrement = np.zeros(len(theta)), np.inf
@@ -177,7 +180,8 @@ def certify(theta, setup, evaluations=(), seconds=()):
     if definite:
         step[free] = np.abs(vectors @ (gradient / eigenvalues))
         decrement = float(0.5 * gradient @ (gradient / eigenvalues))
-    multipliers = pd.Series(D.slopes * np.exp(2 * theta[0]), names, name="multiplier", dtype=float)[~free[1:]]
+    multipliers = {block.name: float(slope * np.exp(2 * theta[0]))
+                   for block, slope, is_free in zip(setup.design.blocks, D.slopes, free[1:]) if not is_free}
     reasons = []
     if D.extent[0] < SMALL:
         reasons.append("the residual sd goes to 0, for the random effects can reproduce every response")
