@@ -35,6 +35,7 @@ def main(arguments=None):
                      help="a block of random effects: a column, or columns joined by colons; may be given several times")
     fit.add_argument("--factor", metavar="COLUMN", action="append", default=[],
                      help="read this column as categories, not numbers; may be given several times")
+    fit.add_argument("--reml", action="store_true", help="fit by REML; the default is maximum likelihood")
     fit.add_argument("--json", action="store_true", help="print the fit as JSON")
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
@@ -60,12 +61,12 @@ def fit_file(options):
             raise LMMError(f"--factor names {column!r}, which is not a column of {options.file}; "
                            f"its columns are {', '.join(map(repr, dat.columns))}")
         dat[column] = dat[column].astype("category")
-    fit = lmm(options.form, dat, options.ref)
+    fit = lmm(options.form, dat, options.ref, reml=options.reml)
     if not options.json:
         return str(fit)
     theta = [value if math.isfinite(value) else None for value in fit.theta.tolist()]      # JSON has no -inf, an sd of 0
     return json.dumps({
-        "form": options.form, "ref": [block.name for block in fit.setup.design.blocks],
+        "form": options.form, "reml": fit.reml, "ref": [block.name for block in fit.setup.design.blocks],
         "beta": fit.params.to_dict(), "se": fit.bse.to_dict(),
         "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(),
         "logLik": fit.llf, "nobs": fit.nobs, "n_dropped": fit.n_dropped,

@@ -26,7 +26,7 @@ def test_alone_it_fits_machines_beside_lme4_and_the_exact_numbers(tmp_path):
     assert header.split() == ["lmm", "lme4", "exact"] and len(rows) == 10
     for row in rows:
         ours, lme4, exact = map(float, row.split()[-3:])
-        assert abs(ours / exact - 1) < 1e-6 and abs(lme4 / exact - 1) < 1e-6
+        assert abs(ours / exact - 1) < 1e-9 and abs(lme4 / exact - 1) < 1e-6
 
 
 def test_fit_prints_the_table(machines, capsys):
@@ -43,6 +43,13 @@ def test_fit_prints_json(machines, capsys):
     np.testing.assert_allclose(found["sd"]["Worker"], 4.36448206591615, rtol=1e-5)
     np.testing.assert_allclose(found["beta"]["Machine[T.B]"], 239 / 30, rtol=1e-9)
     np.testing.assert_allclose(found["theta"][0], np.log(found["sigma"]))
+
+
+def test_reml(machines, capsys):
+    assert main(["fit", "score ~ Machine", machines, *BOTH, "--json", "--reml"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["reml"] is True
+    np.testing.assert_allclose(found["logLik"], -107.84378400411026, rtol=1e-10)
 
 
 def test_an_integer_group_is_a_warning_on_one_line(machines, capsys):

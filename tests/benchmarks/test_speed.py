@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.linalg import blas, lapack
 
-from lmm import LMMprof, LMMsetup, lme4_reference, lmm, load_data, models
+from lmm import LMMprof, LMMsetup, lmm, load_data, models
 
 
 def interleaved(*functions, rounds=40, seconds=0.02):
@@ -41,7 +41,7 @@ def crossed_setup(levels, n):
 
 
 def bare_calls(theta, setup):
-    """The BLAS and LAPACK calls that one evaluation cannot do without, and nothing around them."""
+    """The BLAS and LAPACK calls that one evaluation makes, on arrays that are ready, and nothing around them."""
     engine, k = setup.engine, len(setup.beta_0)
     variances = np.exp(2 * np.asarray(theta))
     A = blas.dgemv(1.0, engine.parts, variances).reshape(engine.R.shape, order="F")
@@ -103,14 +103,4 @@ def test_the_whole_machines_fit_against_lme4():
         lme4.stdin.close()
     ours, theirs = np.median(ours), np.median(theirs)
     print(f"\nMachines, setup, fit and result: lmm {ours * 1e3:.1f} ms, lme4 {theirs * 1e3:.1f} ms, ratio {theirs / ours:.2f}")
-    assert ours < theirs
-
-
-def test_insteval_by_nelder_mead():
-    """73,421 rows, 4,100 columns of Z, dense: minutes."""
-    model, reference = models().loc["InstEval"], lme4_reference("InstEval").loc[("ML", "criterion", "")]
-    start = time.perf_counter()
-    fit = lmm(model.form, load_data("InstEval"), model.ref)
-    print(f"\nInstEval: {time.perf_counter() - start:.0f} s, {fit.nfev} evaluations, "
-          f"criterion {fit.deviance - reference['exact']:.2e} above the exact one")
-    assert fit.deviance - reference["exact"] < 1e-6
+    assert 2 * ours < theirs                    # the aim is 2.5; between 2.0 and 2.3 were measured
