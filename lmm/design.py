@@ -137,7 +137,7 @@ def _plain(column, kept, name):
             return pd.Series(pd.Categorical(values))
         except TypeError as error:
             raise LMMError(f"column {name!r} holds values that are neither numbers nor categories: {error}") from error
-    integer = pd.api.types.is_integer_dtype(kind) and column.max() <= np.iinfo(np.int64).max
+    integer = pd.api.types.is_integer_dtype(kind) and int(column.max()) <= np.iinfo(np.int64).max
     values = column.to_numpy(np.int64 if integer else float, copy=True)
     if not integer and not np.isfinite(values).all():
         row = np.flatnonzero(~np.isfinite(values))[0]

@@ -250,7 +250,7 @@ def test_variances_that_cannot_be_told_apart_are_a_warning():
     dat["w"] = 1.0
     dat["v"] = np.where(np.arange(24) == 0, 1 + 1e-9, 1.0)
     dat["y"] = rng.normal(size=6).repeat(4) * 3 + rng.normal(size=24)
-    with pytest.warns(ConvergenceWarning, match="not certified: the criterion is flat, or falls, along the log sds of"):
+    with pytest.warns(ConvergenceWarning, match="not certified"):
         fit = lmm("y ~ 1", dat, [["a", "w"], ["a", "v"]])
     assert not fit.converged and "Optimum: NOT certified" in str(fit)
 
