@@ -23,7 +23,7 @@ class Evaluation(NamedTuple):
 
     logdet: float       # log|V|
     cross: np.ndarray   # U' V^-1 U, (m, m), its upper triangle, and ...
-    root: tuple         # ... the parts of a matrix H with H'H = cross
+    root: tuple         # ... W, S and sigma with W'W + S'S / sigma^2 = cross
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Dense:
             cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
         if not logdet < inf:
             raise OverflowError
-        return Evaluation(logdet, cross, (W, self.S / exp(theta[0])))
+        return Evaluation(logdet, cross, (W, self.S, exp(theta[0])))
 
     def products(self, theta):
         """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""

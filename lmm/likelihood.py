@@ -16,6 +16,7 @@ the criterion is minus the log-likelihood without its constant n/2 log(2 pi).
 """
 
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 from scipy import linalg
@@ -131,7 +132,7 @@ def set_up(design, reml, beta_0=None):
     return Setup(design, reml, engine, np.asfortranarray(R_X), beta_0)
 
 
-def LMMprof(theta, setup):
+def LMMprof(theta, setup, reml=None):
     """The negative profile log-likelihood of theta, equation (4), without the constant n/2 log(2 pi).
 
     Parameters
@@ -141,6 +142,8 @@ def LMMprof(theta, setup):
         (per unit of the numeric variables). ``-inf`` for a block is a standard deviation of zero.
     setup : Setup
         From `LMMsetup`.
+    reml : bool, optional
+        Whether to add the REML term; by default as `setup` was made.
 
     Returns
     -------
@@ -171,7 +174,7 @@ def LMMprof(theta, setup):
     gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
     beta = setup.beta_0 + back_substitute(setup.R_X, gamma)   #      hence beta for X and y
     nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2                   # (4): (y - X beta)' W (y - X beta) = g_yy^2
-    if setup.reml:
+    if setup.reml if reml is None else reml:
         nll += log_diagonal(G[:k, :k]) + log_diagonal(setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|
     return _profile(nll, beta, G)
 
@@ -183,7 +186,8 @@ def triangle(V):
     """
     G, info = dpotrf(V.cross, lower=0)
     if info or G[-1, -1] ** 2 < LOST_DIGITS * V.cross[-1, -1]:
-        G = np.linalg.qr(np.vstack(V.root))[1]
+        W, S, sigma = V.root
+        G = np.linalg.qr(np.vstack([W, S / sigma]))[1]
     return G
 
 
@@ -229,10 +233,10 @@ def checked(theta, setup):
     if not isinstance(setup, Setup):
         raise LMMError(f"setup is of type {type(setup).__name__}; it is what LMMsetup returns, after theta")
     theta = np.asarray(theta)
-    if theta.dtype.kind not in "iuf":
+    if theta.dtype != float and theta.dtype.kind not in "iuf":
         raise LMMError(f"theta holds {theta.dtype.name}, not numbers; it is a list or array of log standard deviations")
     values = theta.tolist()
-    if theta.shape == setup.shape and values[0] > -np.inf and sum(values) < np.inf:        # false for nan, inf
+    if theta.shape == (1 + len(setup.design.blocks),) and -inf < values[0] and sum(values) < inf:    # false for nan
         return values
     if theta.shape == setup.shape and values[0] > -np.inf and all(t < np.inf for t in values):
         return values                                           # whose sum overflows

@@ -46,6 +46,12 @@ def test_the_reml_criterion_equals_the_oracle(form, dat, ref):
         assert_allclose(LMMprof(theta, setup), oracle_of(theta, setup)[0], rtol=1e-10, atol=1e-10)
 
 
+def test_the_criterion_can_be_chosen_at_each_call():
+    ml, reml = LMMsetup(*stored("Machines")), LMMsetup(*stored("Machines"), reml=True)
+    theta = [0.1, 1.2, 0.8]
+    assert LMMprof(theta, ml, reml=True) == LMMprof(theta, reml) != LMMprof(theta, ml) == LMMprof(theta, reml, reml=False)
+
+
 def dense_derivatives(theta, setup):
     """(6) and (7) by n x n algebra, V's first and second derivatives in theta formed."""
     y, X = setup.design.y, setup.design.X
