@@ -82,7 +82,7 @@ def cholesky(A):
     return L
 
 
-def factor(blocks, U, low):
+def factor(blocks, U, low, first=None):
     """QR-factor Z = [blocks] and apply Q' to U.
 
     Parameters
@@ -92,6 +92,8 @@ def factor(blocks, U, low):
     U : ndarray, shape (n, m)
     low : ndarray, shape (n,)
         What rounding took from the last column of U.
+    first : int, optional
+        The block to factor first; by default that with most columns.
 
     Returns
     -------
@@ -99,24 +101,23 @@ def factor(blocks, U, low):
 
     Notes
     -----
-    No pivoting, and Q is never formed. The block with most columns comes first: as its columns are orthogonal
-    their part of R is the diagonal of their lengths, exactly, and projecting them out of the rest is centring
-    within groups. What is left goes through Householder's QR. That is O(n p2 (p2 + p1)) for a largest block
-    of p1 columns and p2 others, and holds an n x p2 array.
+    No pivoting, and Q is never formed. As the columns of the first block are orthogonal, their part of R is the
+    diagonal of their lengths, exactly, and projecting them out of the rest is centring within groups. What is left
+    goes through Householder's QR. That is O(n p2 (p2 + p1)) for a first block of p1 columns and p2 others, and
+    holds an n x p2 array.
     """
     n, m = U.shape
-    order = sorted(range(len(blocks)), key=lambda j: -blocks[j].shape[1])     # stable: ties stay in order of ref
+    order = sorted(range(len(blocks)), key=lambda j: (j != first, -blocks[j].shape[1]))     # stable: ties as in ref
     p = sum(Z.shape[1] for Z in blocks)
     block = np.repeat(order, [blocks[j].shape[1] for j in order]).astype(int)
     T = np.zeros((p + m, p + m), order="F")             # Q' [Z U], its rows of zeros left out
     done, rest = 0, U
     if blocks:
         rest = np.hstack([blocks[j].toarray() for j in order[1:]] + [U])
-        first = blocks[order[0]]
-        done = first.shape[1]
-        length = np.sqrt(np.bincount(first.indices, first.data**2, done))
-        Q1 = sparse.csr_array((first.data / np.where(length > 0, length, 1)[first.indices], first.indices, first.indptr),
-                              first.shape)
+        Z1 = blocks[order[0]]
+        done = Z1.shape[1]
+        length = np.sqrt(np.bincount(Z1.indices, Z1.data**2, done))
+        Q1 = sparse.csr_array((Z1.data / np.where(length > 0, length, 1)[Z1.indices], Z1.indices, Z1.indptr), Z1.shape)
         T[:done, :done].flat[:: done + 1] = length
         for digits in (0.0, low):                       # the second pass removes what rounding left in the first, and
             rest[:, -1] += digits                       # finds y's column small enough to take the digits it lost

@@ -75,7 +75,9 @@ def make_design(form, dat, ref=()):
     if len(dat) == 0:
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
-    formula = Formula(form, columns, user_frame()[0])
+    numeric = {name for name, kind in dat.dtypes.items()
+               if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)}
+    formula = Formula(form, columns, numeric, user_frame()[0])
     terms = parse_ref(ref, columns)
     used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
     data, kept = _complete_rows(dat, used)
@@ -83,7 +85,7 @@ def make_design(form, dat, ref=()):
     for name in formula.variables:
         _check_fixed(data[name], dat.dtypes[name], name)
     for term in terms:
-        if formula.response in term.variables:
+        if set(formula.response_variables).intersection(term.variables):
             raise LMMError(f"block {term.name!r} is the response, or an interaction with it; name a grouping column in ref")
     blocks = tuple(_block(term, data) for term in terms)
     _check_distinct(blocks)
@@ -196,7 +198,7 @@ def _check_distinct(blocks):
         for other in blocks[:i]:
             a, b = one.matrix, other.matrix
             if a.shape == b.shape and np.array_equal(np.abs(a.data), np.abs(b.data)):
-                pairs = len(np.unique(a.indices.astype(np.int64) * a.shape[1] + b.indices))
+                pairs = len(np.unique((a.indices.astype(np.int64) * a.shape[1] + b.indices) * 2 + (a.data * b.data > 0)))
                 if pairs == a.shape[1]:
                     raise LMMError(f"blocks {other.name!r} and {one.name!r} are the same grouping, so their variances "
                                    "cannot be told apart; drop one of them")

@@ -14,6 +14,7 @@ LENGTHS = 0.5 ** np.arange(30)      # of steps that are tried along Newton's dir
 POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
 DONE = 1e-7                 # largest change of theta, log units, after which the iteration ends: the error is its square
 BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
+DWARFS = 1e6                # variance of an average level's whole, relative to sigma^2, that costs digits
 SAME = 0.2                  # log units: where a Newton step ends closer than this to a known optimum, it is that one
 
 
@@ -122,11 +123,19 @@ def units(setup):
     return np.array([-0.5 * np.log(np.mean(squares[block == j])) for j in range(len(setup.design.blocks))])
 
 
+def dominant(theta, setup):
+    """The block that dwarfs sigma and all other blocks, if it should be factored first so as to keep digits, or None."""
+    ratios = 2 * (theta[1:] - theta[0] - units(setup))
+    j = int(np.argmax(ratios)) if len(ratios) else 0
+    return j if len(ratios) > 1 and ratios[j] > np.log(DWARFS) and j != setup.engine.block[0] else None
+
+
 def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
     Each block on the other side of the boundary: one at zero put back on the scale of sigma, another set to zero;
-    with several blocks, each of them alone in being large; and where Z has as many columns as rows, a small sigma.
+    with several blocks, each of them alone in being large; and where Z has half as many columns as rows, a
+    small sigma.
     """
     J = len(theta) - 1
     unit = theta[0] + units(setup)
@@ -138,9 +147,10 @@ def elsewhere(theta, setup):
                 yield other
         else:
             yield without(theta, j)
-    if len(setup.engine.R) >= len(setup.design.y):              # random effects enough to leave no residual at all
+    if len(setup.engine.R) + len(setup.beta_0) > len(setup.design.y) / 2:       # few degrees of freedom for sigma
         yield theta - np.where(np.arange(1 + J) == 0, 6.0, 0.0)
         yield np.concatenate([theta[:1] - 5.0, unit])
+        yield np.concatenate([theta[:1], unit + 2.0])
     for large in range(J if J > 1 else 0):
         yield np.concatenate([theta[:1], unit + np.where(np.arange(J) == large, 2.0, -1.0)])
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from .errors import ConvergenceWarning, LMMError, warn
-from .finish import best_optimum, newton, rescaled
+from .finish import best_optimum, dominant, newton, rescaled
 from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, set_up
 from .optimum import certify
 from .result import LMMResult
@@ -16,7 +16,8 @@ from .result import LMMResult
 X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
 F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
-LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding
+LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
+FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
 
 
 def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
@@ -78,12 +79,13 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
         theta, message = search_simplex(theta, record)
     with record.phase("newton"):
         theta, value = newton(theta, record, setup)
-        if lost_digits(value):
-            setup = record.setup = set_up(setup.design, setup.reml, value.beta)
+        first = dominant(theta, setup)
+        if first is not None or lost_digits(value):
+            setup = record.setup = set_up(setup.design, setup.reml, value.beta, first)
             theta, value = newton(theta, record, setup)
     with record.phase("elsewhere"):
         theta, value = best_optimum(theta, value, record, setup)
-    if not np.isfinite(value) or theta[0] < least:
+    if not np.isfinite(value) or (theta[0] < least and LMMprof(theta + np.eye(len(theta))[0], setup) > value + FALLING):
         raise LMMError("the likelihood grows without bound as the residual sd goes to 0; the random effects "
                        "can fit the response perfectly: use fewer or coarser blocks in ref")
     optimum = certify(theta, setup, record.evaluations(), record.seconds)

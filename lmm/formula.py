@@ -11,6 +11,7 @@ from .errors import LMMError, point_at
 from .vetting import Refused, Vocabulary
 
 MOST_TERMS = 1000
+LONGEST = 10_000        # characters
 
 
 class Formula:
@@ -22,6 +23,8 @@ class Formula:
         As patsy reads it, e.g. ``"score ~ Machine"``.
     columns : list of str
         The columns of the data: the only variables a formula may use.
+    numeric : set of str
+        Those among them that hold numbers.
     frame : frame
         Where the user called from; functions, never variables, are looked up there.
 
@@ -31,15 +34,19 @@ class Formula:
         The columns that the formula uses, in order of appearance.
     response : str
         The left-hand side.
+    response_variables : tuple of str
+        The columns it uses.
     """
 
-    def __init__(self, form, columns, frame):
+    def __init__(self, form, columns, numeric, frame):
         if not isinstance(form, str):
             raise LMMError(f"form is of type {type(form).__name__}; it is a formula string such as 'score ~ Machine'")
+        if len(form) > LONGEST:
+            raise LMMError(f"form has {len(form)} characters; it may have {LONGEST}")
         if "~" not in form:
             raise LMMError(f"form has no '~': {form!r}; write response ~ fixed effects, as in 'score ~ Machine'")
         self.form = form
-        self._vocabulary = Vocabulary(columns, frame)
+        self._vocabulary = Vocabulary(columns, numeric, frame)
         try:
             self._read()
         except (RecursionError, MemoryError):
@@ -59,9 +66,10 @@ class Formula:
         if left.type != "PYTHON_EXPR":
             raise self._error(left, "the response is one column or one expression; write arithmetic as I(a - b)")
         self._check(left)
+        self.response_variables = tuple(self._vocabulary.variables)
         self._check(right)
-        if (count := _terms(right)) > MOST_TERMS:
-            raise LMMError(f"form stands for up to {count:.0f} terms; it may have {MOST_TERMS}")
+        if _terms(right) > MOST_TERMS:
+            raise LMMError(f"form stands for more than {MOST_TERMS} terms")
         self.response = left.token.extra
         self._description = patsy.ModelDesc.from_formula(tree)
 
@@ -69,6 +77,7 @@ class Formula:
         """``(y, X, names of X's columns)`` on `data`, a dict of Series without missing values."""
         environment = patsy.EvalEnvironment([self._vocabulary.namespace])
         keep = patsy.NAAction(on_NA="raise", NA_types=[])        # what is not finite is reported by the design
+        self._check_width(data)
         try:
             with np.errstate(all="ignore"):
                 y, X = patsy.dmatrices(self._description, data, environment, NA_action=keep)
@@ -82,6 +91,15 @@ class Formula:
         if y.shape[1] != 1:
             raise LMMError(f"the response {self.response!r} has {y.shape[1]} columns; it takes one")
         return np.array(y)[:, 0], np.array(X), tuple(X.design_info.column_names)
+
+    def _check_width(self, data):
+        """Refuse more columns than rows before they are built: so many levels are text that should be numbers, or groups."""
+        n = len(next(iter(data.values()), ()))
+        for term in self._description.rhs_termlist:
+            factors = [f.code for f in term.factors if f.code in data and hasattr(data[f.code].array, "categories")]
+            if (width := math.prod(len(data[name].array.categories) - 1 for name in factors)) >= n > 0 and factors:
+                raise LMMError(f"X has {width} columns or more for {n} observations, from {' and '.join(map(repr, factors))}; "
+                               "turn it into numbers, or name it in ref")
 
     def _check(self, node):
         """Let through a part of patsy's parse tree, or raise an LMMError with carets under it."""
@@ -105,13 +123,19 @@ class Formula:
 
 
 def _terms(node):
-    """At most so many terms are meant by a part of the parse tree."""
+    """At most so many terms are meant by a part of the parse tree; inf for more than MOST_TERMS."""
     counts = [_terms(part) for part in node.args]
     if node.type == "**" and node.args[1].type == "NUMBER":
-        power = min(int(float(node.args[1].token.extra)), int(counts[0]))
-        return sum(math.comb(int(counts[0]), i) for i in range(1, power + 1))
-    if node.type == "*":
-        return min(counts[0] + counts[1] + counts[0] * counts[1], 1e300)
-    if node.type in (":", "/"):
-        return min(counts[0] + counts[0] * counts[1], 1e300)
-    return sum(counts) if counts else 1
+        counts = counts[:1]
+    if max(counts, default=0) > MOST_TERMS:
+        return math.inf
+    if node.type == "**":
+        power = min(float(node.args[1].token.extra), counts[0])
+        count = sum(math.comb(counts[0], i) for i in range(1, int(power) + 1))
+    elif node.type == "*":
+        count = counts[0] + counts[1] + counts[0] * counts[1]
+    elif node.type in (":", "/"):
+        count = counts[0] + counts[0] * counts[1]
+    else:
+        count = sum(counts) if counts else 1
+    return count if count <= MOST_TERMS else math.inf

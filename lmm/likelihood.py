@@ -120,15 +120,19 @@ def LMMsetup(form, dat, ref=(), reml=False):
     return set_up(make_design(form, dat, ref), bool(reml))
 
 
-def set_up(design, reml, beta_0=None):
-    """The `Setup` of a design, y represented by e = y - X beta_0; if not given, beta_0 is that of least squares."""
+def set_up(design, reml, beta_0=None, first=None):
+    """The `Setup` of a design, y represented by e = y - X beta_0; if not given, beta_0 is that of least squares.
+
+    `first` is the block to factor first, see `factor`.
+    """
     Q_X, R_X = np.linalg.qr(design.X)
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.y)
     exact = design.y - design.X.astype(np.longdouble) @ beta_0         # where the platform has a longer type than float
     e = exact.astype(float)
-    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]), (exact - e).astype(float))
-    refuse_perfect_fit(design, engine)
+    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]), (exact - e).astype(float),
+                    first)
+    refuse_perfect_fit(design, engine, reml)
     return Setup(design, reml, engine, np.asfortranarray(R_X), beta_0)
 
 
@@ -208,8 +212,11 @@ def back_substitute(R, b, trans=0):
     return dtrtrs(R, b, trans=trans)[0] if len(b) else b
 
 
-def refuse_perfect_fit(design, engine):
-    """Raise an LMMError if X and Z reproduce y: then nll falls without bound as sigma goes to zero."""
+def refuse_perfect_fit(design, engine, reml):
+    """Raise an LMMError if X and Z reproduce y, and not any y: then nll falls without bound as sigma goes to zero.
+
+    "Any" means Z alone for the likelihood, X and Z for REML.
+    """
     n, p = len(design.y), len(engine.R)
     nothing = 30 * np.sqrt(n) * np.finfo(float).eps * linalg.norm(design.y)     # the size of rounding errors
 
@@ -222,7 +229,7 @@ def refuse_perfect_fit(design, engine):
     T = np.block([[engine.R, engine.QtU], [np.zeros((len(engine.S), p)), engine.S]])
     lengths = linalg.norm(T[:, :-1], axis=0)
     T[:, :-1] /= np.where(lengths > 0, lengths, 1)
-    if residual(T)[0] <= nothing and (p == 0 or np.linalg.matrix_rank(T[:p, :p], tol=1e-10) < n):
+    if residual(T)[0] <= nothing and (p == 0 or np.linalg.matrix_rank(T[:, :-1] if reml else T[:, :p], tol=1e-10) < n):
         blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
         raise LMMError(f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd would be 0 "
                        "and the likelihood infinite; use a coarser model, or a response that varies within it")

@@ -184,7 +184,8 @@ def certify(theta, setup, evaluations=(), seconds=()):
                    for block, slope, is_free in zip(setup.design.blocks, D.slopes, free[1:]) if not is_free}
     reasons = []
     if D.extent[0] < SMALL:
-        reasons.append("the residual sd goes to 0, for the random effects can reproduce every response")
+        reasons.append("the residual sd goes to 0, for the random effects can reproduce the response; "
+                       "no sd here is to be trusted")
     elif not definite:
         direction = np.abs(vectors[:, 0]) > 0.3
         labels = [label for label, is_free in zip(setup.labels, free) if is_free]

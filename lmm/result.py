@@ -72,11 +72,15 @@ class LMMResult(Mapping):
         return tuple(self.sd.index[self.theta[1:] == -np.inf])
 
     def cov_theta(self):
-        """The covariance of theta's estimate, the inverse Hessian of nll: a DataFrame; nan for blocks at zero."""
+        """The covariance of theta's estimate, the inverse Hessian of nll: a DataFrame; nan for blocks at zero.
+
+        All of it is nan if the optimum is not certified.
+        """
         labels = list(self.setup.labels)
         free = np.isfinite(self.theta)
         covariance = np.full((len(free), len(free)), np.nan)
-        covariance[np.ix_(free, free)] = np.linalg.inv(self.optimum.hessian[np.ix_(free, free)])
+        if self.optimum.certified:
+            covariance[np.ix_(free, free)] = np.linalg.inv(self.optimum.hessian[np.ix_(free, free)])
         return pd.DataFrame(covariance, labels, labels)
 
     @property

@@ -29,8 +29,9 @@ CONSTANTS = {"pi": np.pi}
 
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-LARGEST = 1000              # of the whole numbers that patsy's functions may be given, such as degrees of freedom
-ELSEWHERE = tuple(os.path.normpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib", "platlib"))
+SPLINES = ("bs", "cr", "cc", "te")
+LARGEST = 100               # of the degrees of freedom of a spline, of digits to round to
+ELSEWHERE = (*{os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}, os.path.dirname(__file__))
 PLAIN = "a formula holds arithmetic, comparisons, columns of dat, constants and calls of named functions"
 
 
@@ -49,23 +50,25 @@ class Vocabulary:
         What the expressions need besides the columns: functions, modules, constants.
     """
 
-    def __init__(self, columns, frame):
-        self._columns, self._frame = columns, frame
+    def __init__(self, columns, numeric, frame):
+        self._columns, self._numeric, self._frame = columns, numeric, frame
         self.variables, self.namespace = [], {}
 
     def check(self, code):
         """Let through an expression, or raise Refused."""
         try:
-            self._check(ast.parse(code, mode="eval").body, top=True)
-        except (SyntaxError, RecursionError, MemoryError):
+            self._check(ast.parse(code, mode="eval").body, factors=True)
+        except (SyntaxError, RecursionError, MemoryError, ValueError, OverflowError):
             raise Refused("form cannot be read here; is an operator missing? A column whose name is no Python name, "
                           "or a Python word, is written Q('its name')") from None
 
-    def _check(self, node, strings=False, top=False):
-        """Let through an expression, or raise Refused. `strings`: may it be text? `top`: is it a whole factor?"""
+    def _check(self, node, strings=False, factors=False):
+        """Let through an expression, or raise Refused. `strings`: may it be text? `factors`: a column of categories?"""
         match node:
             case ast.Name(id=name):
                 self._use(name)
+                if name in self._columns and name not in self._numeric and not (strings or factors):
+                    raise Refused(f"form uses {name!r}, which holds categories, where numbers are needed")
             case ast.Constant(value=bool() | int() | float() | None):
                 pass
             case ast.Constant(value=str()) if strings:
@@ -77,8 +80,8 @@ class Vocabulary:
                 raise Refused("form holds '^', which is exclusive or in Python; write I(x**2) for a square, "
                                "(a + b)**2 for interactions")
             case ast.BinOp(left, op, right) if isinstance(op, ARITHMETIC):
-                columns = [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in self._columns]
-                if isinstance(op, ast.Pow) and not columns:
+                calls = any(isinstance(part, ast.Call) for part in ast.walk(right))
+                if isinstance(op, ast.Pow) and not self._uses_column(left) and (calls or not self._uses_column(right)):
                     raise Refused("form holds a power of constants; write its value")
                 self._check(left)
                 self._check(right)
@@ -94,18 +97,20 @@ class Vocabulary:
                 self.namespace["Q"] = PATSY_FUNCTIONS["Q"]
             case ast.Call(function, arguments, keywords) if all(k.arg for k in keywords):
                 found = self._check_function(function, arguments, keywords)
-                coding = any(found is f for f in CODING.values())
-                if coding and not top:
-                    raise Refused(f"form holds {ast.unparse(node)!r} within an expression; a coding stands by itself")
-                patsys = any(found is f for f in PATSY_FUNCTIONS.values())
-                for argument in (*arguments, *(k.value for k in keywords)):
-                    if coding:
+                named = {name for name, f in PATSY_FUNCTIONS.items() if f is found}
+                if named & set(CODING):
+                    if not factors:
+                        raise Refused(f"form holds {ast.unparse(node)!r} within an expression; a coding stands by itself")
+                    for argument in (*arguments, *(k.value for k in keywords)):
                         self._check_coding(argument)
-                    elif patsys and isinstance(argument, ast.Constant) and isinstance(argument.value, (int, float)) \
-                            and abs(argument.value) > LARGEST:
-                        raise Refused(f"form holds {ast.unparse(node)!r}, which is too large")
-                    else:
-                        self._check(argument)
+                elif named & set(SPLINES):
+                    self._check_spline(node)
+                else:
+                    own = self._is_users_own(found)
+                    if own and not self._uses_column(node):
+                        raise Refused(f"form calls {ast.unparse(node)!r}, which holds no column of dat")
+                    for argument in (*arguments, *(k.value for k in keywords)):
+                        self._check(argument, factors=own)
             case _:
                 raise Refused(f"form holds {ast.unparse(node)!r}; {PLAIN}")
 
@@ -118,7 +123,24 @@ class Vocabulary:
                 for element in elements:
                     self._check_coding(element)
             case _:
-                self._check(node, strings=True, top=True)
+                self._check(node, strings=True, factors=True)
+
+    def _check_spline(self, node):
+        """The first argument is an expression (all are, of te); the others are small constants, or lists of them."""
+        expressions = node.args if node.func.id == "te" else node.args[:1]
+        for argument in expressions:
+            self._check(argument)
+        others = [("df", argument) for argument in node.args[len(expressions):]] + [(k.arg, k.value) for k in node.keywords]
+        for name, argument in others:
+            try:
+                value = ast.literal_eval(argument)
+            except ValueError:
+                raise Refused(f"form holds {ast.unparse(argument)!r}; a spline takes constants there") from None
+            if np.size(value) > LARGEST or (name in ("df", "degree") and not abs(value or 0) <= LARGEST):
+                raise Refused(f"form holds {ast.unparse(node)!r}, which is too large: at most {LARGEST} degrees of freedom")
+
+    def _uses_column(self, node):
+        return any(isinstance(part, ast.Name) and (part.id in self._columns or part.id == "Q") for part in ast.walk(node))
 
     def _use(self, name):
         if name in self._columns:
@@ -134,16 +156,22 @@ class Vocabulary:
         match node:
             case ast.Name(id=name):
                 found = self._look_up(name)
-                if not _is_users_own(found):
-                    found = R_FUNCTIONS.get(name, PATSY_FUNCTIONS.get(name, found))
+                ours = R_FUNCTIONS.get(name, PATSY_FUNCTIONS.get(name))
+                if not self._is_users_own(found):
+                    found = found if ours is None else ours
                 self.namespace[name] = found
-                allowed = found is R_FUNCTIONS.get(name, PATSY_FUNCTIONS.get(name)) or _is_users_own(found)
+                allowed = (ours is not None and found is ours) or self._is_users_own(found)
             case ast.Attribute(ast.Name(id=module), name) if not name.startswith("_"):
                 self.namespace[module] = self._module(module)
                 found = getattr(self.namespace[module], name, None)
-                allowed = (self.namespace[module] is np and name in NUMPY_FUNCTIONS) or _is_users_own(found)
+                if self.namespace[module] is np:
+                    allowed = name in NUMPY_FUNCTIONS and not keywords
+                else:
+                    allowed = self._is_users_own(found)
             case _:
                 raise Refused(f"form holds {ast.unparse(node)!r}; {PLAIN}")
+        if name == "round" and any(isinstance(a, ast.Constant) and abs(a.value) > LARGEST for a in arguments[1:]):
+            raise Refused(f"form holds {ast.unparse(arguments[1])!r}, which is too large")
         if found is None:
             raise Refused(f"form calls {ast.unparse(node)!r}, which is no function known here; "
                           "define it before the call, or compute the variable as a column of dat")
@@ -178,10 +206,14 @@ class Vocabulary:
             raise Refused(f"form takes an attribute of {name!r}, which is no module; {PLAIN}")
         return found
 
-
-def _is_users_own(function):
-    """A plain function from a file of the user's: neither the standard library's, nor an installed package's, nor ours."""
-    if not isinstance(function, FunctionType):
-        return False
-    file = os.path.normpath(function.__code__.co_filename)
-    return not file.startswith((*ELSEWHERE, os.path.dirname(__file__) + os.sep, "<frozen"))
+    def _is_users_own(self, function):
+        """A plain function of the user's: neither the standard library's, nor an installed package's, nor ours."""
+        if not isinstance(function, FunctionType):
+            return False
+        home = function.__globals__
+        if home.get("__file__") is None:                        # a notebook, an interpreter
+            return home is self._frame.f_globals or home.get("__name__") == "__main__"
+        folder = os.path.dirname(os.path.realpath(home["__file__"]))
+        installed = {"site-packages", "dist-packages"}.intersection(folder.split(os.sep))
+        return not installed and not any(
+            folder == place or folder.startswith(place + os.sep) for place in ELSEWHERE)

@@ -112,6 +112,12 @@ def test_as_many_slopes_as_rows_are_a_model():
     assert blocks([["row", "x"]], small().assign(row=list("abcdefgh")))[0].matrix.shape == (8, 8)
 
 
+def test_a_covariate_of_plus_and_minus_one_is_no_grouping():
+    dat = pd.DataFrame({"g": np.repeat(list("abcdefgh"), 5), "x": np.tile([-1, 1, 1, -1, 1], 8)})
+    dat["y"] = np.random.default_rng(0).normal(size=40)
+    assert [block.name for block in blocks(["g", ["g", "x"]], dat)] == ["g", "g:x"]
+
+
 @pytest.mark.parametrize("form", ["y ~ day + date", "y ~ date + day", "y ~ x + shifted", "y ~ shifted + x"])
 def test_collinear_columns_are_found_in_any_order(form):
     from lmm import LMMError

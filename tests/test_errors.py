@@ -40,7 +40,7 @@ BAD = [
     (dict(form="y ~ g + -1"), "patsy does not read '+ -'; write '-'"),
     (dict(form="y ~ g - x.mean()"), "'x', which is no module"),
     (dict(form="y ~ log(x, 2)"), "form calls 'log', which takes 1 argument and no keywords"),
-    (dict(form="y ~ (x + g + h + same) ** 9 * (x + g + h) ** 9 * (x + g + h) ** 9"), "terms; it may have 1000"),
+    (dict(form="y ~ (x + g + h + same) ** 9 * (x + g + h) ** 9 * (x + g + h) ** 9"), "form stands for more than 1000 terms"),
     (dict(form="y ~ same"), "'same' has one level, 's', so it cannot be a fixed effect"),
     (dict(form="y ~ class", dat=lambda d: d.rename(columns={"h": "class"})), "is written Q('its name')"),
     (dict(form="y ~ Intercept", dat=lambda d: d.rename(columns={"x": "Intercept"})), "the column 'Intercept'"),
@@ -101,6 +101,9 @@ BAD = [
     (dict(dat=but(z=lambda d: d.g), form="y ~ g + z"), "'z[T.b]', 'z[T.c]' are combinations of the other columns (rank 3 of 5)"),
     (dict(dat=but(z=0.0), form="y ~ z"), "'z' is a combination"),
     (dict(form="y ~ row"), "X has 8 columns for 8 observations"),
+    (dict(form="y ~ g:row:h"), "X has 14 columns or more for 8 observations, from 'g' and 'row' and 'h'; turn it into numbers"),
+    (dict(form="log(y) ~ x", ref=["g", ["g", "y"]]), "block 'g:y' is the response"),
+    (dict(form="y ~ x + " + "x + " * 5000 + "x"), "characters; it may have 10000"),
     # blocks
     (dict(ref=["same"]), "block 'same' has one level, 's', so its variance cannot be estimated"),
     (dict(ref=["row"]), "block 'row' has 8 levels for 8 observations, so its variance cannot be told from the residual's"),

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from patsy import PatsyError
-from scipy import special  # noqa: F401
+from scipy import optimize, special  # noqa: F401
 
 from lmm import LMMError, LMMsetup
 
@@ -22,6 +22,10 @@ outside = np.arange(6.0)        # a variable of the caller, not of DAT
 
 def doubled(x):
     return 2 * x
+
+
+def lumped(g):
+    return g != "a"
 
 
 def column(form):
@@ -38,9 +42,14 @@ def column(form):
     ("y ~ I(x**2)", DAT.x**2), ("y ~ I(-x + 3 * x**2)", -DAT.x + 3 * DAT.x**2), ("y ~ doubled(x)", 2 * DAT.x),
     ("y ~ doubled(log(x))", 2 * np.log(DAT.x)), ("y ~ center(x)", DAT.x - DAT.x.mean()),
     ("y ~ I(x > 1)", DAT.x > 1), ("y ~ I(g == 'b')", DAT.g == "b"), ("y ~ Q('reaction time')", DAT["reaction time"]),
+    ("y ~ I(Q('reaction time')**2)", DAT["reaction time"]**2), ("y ~ lumped(g)", DAT.g != "a"),
+    ("y ~ bs(x, df=3, degree=1, lower_bound=0, upper_bound=2021)", None), ("y ~ I(x + 2000)", DAT.x + 2000),
     ("y ~ C(g, Treatment('b'))", DAT.g == "c"), ("y ~ C(g, levels=['c', 'b', 'a'])", DAT.g == "a"),
 ])
 def test_functions_that_work(form, expected):
+    if expected is None:                        # that it is let through is all
+        assert np.isfinite(column(form)).all()
+        return
     assert_allclose(column(form), np.asarray(expected, float), rtol=1e-15)
 
 
@@ -104,7 +113,9 @@ HOSTILE = [
     "9**9**9**9**9", "I(x * 9**9**9**9**9)", "'a' * 999999999999", "doubled('{f}')", "math.factorial(99999999)",
     "breakpoint()", "input()", "exit()", "help()", "print(x)", "os", "np", "math.log(x)", "x @ x", "x << 99999999", "~x",
     "C(g, doubled)", "C(os.system('touch {f}'))", "center(open('{f}', 'w'))", "I(lambda: x)", "numpy.load('{f}')", "{{1: x}}",
-    "doubled(I('{f}'))", "doubled(C('{f}'))", "pytest.main(I(['{f}']))", "pytest.main()", "I('{f}')", "I([x])", "log(C(x))",
+    "np.tile(x, 9)", "np.save(np.max(g), x)", "I(np.max(g) * 200000000000 == 'x')", "I(g + 1)", "doubled()", "I(g)",
+    "bs(x, df=+2000)", "bs(x, df=100 * 20)", "bs(x, knots=x)", "9**doubled(x)", "x[0x" + "f" * 9000 + "]", "np.round(x, 300000000)",
+    "np.where(x, x, x, out=x)", "optimize.broyden1(x, x)", "doubled(I('{f}'))", "doubled(C('{f}'))", "pytest.main(I(['{f}']))", "pytest.main()", "I('{f}')", "I([x])", "log(C(x))",
     "I(I(9)**I(9)**I(9)**I(9))", "I(I('a')*99999999999)", "I(I([1])*9999999999)", "bs(x, 200000)", "cr(x, df=20000)",
     "main()",
     "np.add(x, 1, os)", "np.random.seed(1)", "yield", "await x", "-" * 5000 + "x",
@@ -122,10 +133,12 @@ def test_a_hostile_formula_is_refused_before_it_runs(factor, form, tmp_path, mon
     assert not trace.exists() and not Path("f").exists() and math.pi == np.pi and numpy is np
 
 
-def test_a_formula_cannot_stand_for_ever_so_many_terms():
+@pytest.mark.parametrize("power", ["({})**22", "(({})**22)**1000000", "({})**1e400", "({})**9 * ({})**9 * ({})**9"])
+def test_a_formula_cannot_stand_for_ever_so_many_terms(power):
     many = " + ".join(f"log(x + {i})" for i in range(22))
-    with pytest.raises(LMMError, match="form stands for up to 4194303 terms; it may have 1000"):
-        LMMsetup(f"y ~ ({many})**22", DAT)
+    power = power.replace("{}", many)
+    with pytest.raises(LMMError, match="form stands for more than 1000 terms"):
+        LMMsetup(f"y ~ {power}", DAT)
 
 
 @pytest.mark.parametrize("form, words", [

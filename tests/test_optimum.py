@@ -7,8 +7,9 @@ from helpers import BETA, CRITERION, SD, THETA, crossed, designs, oracle, oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from one_factor import optimum as sixty_digits
 from scipy.optimize import minimize
+from sixty_digits import criterion
+from sixty_digits import optimum as sixty_digits
 
 from lmm import (
     ConvergenceWarning,
@@ -212,6 +213,25 @@ def test_this_used_to_end_on_the_flat():
     assert fit.nll < 101.2401 and fit.sd["a"] > 0.14 and fit.converged
 
 
+def test_this_used_to_end_in_the_wrong_basin():
+    """Two residual degrees of freedom: one optimum with sigma large, a better one with sigma small."""
+    dat = pd.DataFrame({
+        "x": [-2.298, .348, .643, .737, 1.476, -1.912, .686, .464, 1.251, .286], "a": list("2310024401"), "b": list("0120112200"),
+        "y": [-45.23, -8.1, 77.948, 104.314, 42.767, -107.957, 58.491, 59.788, 103.016, 107.643]})
+    assert lmm("y ~ x", dat, ["a", "b"], reml=True).nll < 29.0986
+
+
+def test_reml_may_be_bounded_where_the_likelihood_is_not():
+    """Z and X together have full row rank, Z alone has not: REML has a maximum with sigma going to zero, ML none."""
+    rng = np.random.default_rng(1)
+    dat = pd.DataFrame({"a": rng.permutation(list("ppqqrr")), "b": rng.permutation(list("uuvvww")),
+                        "x": rng.normal(size=6), "y": rng.normal(size=6)})
+    with pytest.raises(LMMError, match="perfectly"):
+        LMMsetup("y ~ x", dat, ["a", "b"])
+    setup = LMMsetup("y ~ x", dat, ["a", "b"], reml=True)
+    assert_allclose(LMMprof([-2.0, 0.0, 0.0], setup), oracle_of([-2.0, 0.0, 0.0], setup)[0], rtol=1e-9)
+
+
 # -- the certificate ------------------------------------------------------------------------------------------
 
 
@@ -405,3 +425,16 @@ def test_hard_numbers_against_sixty_digits(form, data, reml):
     assert_allclose(2 * fit.nll, 2 * nll, rtol=0, atol=1e-6)
     assert_allclose(fit.theta, [log_sigma, log_sd], rtol=0, atol=1e-5)
     assert_allclose(fit.beta, beta, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [1e3, 1e6])
+def test_a_large_sd_of_the_smaller_factor_against_sixty_digits(ratio):
+    """The block that dwarfs sigma is factored first, whichever it is."""
+    rng = np.random.default_rng(0)
+    a, b, x = rng.permutation(np.arange(28) % 5), rng.permutation(np.arange(28) % 4), rng.normal(size=28)
+    dat = pd.DataFrame({"y": x + rng.normal(size=5)[a] + ratio * rng.normal(size=4)[b] + rng.normal(size=28), "x": x,
+                        "a": a.astype(str), "b": b.astype(str)})
+    fit = lmm("y ~ x", dat, ["a", "b"])
+    exact = criterion(fit.theta, fit.setup.design.y, fit.setup.design.X, [Z.matrix.toarray() for Z in fit.setup.design.blocks])
+    assert fit.converged and fit.setup.engine.block[0] == 1
+    assert_allclose(fit.nll, exact, rtol=0, atol=1e-8)
