@@ -176,7 +176,7 @@ def LMMprof(theta, setup, reml=None):
     except ArithmeticError:                                     # theta too extreme: worse than any other
         return _profile(np.inf, np.full(k, np.nan), None)
     gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
-    beta = setup.beta_0 + back_substitute(setup.R_X, gamma)   #      hence beta for X and y
+    beta = setup.beta_0 + back_substitute(setup.R_X, gamma)     #      hence beta for X and y
     nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2                   # (4): (y - X beta)' W (y - X beta) = g_yy^2
     if setup.reml if reml is None else reml:
         nll += log_diagonal(G[:k, :k]) + log_diagonal(setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|

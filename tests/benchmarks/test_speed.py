@@ -66,7 +66,8 @@ def test_an_evaluation_against_its_bare_calls(levels, n, aim, benchmark):
     setup, theta = crossed_setup(levels, n), np.array([0.0, 0.3, 0.5])
     benchmark(LMMprof, theta, setup)
     ours, bare = interleaved(lambda: LMMprof(theta, setup), bare_calls(theta, setup), rounds=100)
-    print(f"\nLMMprof at p = {sum(levels)}: {ours * 1e6:.1f} us, bare calls {bare * 1e6:.1f} us, ratio {ours / bare:.2f}, aim {aim}")
+    print(f"\nLMMprof at p = {sum(levels)}: {ours * 1e6:.1f} us, bare calls {bare * 1e6:.1f} us, "
+          f"ratio {ours / bare:.2f}, aim {aim}")
     assert ours / bare < 1.25 * aim             # guards what was reached: 2.0 to 2.3 at p = 24, 1.0 at p = 300
 
 
@@ -102,5 +103,6 @@ def test_the_whole_machines_fit_against_lme4():
             ours.append((time.perf_counter() - start) / 20)
         lme4.stdin.close()
     ours, theirs = np.median(ours), np.median(theirs)
-    print(f"\nMachines, setup, fit and result: lmm {ours * 1e3:.1f} ms, lme4 {theirs * 1e3:.1f} ms, ratio {theirs / ours:.2f}, aim 2.5")
+    print(f"\nMachines, setup, fit and result: lmm {ours * 1e3:.1f} ms, lme4 {theirs * 1e3:.1f} ms, "
+          f"ratio {theirs / ours:.2f}, aim 2.5")
     assert theirs / ours > 1.5                  # guards what was reached: 2.1 to 2.3 on a quiet machine
