@@ -1,6 +1,7 @@
 """From formula, data and terms to y, X and the blocks of Z; every check of the input is made here."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def make_design(form, dat, ref=()):
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
     numeric = {name for name, kind in dat.dtypes.items()
-               if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)}
+               if _is_numeric(kind) or (pd.api.types.is_object_dtype(kind) and _holds_numbers(dat[name]))}
     formula = Formula(form, columns, numeric, user_frame()[0])
     terms = parse_ref(ref, columns)
     used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
@@ -117,10 +118,22 @@ def _complete_rows(dat, used):
     return {name: _plain(column, kept, name) for name, column in columns.items()}, kept
 
 
+def _is_numeric(kind):
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+
+
+def _holds_numbers(column):
+    """Whether a column of Python objects holds numbers, as it does after a transposition, say."""
+    return isinstance(column, pd.Series) and pd.api.types.infer_dtype(column, skipna=True) in (
+        "integer", "floating", "mixed-integer-float", "decimal")
+
+
 def _plain(column, kept, name):
     """A Series of numbers or a categorical without unused categories, at the rows `kept`."""
     if len(kept) < len(column):
         column = column.iloc[kept]
+    if column.dtype == object and _holds_numbers(column):
+        column = pd.to_numeric(column.astype(float) if isinstance(column.iloc[0], Decimal) else column)
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         values = column.array

@@ -88,6 +88,7 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
     if not np.isfinite(value) or (theta[0] < least and LMMprof(theta + np.eye(len(theta))[0], setup) > value + FALLING):
         raise LMMError("the likelihood grows without bound as the residual sd goes to 0; the random effects "
                        "can fit the response perfectly: use fewer or coarser blocks in ref")
+    theta.flags.writeable = value.beta.flags.writeable = False
     optimum = certify(theta, setup, record.evaluations(), record.seconds)
     if not optimum.certified:
         warn(f"the optimum is not certified: {'; '.join(optimum.reasons)}; try another start=, or fewer or coarser "
@@ -124,7 +125,10 @@ class Record:
 
 
 def checked_start(start, setup):
-    theta = np.array(checked(start, setup))
+    try:
+        theta = np.array(checked(start, setup), float)
+    except LMMError as error:
+        raise LMMError(f"start is no theta: {error}") from None
     if not np.isfinite(theta).all():
         raise LMMError(f"start is {theta.tolist()}; it takes finite numbers, a small one for a standard deviation near zero")
     return theta

@@ -2,13 +2,14 @@
 
 import ast
 import math
+import re
 
 import numpy as np
 import patsy
 from patsy.parse_formula import parse_formula
 
 from .errors import LMMError, point_at
-from .vetting import Refused, Vocabulary
+from .vetting import CARET, Refused, Vocabulary
 
 MOST_TERMS = 1000
 LONGEST = 10_000        # characters
@@ -59,6 +60,8 @@ class Formula:
 
     def _read(self):
         """Check the formula's structure, and patsy's description of it; nothing is evaluated."""
+        if power := re.search(r"\)\s*\^", self.form):
+            raise point_at(CARET, self.form, power.end() - 1, power.end())
         tree = parse_formula(self.form)
         if len(tree.args) != 2 or tree.args[0].type in ("ZERO", "ONE"):
             raise LMMError(f"form has no response: {self.form!r}; write it on the left, as in 'score ~ Machine'")

@@ -117,6 +117,8 @@ def LMMsetup(form, dat, ref=(), reml=False):
     >>> float(LMMprof([-0.039181011, 1.473499526, 1.222902944], setup))    # doctest: +ELLIPSIS
     63.01204267...
     """
+    if not isinstance(reml, (bool, np.bool_)):
+        raise LMMError(f"reml is {reml!r}; it is True or False")
     return set_up(make_design(form, dat, ref), bool(reml))
 
 
@@ -126,6 +128,8 @@ def set_up(design, reml, beta_0=None, first=None):
     `first` is the block to factor first, see `factor`.
     """
     Q_X, R_X = np.linalg.qr(design.X)
+    if reml:
+        refuse_contained_blocks(design, Q_X)
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.y)
     exact = design.y - design.X.astype(np.longdouble) @ beta_0         # where the platform has a longer type than float
@@ -233,6 +237,15 @@ def refuse_perfect_fit(design, engine, reml):
         blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
         raise LMMError(f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd would be 0 "
                        "and the likelihood infinite; use a coarser model, or a response that varies within it")
+
+
+def refuse_contained_blocks(design, Q_X):
+    """Raise an LMMError if X spans a whole block of Z: REML's criterion does not depend on its variance then."""
+    for block in design.blocks:
+        whole = np.sum(block.matrix.data**2)
+        if whole - np.sum((block.matrix.T @ Q_X) ** 2) < 1e-10 * whole:
+            raise LMMError(f"block {block.name!r} is contained in the fixed effects, so REML cannot estimate its variance; "
+                           "drop it from form or from ref")
 
 
 def checked(theta, setup):

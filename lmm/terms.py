@@ -49,6 +49,9 @@ def _variables(element, where, columns):
     if not names or names == [""]:
         raise LMMError(f"{where} is empty, so it names no block; name a column of dat, or leave the element out")
     for i, name in enumerate(names):
+        if isinstance(name, str) and name not in columns and set(name) & set("|/,()*+"):
+            raise LMMError(f"{where} is {name!r}, but ref takes names of columns; for lmer's (1 | g) write \"g\", "
+                           'for (1 | a/b) write "a" and ["a", "b"]')
         if not isinstance(name, str):
             raise LMMError(f"{where}[{i}] is {_kind(name)}; {HOW}")
         if name not in columns:

@@ -32,6 +32,9 @@ COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 SPLINES = ("bs", "cr", "cc", "te")
 LARGEST = 100               # of the degrees of freedom of a spline, of digits to round to
 ELSEWHERE = (*{os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}, os.path.dirname(__file__))
+CARET = "form holds '^', which is exclusive or in Python; write I(x**2) for a square, (a + b)**2 for interactions"
+BAR = ("form holds a random effect written with '|'; name it in ref instead, "
+       'as in lmm("score ~ Machine", dat, ["Worker"])')
 PLAIN = "a formula holds arithmetic, comparisons, columns of dat, constants and calls of named functions"
 
 
@@ -59,6 +62,8 @@ class Vocabulary:
         try:
             self._check(ast.parse(code, mode="eval").body, factors=True)
         except (SyntaxError, RecursionError, MemoryError, ValueError, OverflowError):
+            if "||" in code.replace(" ", ""):
+                raise Refused(BAR) from None
             raise Refused("form cannot be read here; is an operator missing? A column whose name is no Python name, "
                           "or a Python word, is written Q('its name')") from None
 
@@ -74,11 +79,9 @@ class Vocabulary:
             case ast.Constant(value=str()) if strings:
                 pass
             case ast.BinOp(op=ast.BitOr()):
-                raise Refused("form holds a random effect written with '|'; name it in ref instead, "
-                               'as in lmm("score ~ Machine", dat, ["Worker"])')
+                raise Refused(BAR)
             case ast.BinOp(op=ast.BitXor()):
-                raise Refused("form holds '^', which is exclusive or in Python; write I(x**2) for a square, "
-                               "(a + b)**2 for interactions")
+                raise Refused(CARET)
             case ast.BinOp(left, op, right) if isinstance(op, ARITHMETIC):
                 calls = any(isinstance(part, ast.Call) for part in ast.walk(right))
                 if isinstance(op, ast.Pow) and not self._uses_column(left) and (calls or not self._uses_column(right)):

@@ -68,12 +68,15 @@ def test_an_integer_group_is_a_warning_on_one_line(machines, capsys):
     (["fit", "score ~ Machine", "FILE", "--ref", "Wroker"], "ref[0] uses 'Wroker'"),
     (["fit", "score ~ Machine", "FILE", "--factor", "Wroker"], "--factor names 'Wroker'"),
     (["fit", "score ~ main()", "FILE"], "form calls 'main', which a formula may not"),
+    (["fit", "y ~ 1", "TWICE", "--ref", "g"], "has several columns named 'y'; rename all but one"),
     (["fit", "score ~ Machine", "EMPTY"], "No columns to parse from file"),
 ])
 def test_mistakes_exit_with_2_and_one_sentence(arguments, words, machines, tmp_path, capsys):
     empty = tmp_path / "empty.csv"
     empty.write_text("")
-    arguments = [{"FILE": machines, "EMPTY": str(empty)}.get(argument, argument) for argument in arguments]
+    twice = tmp_path / "twice.csv"
+    twice.write_text("y,g,y\n1,a,3\n2,a,4\n3,b,5\n4,b,6\n")
+    arguments = [{"FILE": machines, "EMPTY": str(empty), "TWICE": str(twice)}.get(argument, argument) for argument in arguments]
     try:
         status = main(arguments)
     except SystemExit as exit:

@@ -1,6 +1,7 @@
 """y, X and Z from formula, data and ref: what becomes a column, which rows are used, what stays as it was."""
 
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -167,6 +168,14 @@ def test_the_index_has_no_say_in_the_fit(index):
 def test_extension_dtypes_give_the_same_model(convert):
     expected = LMMprof(THETA, LMMsetup("y ~ x + flag", small(), ["g", "h"]))
     assert LMMprof(THETA, LMMsetup("y ~ x + flag", convert(small()), ["g", "h"])) == expected
+
+
+def test_numbers_held_as_objects_are_numbers():
+    dat = small().astype({"y": object, "x": object})
+    dat["z"] = [Decimal(i) for i in (1, 4, 2, 3, 7, 5, 6, 9)]
+    design = LMMsetup("y ~ log(x) + z", dat, "g").design
+    assert_array_equal(design.X[:, 1:], np.column_stack([np.log(small()["x"]), [1, 4, 2, 3, 7, 5, 6, 9]]))
+    assert_array_equal(design.y, small()["y"])
 
 
 def test_an_extension_column_with_missing_values():

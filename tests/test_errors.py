@@ -111,6 +111,13 @@ BAD = [
     (dict(dat=but(z=0.0), ref=[["g", "z"]]), "block 'g:z' is zero in every row"),
     (dict(dat=but(z=1e200, w=1e200), ref=[["g", "z", "w"]]), "block 'g:z:w' reaches inf; rescale 'z:w'"),
     (dict(dat=but(**{"g:h": list("ppqqppqq")}), ref=["g:h", ["g", "h"]]), "ref[0] and ref[1] are the same block 'g:h'"),
+    (dict(form="y ~ g", ref="g", reml=True), "block 'g' is contained in the fixed effects, so REML cannot estimate its variance"),
+    (dict(reml="ML"), "reml is 'ML'; it is True or False"),
+    (dict(ref="(1|g)"), "ref[0] is '(1|g)', but ref takes names of columns; for lmer's (1 | g) write \"g\""),
+    (dict(ref=["g/h"]), 'for (1 | a/b) write "a" and ["a", "b"]'),
+    (dict(form="y ~ (x + g)^2"), "write I(x**2) for a square, (a + b)**2 for interactions"),
+    (dict(form="y ~ x + (1 + x || g)"), "name it in ref instead"),
+    (dict(start=[0.0, 0.0, 0.0]), "start is no theta: theta has shape (3,); it takes 2 numbers"),
     # perfect fits
     (dict(dat=but(y=lambda d: 1 + 2 * d.x)), "the fixed effects and the random effects 'g' fit 'y' perfectly"),
     (dict(dat=but(y=lambda d: 1 + 2 * d.x), ref=()), "the fixed effects fit 'y' perfectly"),

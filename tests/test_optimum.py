@@ -309,6 +309,13 @@ def test_the_trace_holds_every_evaluation():
         assert_array_equal(np.exp(theta), trace.loc[row, ["sigma", "Worker", "Worker:Machine"]].astype(float))
 
 
+def test_the_estimates_cannot_be_changed_by_accident():
+    fit = lmm(*stored("Dyestuff"))
+    for array in (fit["beta"], fit["theta"]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 99.0
+
+
 def test_verbose_prints_every_evaluation(capsys):
     fit = lmm(*stored("Dyestuff"), verbose=True, start=[4.0, 3.0])
     lines = capsys.readouterr().out.splitlines()

@@ -11,7 +11,7 @@ import pytest
 import lmm
 
 ROOT = Path(__file__).resolve().parents[1]
-OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+OPTIONS = doctest.NORMALIZE_WHITESPACE
 MODULES = sorted(module.name for module in pkgutil.iter_modules(lmm.__path__))
 
 
