@@ -53,12 +53,15 @@ def main(arguments=None):
 def fit_file(options):
     """The fit of a CSV file as the text to print."""
     try:
-        header = pd.read_csv(options.file, header=None, nrows=1, dtype=str).iloc[0]
         dat = pd.read_csv(options.file)
+        header = dat.columns
+        if any(name.rpartition(".")[0] in header for name in header):       # pandas calls a second y y.1; or was it so called?
+            header = pd.read_csv(options.file, header=None, nrows=1, dtype=str).iloc[0]
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise LMMError(f"{options.file} is no CSV file in UTF-8 with commas: {' '.join(str(error).split())}") from error
-    if header.duplicated().any():
-        raise LMMError(f"{options.file} has several columns named {header[header.duplicated()].iloc[0]!r}; rename all but one")
+    twice = header[header.duplicated()].tolist()
+    if twice:
+        raise LMMError(f"{options.file} has several columns named {twice[0]!r}; rename all but one")
     for column in options.factor:
         if column not in dat:
             raise LMMError(f"--factor names {column!r}, which is not a column of {options.file}; "

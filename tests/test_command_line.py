@@ -1,6 +1,7 @@
 """The command line: what it prints, and that mistakes exit with 2 and one sentence."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -34,6 +35,15 @@ def test_fit_prints_the_table(machines, capsys):
     fit = lmm("score ~ Machine", load_data("Machines"), ["Worker", "Worker:Machine"])
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == str(fit).splitlines()[-1] and "Worker:Machine" in printed
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="no such file here")
+def test_a_file_that_can_be_read_only_once(machines):
+    """A pipe: this used to lose its first lines to a look at the column names."""
+    with open(machines) as file:
+        run = subprocess.run([sys.executable, "-m", "lmm", "fit", "score ~ Machine", "/dev/stdin", *BOTH], input=file.read(),
+                             capture_output=True, text=True, check=True)
+    assert "Number of obs: 54; groups: Worker 6" in run.stdout
 
 
 def test_fit_prints_json(machines, capsys):
