@@ -76,9 +76,7 @@ def make_design(form, dat, ref=()):
     if len(dat) == 0:
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
-    numeric = {name for name, kind in dat.dtypes.items()
-               if _is_numeric(kind) or (pd.api.types.is_object_dtype(kind) and _holds_numbers(dat[name]))}
-    formula = Formula(form, columns, numeric, user_frame()[0])
+    formula = Formula(form, columns, lambda name: _is_numeric(dat[name]), user_frame()[0])
     terms = parse_ref(ref, columns)
     used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
     data, kept = _complete_rows(dat, used)
@@ -118,13 +116,17 @@ def _complete_rows(dat, used):
     return {name: _plain(column, kept, name) for name, column in columns.items()}, kept
 
 
-def _is_numeric(kind):
-    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+def _is_numeric(column):
+    """Whether a column holds numbers; two columns of one name are refused elsewhere."""
+    if not isinstance(column, pd.Series):
+        return True
+    number = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+    return number or _objects_are_numbers(column)
 
 
-def _holds_numbers(column):
+def _objects_are_numbers(column):
     """Whether a column of Python objects holds numbers, as it does after a transposition, say."""
-    return isinstance(column, pd.Series) and pd.api.types.infer_dtype(column, skipna=True) in (
+    return pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column, skipna=True) in (
         "integer", "floating", "mixed-integer-float", "decimal")
 
 
@@ -132,7 +134,7 @@ def _plain(column, kept, name):
     """A Series of numbers or a categorical without unused categories, at the rows `kept`."""
     if len(kept) < len(column):
         column = column.iloc[kept]
-    if column.dtype == object and _holds_numbers(column):
+    if _objects_are_numbers(column):
         column = pd.to_numeric(column.astype(float) if isinstance(column.iloc[0], Decimal) else column)
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):

@@ -21,8 +21,7 @@ SAME = 0.2                  # log units: where a Newton step ends closer than th
 def rescaled(theta, value, setup):
     """theta moved along the line on which all standard deviations keep their ratios, to the minimum there."""
     k = len(setup.beta_0)
-    n = len(setup.design.y) - (k if setup.reml else 0)
-    return theta + 0.5 * np.log(value.factor[k, k] ** 2 / n)
+    return theta + 0.5 * np.log(value.factor[k, k] ** 2 / setup.df)
 
 
 def newton(theta, nll, setup, rival=None):

@@ -57,7 +57,7 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
     ConvergenceWarning
         If the optimum could not be certified.
     LMMWarning
-        If a numeric variable stands alone in a block.
+        As `LMMsetup` warns.
 
     Notes
     -----

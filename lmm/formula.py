@@ -24,8 +24,8 @@ class Formula:
         As patsy reads it, e.g. ``"score ~ Machine"``.
     columns : list of str
         The columns of the data: the only variables a formula may use.
-    numeric : set of str
-        Those among them that hold numbers.
+    is_numeric : callable
+        Whether a column, given by its name, holds numbers.
     frame : frame
         Where the user called from; functions, never variables, are looked up there.
 
@@ -39,7 +39,7 @@ class Formula:
         The columns it uses.
     """
 
-    def __init__(self, form, columns, numeric, frame):
+    def __init__(self, form, columns, is_numeric, frame):
         if not isinstance(form, str):
             raise LMMError(f"form is of type {type(form).__name__}; it is a formula string such as 'score ~ Machine'")
         if len(form) > LONGEST:
@@ -47,7 +47,7 @@ class Formula:
         if "~" not in form:
             raise LMMError(f"form has no '~': {form!r}; write response ~ fixed effects, as in 'score ~ Machine'")
         self.form = form
-        self._vocabulary = Vocabulary(columns, numeric, frame)
+        self._vocabulary = Vocabulary(columns, is_numeric, frame)
         try:
             self._read()
         except (RecursionError, MemoryError):

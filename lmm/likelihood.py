@@ -44,9 +44,9 @@ class Setup:
     beta_0: np.ndarray = field(repr=False)      # (k,)
 
     @property
-    def shape(self):
-        """The shape of theta."""
-        return (1 + len(self.design.blocks),)
+    def df(self):
+        """How many observations the criterion counts: n, or n - k for REML."""
+        return len(self.design.y) - (len(self.beta_0) if self.reml else 0)
 
     @property
     def labels(self):
@@ -107,9 +107,15 @@ def LMMsetup(form, dat, ref=(), reml=False):
     patsy.PatsyError
         If patsy cannot read or evaluate `form`.
 
+    Warns
+    -----
+    LMMWarning
+        If a block has no factor, or a text variable of `form` mostly reads as numbers.
+
     Notes
     -----
-    Costs one QR of the n x p matrix Z, p being its number of columns.
+    Costs one QR of the n x p matrix Z, p being its number of columns, and holds a dense n x p array, the columns
+    of the first block (by default the largest) left out.
 
     Examples
     --------
@@ -224,16 +230,15 @@ def refuse_perfect_fit(design, engine, reml):
     n, p = len(design.y), len(engine.R)
     nothing = 30 * np.sqrt(n) * np.finfo(float).eps * linalg.norm(design.y)     # the size of rounding errors
 
-    def residual(T):                            # of T's last column on the others, and their rank
-        solution, _, rank, _ = linalg.lstsq(T[:, :-1], T[:, -1], cond=1e-10)
-        return linalg.norm(T[:, -1] - T[:, :-1] @ solution), rank
+    def residual(T):                            # of T's last column on the others
+        return linalg.norm(T[:, -1] - T[:, :-1] @ linalg.lstsq(T[:, :-1], T[:, -1], cond=1e-10)[0])
 
-    if residual(engine.S)[0] > nothing:         # the usual case, in m dimensions
+    if residual(engine.S) > nothing:            # the usual case, in m dimensions
         return
     T = np.block([[engine.R, engine.QtU], [np.zeros((len(engine.S), p)), engine.S]])
     lengths = linalg.norm(T[:, :-1], axis=0)
     T[:, :-1] /= np.where(lengths > 0, lengths, 1)
-    if residual(T)[0] <= nothing and (p == 0 or np.linalg.matrix_rank(T[:, :-1] if reml else T[:, :p], tol=1e-10) < n):
+    if residual(T) <= nothing and (p == 0 or np.linalg.matrix_rank(T[:, :-1] if reml else T[:, :p], tol=1e-10) < n):
         blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
         raise LMMError(f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd would be 0 "
                        "and the likelihood infinite; use a coarser model, or a response that varies within it")
@@ -256,14 +261,13 @@ def checked(theta, setup):
     if theta.dtype != float and theta.dtype.kind not in "iuf":
         raise LMMError(f"theta holds {theta.dtype.name}, not numbers; it is a list or array of log standard deviations")
     values = theta.tolist()
-    if theta.shape == (1 + len(setup.design.blocks),) and -inf < values[0] and sum(values) < inf:    # false for nan
+    if theta.shape == (1 + len(setup.design.blocks),) and -inf < values[0] and (
+            sum(values) < inf or all(t < inf for t in values)):     # the sum is quick, but may overflow; both fail for nan
         return values
-    if theta.shape == setup.shape and values[0] > -np.inf and all(t < np.inf for t in values):
-        return values                                           # whose sum overflows
     labels = setup.labels
     wanted = f"it takes {len(labels)} numbers: {', '.join(f'log {label}' for label in labels)}"
     if theta.shape != (len(labels),):
         raise LMMError(f"theta has shape {theta.shape}; {wanted}")
-    i = next((i for i, t in enumerate(values) if not t < np.inf), 0)
+    i = next((i for i, t in enumerate(values) if not t < inf), 0)
     raise LMMError(f"theta[{i}] (log {labels[i]}) is {values[i]}; {wanted}, all finite "
                    "(or -inf for a block, a standard deviation of zero)")

@@ -22,8 +22,8 @@ from .likelihood import LMMprof, back_substitute, checked
 
 NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
-SMALL = 1e-2                # degrees of freedom in use below which a variance may be at the boundary
 CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, relative to the largest
+SMALL = 1e-2                # degrees of freedom in use below which a variance may be at the boundary
 
 
 class Derivatives(NamedTuple):
@@ -66,7 +66,6 @@ def derivatives(theta, setup, value=None):
     if G is None:
         raise ArithmeticError(f"the likelihood cannot be evaluated at theta {theta}")
     k, J = len(setup.beta_0), len(theta) - 1
-    n = len(setup.design.y) - (k if setup.reml else 0)
     quadratic = G[k, k] ** 2                                    # (y - X beta)' W (y - X beta)
     v = np.exp(2 * np.array(theta[1:]))
     t, q, T, K = np.zeros(J), np.zeros(J), np.zeros((J, J)), np.zeros((J, J))
@@ -80,7 +79,7 @@ def derivatives(theta, setup, value=None):
         t, q = E.T @ traced.diagonal(), E.T @ (d * d)           # tr(W V_j), y'P V_j P y
         T = E.T @ (traced * traced) @ E                         # tr(W V_i W V_j)
         K = E.T @ (d[:, None] * M_P * d) @ E                    # y'P V_i P V_j P y
-    extent, forms = _with_sigma(v * t, n), _with_sigma(v * q, quadratic)
+    extent, forms = _with_sigma(v * t, setup.df), _with_sigma(v * q, quadratic)
     gradient = extent - forms                                   # (6), times 2 v_i
     vv = v[:, None] * v                                         # (7), times 4 v_i v_j, and 2 g_i
     hessian = _with_sigma_twice(vv * (4 * K - 2 * T), 4 * forms - 2 * extent)

@@ -115,8 +115,7 @@ class LMMResult(Mapping):
     @property
     def llf(self):
         """The log-likelihood, with its constant; after a REML fit, the REML criterion's."""
-        n = self.nobs - (len(self.beta) if self.reml else 0)
-        return -self.nll - 0.5 * n * float(np.log(2 * np.pi))
+        return -self.nll - 0.5 * self.setup.df * float(np.log(2 * np.pi))
 
     @property
     def deviance(self):

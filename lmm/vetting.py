@@ -2,7 +2,7 @@
 
 patsy evaluates each factor as Python. Here it is refused before that, unless it holds only arithmetic, comparisons,
 columns of the data, constants, and calls of named functions on them: R's everyday functions, numpy's, patsy's, and
-those the user wrote. Text is let through only to be compared with, and as an argument of patsy's functions.
+those the user wrote. Text is let through only to be compared with, and as an argument of patsy's codings.
 """
 
 import ast
@@ -53,8 +53,8 @@ class Vocabulary:
         What the expressions need besides the columns: functions, modules, constants.
     """
 
-    def __init__(self, columns, numeric, frame):
-        self._columns, self._numeric, self._frame = columns, numeric, frame
+    def __init__(self, columns, is_numeric, frame):
+        self._columns, self._is_numeric, self._frame = columns, is_numeric, frame
         self.variables, self.namespace = [], {}
 
     def check(self, code):
@@ -72,7 +72,7 @@ class Vocabulary:
         match node:
             case ast.Name(id=name):
                 self._use(name)
-                if name in self._columns and name not in self._numeric and not (strings or factors):
+                if not (strings or factors) and name in self._columns and not self._is_numeric(name):
                     raise Refused(f"form uses {name!r}, which holds categories, where numbers are needed")
             case ast.Constant(value=bool() | int() | float() | None):
                 pass
@@ -99,7 +99,7 @@ class Vocabulary:
                 self._use(name)
                 self.namespace["Q"] = PATSY_FUNCTIONS["Q"]
             case ast.Call(function, arguments, keywords) if all(k.arg for k in keywords):
-                found = self._check_function(function, arguments, keywords)
+                found, own = self._check_function(function, arguments, keywords)
                 named = {name for name, f in PATSY_FUNCTIONS.items() if f is found}
                 if named & set(CODING):
                     if not factors:
@@ -109,7 +109,6 @@ class Vocabulary:
                 elif named & set(SPLINES):
                     self._check_spline(node)
                 else:
-                    own = self._is_users_own(found)
                     if own and not self._uses_column(node):
                         raise Refused(f"form calls {ast.unparse(node)!r}, which holds no column of dat")
                     for argument in (*arguments, *(k.value for k in keywords)):
@@ -155,22 +154,21 @@ class Vocabulary:
             raise Refused("form uses " + unknown_column(name, self._columns))
 
     def _check_function(self, node, arguments, keywords):
-        """The function that is called, noted in the namespace."""
+        """The function that is called, noted in the namespace, and whether it is the user's own."""
         match node:
             case ast.Name(id=name):
                 found = self._look_up(name)
+                own = self._is_users_own(found)
                 ours = R_FUNCTIONS.get(name, PATSY_FUNCTIONS.get(name))
-                if not self._is_users_own(found):
-                    found = found if ours is None else ours
+                if not own and ours is not None:
+                    found = ours
                 self.namespace[name] = found
-                allowed = (ours is not None and found is ours) or self._is_users_own(found)
+                allowed = own or found is ours
             case ast.Attribute(ast.Name(id=module), name) if not name.startswith("_"):
                 self.namespace[module] = self._module(module)
                 found = getattr(self.namespace[module], name, None)
-                if self.namespace[module] is np:
-                    allowed = name in NUMPY_FUNCTIONS and not keywords
-                else:
-                    allowed = self._is_users_own(found)
+                own = self.namespace[module] is not np and self._is_users_own(found)
+                allowed = own or (self.namespace[module] is np and name in NUMPY_FUNCTIONS and not keywords)
             case _:
                 raise Refused(f"form holds {ast.unparse(node)!r}; {PLAIN}")
         if name == "round" and any(isinstance(a, ast.Constant) and abs(a.value) > LARGEST for a in arguments[1:]):
@@ -184,7 +182,7 @@ class Vocabulary:
         if not (allowed or isinstance(found, np.ufunc)):
             raise Refused(f"form calls {ast.unparse(node)!r}, which a formula may not; allowed are R's everyday functions, "
                           "numpy's elementwise ones and functions you define; compute the variable as a column of dat")
-        return found
+        return found, own
 
     def _look_up(self, name):
         """What the user's code calls `name`; never a private or built-in name.
