@@ -4,14 +4,14 @@ The algebra is the practical's, equations (1) and (2). The n rows enter once, in
 are represented by a triangle of p + m columns, m being the number of columns of U = [X y].
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp, inf
 from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
 from scipy.linalg.blas import dgemv, dsyrk, dtrsm
-from scipy.linalg.lapack import dpotrf
+from scipy.linalg.lapack import dormqr, dpotrf
 
 
 class NotPositiveDefinite(ArithmeticError):
@@ -41,6 +41,7 @@ class Dense:
     block: np.ndarray = field(repr=False)   # (p,) the block of Z that each column of R belongs to
     members: np.ndarray = field(repr=False) # (p, J) 1 where it does, 0 elsewhere
     parts: np.ndarray = field(repr=False)   # (p p, 1 + J) I and the R_j R_j', flat: A is linear in the variances
+    rotation: "Rotation" = field(repr=False)    # applies Q'
 
     def __call__(self, theta):
         """log|V| and U' V^-1 U at `theta`: log sigma, then the log sd of each block. O(p^3), whatever n is.
@@ -69,6 +70,25 @@ class Dense:
         B = dtrsm(1.0, L, self.R, trans_a=1)                      # (1): Z'V^-1 Z = R' (L'L)^-1 R = B'B
         return B.T @ B, B.T @ dtrsm(1.0, L, self.QtU, trans_a=1)
 
+    def root_of_variance(self, theta):
+        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, equation (5); without that subtraction. O(p^3)."""
+        s = np.exp(np.asarray(theta)[1:])[self.block]
+        sigma = exp(theta[0])
+        K = s[:, None] * (self.R.T @ self.R) * s
+        K.flat[:: len(K) + 1] += sigma**2
+        return dtrsm(sigma, cholesky(K), np.diag(s), trans_a=1)   # psi^1/2 (psi^1/2 Z'Z psi^1/2 / sigma^2 + I)^-1 psi^1/2
+
+    def combined(self, A):
+        """The same engine for U A in place of U."""
+        return replace(self, QtU=np.asfortranarray(self.QtU @ A), S=np.asfortranarray(self.S @ A))
+
+    def responding(self, e, low):
+        """The same engine with e in place of the last column of U; `low` is what rounding took from e. O(n p)."""
+        column, length = self.rotation(e, low)
+        QtU, S = self.QtU.copy(order="F"), self.S.copy(order="F")
+        QtU[:, -1], S[:-1, -1], S[-1, -1] = column[: len(QtU)], column[len(QtU):], length
+        return replace(self, QtU=QtU, S=S)
+
     def _factor(self, theta):
         A = dgemv(1.0, self.parts, [exp(2 * t) for t in theta])   # R psi R' + sigma^2 I
         return cholesky(A.reshape(self.R.shape, order="F"))
@@ -80,6 +100,35 @@ def cholesky(A):
     if info:
         raise NotPositiveDefinite
     return L
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """Q', as it was found: centring within the groups of the first block, then Householder's reflections."""
+
+    first: sparse.csr_array         # (n, p1) the columns of the first block, of length 1
+    reflectors: np.ndarray          # (n, p - p1 + m) below the diagonal, as LAPACK leaves them
+    tau: np.ndarray
+
+    def __call__(self, e, low):
+        """The part of Q'e along Z and the other columns of U, and the length of what is left of e."""
+        part, rest = centred(self.first, np.array(e)[:, None], low)
+        c = min(len(e), self.reflectors.shape[1] - 1)           # the last reflection was made for another e
+        rest = dormqr("L", "T", self.reflectors[:, :c], self.tau[:c], rest, max(1, 64 * rest.shape[1]))[0][:, 0]
+        column = np.zeros(self.first.shape[1] + self.reflectors.shape[1] - 1)
+        column[: len(part)], column[len(part): len(part) + c] = part[:, 0], rest[:c]
+        return column, linalg.norm(rest[c:])
+
+
+def centred(Q1, columns, low):
+    """Q1'columns, and what Q1 leaves of them; `low` belongs to the last column."""
+    part = 0
+    for digits in (0.0, low):                           # the second pass removes what rounding left in the first, and
+        columns[:, -1] += digits                        # finds y's column small enough to take the digits it lost
+        more = Q1.T @ columns
+        part = part + more
+        columns = columns - Q1 @ more
+    return part, columns
 
 
 def factor(blocks, U, low, first=None):
@@ -111,20 +160,15 @@ def factor(blocks, U, low, first=None):
     p = sum(Z.shape[1] for Z in blocks)
     block = np.repeat(order, [blocks[j].shape[1] for j in order]).astype(int)
     T = np.zeros((p + m, p + m), order="F")             # Q' [Z U], its rows of zeros left out
-    done, rest = 0, U
-    if blocks:
-        rest = np.hstack([blocks[j].toarray() for j in order[1:]] + [U])
-        Z1 = blocks[order[0]]
-        done = Z1.shape[1]
-        length = np.sqrt(np.bincount(Z1.indices, Z1.data**2, done))
-        Q1 = sparse.csr_array((Z1.data / np.where(length > 0, length, 1)[Z1.indices], Z1.indices, Z1.indptr), Z1.shape)
-        T[:done, :done].flat[:: done + 1] = length
-        for digits in (0.0, low):                       # the second pass removes what rounding left in the first, and
-            rest[:, -1] += digits                       # finds y's column small enough to take the digits it lost
-            part = Q1.T @ rest
-            T[:done, done:] += part
-            rest = rest - Q1 @ part
-    R2 = linalg.qr(rest, mode="r", overwrite_a=True, check_finite=False)[0][: p - done + m]
+    Z1 = blocks[order[0]] if blocks else sparse.csr_array((n, 0))
+    done = Z1.shape[1]
+    length = np.sqrt(np.bincount(Z1.indices, Z1.data**2, done))
+    Q1 = sparse.csr_array((Z1.data / np.where(length > 0, length, 1)[Z1.indices], Z1.indices, Z1.indptr), Z1.shape)
+    T[:done, :done].flat[:: done + 1] = length
+    rest = np.hstack([blocks[j].toarray() for j in order[1:]] + [U])
+    T[:done, done:], rest = centred(Q1, rest, low)
+    (reflectors, tau), R2 = linalg.qr(rest, mode="raw", overwrite_a=True, check_finite=False)
+    R2 = R2[: p - done + m]
     T[done : done + len(R2), done:] = R2
     R, QtU, S = (np.asfortranarray(part) for part in (T[:p, :p], T[:p, p:], T[p:, p:]))
     parts = [np.eye(p)] + [R[:, block == j] @ R[:, block == j].T for j in range(len(blocks))]
@@ -132,4 +176,4 @@ def factor(blocks, U, low, first=None):
     members = np.equal.outer(block, np.arange(len(blocks))) * 1.0
     for array in (R, QtU, S, block, members, parts):
         array.flags.writeable = False
-    return Dense(n, R, QtU, S, block, members, parts)
+    return Dense(n, R, QtU, S, block, members, parts, Rotation(Q1, reflectors, tau))

@@ -1,12 +1,12 @@
 """From formula, data and terms to y, X and the blocks of Z; every check of the input is made here."""
 
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from scipy import linalg, sparse
 
+from .columns import complete_rows, is_numeric
 from .errors import LMMError, shorten, user_frame, warn
 from .formula import Formula
 from .terms import parse_ref
@@ -18,21 +18,29 @@ class Block:
 
     Attributes
     ----------
-    name : str
-        The variables joined by colons, e.g. ``"Worker:Machine"``.
-    group, slope : str
-        The same, factors and numeric variables apart: ``"Subject"`` and ``"Days"`` for ``"Subject:Days"``.
+    factors, numbers : tuple of str
+        The categorical and the numeric variables it is the interaction of.
     levels : tuple of str
         One label per column: an observed combination of the factors' levels.
     matrix : scipy.sparse.csr_array, shape (n, number of levels)
         At most one entry per row, so its columns are orthogonal: 1, or the product of the numeric variables.
     """
 
-    name: str
-    group: str
-    slope: str
+    factors: tuple
+    numbers: tuple
     levels: tuple
     matrix: sparse.csr_array = field(repr=False)
+    name: str                               # the variables, in the order of `ref`, joined by colons: "Worker:Machine"
+
+    @property
+    def group(self):
+        """The factors' names joined by colons: ``"Subject"`` for ``"Subject:Days"``."""
+        return ":".join(self.factors)
+
+    @property
+    def effect(self):
+        """What each level has a random one of: ``"Intercept"``, or the slope in a variable, ``"Days"``."""
+        return ":".join(self.numbers) or "Intercept"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +49,10 @@ class Design:
 
     Attributes
     ----------
-    form : str
-        The formula as the user wrote it.
-    response : str
-        Its left-hand side.
+    formula : Formula
+        The fixed effects, ready to be evaluated on other data.
+    terms : tuple of Term
+        The random effects.
     y : ndarray, shape (n,)
         The response.
     X : ndarray, shape (n, k)
@@ -53,20 +61,59 @@ class Design:
         The labels of its columns, e.g. ``"Machine[T.B]"``.
     blocks : tuple of Block
         The blocks of Z, in the order of `ref`.
-    index : pandas.Index, length n
-        The index of `dat` at the rows used.
-    n_dropped : int
-        How many rows of `dat` were left out because a variable of the model is missing there.
+    data : dict of Series, each of length n
+        The columns of `dat` that the model uses, numbers or categories, at the rows used.
+    rows : ndarray, shape (n,)
+        The positions of the rows used; the others lack a variable of the model.
+    dat : pandas.DataFrame
+        What the user gave.
     """
 
-    form: str
-    response: str
+    formula: Formula
+    terms: tuple
     y: np.ndarray = field(repr=False)
     X: np.ndarray = field(repr=False)
     x_names: tuple
     blocks: tuple
-    index: pd.Index = field(repr=False)
-    n_dropped: int
+    data: dict = field(repr=False)
+    rows: np.ndarray = field(repr=False)
+    dat: pd.DataFrame = field(repr=False)
+
+    @property
+    def form(self):
+        """The formula as the user wrote it."""
+        return self.formula.form
+
+    @property
+    def response(self):
+        """Its left-hand side."""
+        return self.formula.response
+
+    @property
+    def index(self):
+        """The index of `dat` at the rows used."""
+        return self.dat.index[self.rows]
+
+    @property
+    def n_dropped(self):
+        """How many rows of `dat` were left out because a variable of the model is missing there."""
+        return len(self.dat) - len(self.rows)
+
+    def responding(self, y):
+        """The same design with another response: n numbers, or one for each row of `dat`; raises an LMMError if it is none."""
+        try:
+            y = np.array(y, float)
+        except (TypeError, ValueError):
+            raise LMMError(f"y holds {type(y).__name__}, not numbers; it is one number per row used") from None
+        if y.shape == (len(self.dat),):
+            y = y[self.rows]
+        if y.shape != self.y.shape:
+            raise LMMError(f"y has shape {y.shape}; it takes {len(self.y)} numbers, one for each row used")
+        if not np.isfinite(y).all():
+            raise LMMError(f"y[{np.flatnonzero(~np.isfinite(y))[0]}] is {y[~np.isfinite(y)][0]}; it takes finite numbers")
+        _check_response(y, self.response)
+        y.flags.writeable = False
+        return replace(self, y=y)
 
 
 def make_design(form, dat, ref=()):
@@ -76,10 +123,10 @@ def make_design(form, dat, ref=()):
     if len(dat) == 0:
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
-    formula = Formula(form, columns, lambda name: _is_numeric(dat[name]), user_frame()[0])
+    formula = Formula(form, columns, lambda name: is_numeric(dat[name]), user_frame()[0])
     terms = parse_ref(ref, columns)
     used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
-    data, kept = _complete_rows(dat, used)
+    data, kept = complete_rows(dat, used)
 
     for name in formula.variables:
         _check_fixed(data[name], dat.dtypes[name], name)
@@ -96,72 +143,7 @@ def make_design(form, dat, ref=()):
     _check_rank(X, x_names)
     _check_response(y, formula.response)
     y.flags.writeable = X.flags.writeable = False
-    return Design(form, formula.response, y, X, x_names, blocks, dat.index[kept], len(dat) - len(kept))
-
-
-def _complete_rows(dat, used):
-    """The columns `used`, copied and read-only, at the rows where none is missing, and those rows' positions."""
-    for name in used:
-        if (count := list(dat.columns).count(name)) > 1:
-            raise LMMError(f"dat has {count} columns named {name!r}; rename all but one")
-    columns = {name: dat[name] for name in used}
-    missing = np.zeros(len(dat), bool)
-    for column in columns.values():
-        missing |= column.isna().to_numpy(bool)
-    if missing.all():
-        most = max(used, key=lambda name: columns[name].isna().sum())
-        raise LMMError(f"every row of dat has a missing value among {shorten(used)} "
-                       f"({most!r} misses {columns[most].isna().sum()} of {len(dat)}); nothing is left to fit")
-    kept = np.flatnonzero(~missing)
-    return {name: _plain(column, kept, name) for name, column in columns.items()}, kept
-
-
-def _is_numeric(column):
-    """Whether a column holds numbers; two columns of one name are refused elsewhere."""
-    if not isinstance(column, pd.Series):
-        return True
-    number = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
-    return number or _objects_are_numbers(column)
-
-
-def _objects_are_numbers(column):
-    """Whether a column of Python objects holds numbers, as it does after a transposition, say."""
-    return pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column, skipna=True) in (
-        "integer", "floating", "mixed-integer-float", "decimal")
-
-
-def _plain(column, kept, name):
-    """A Series of numbers or a categorical without unused categories, at the rows `kept`."""
-    if len(kept) < len(column):
-        column = column.iloc[kept]
-    if _objects_are_numbers(column):
-        column = pd.to_numeric(column.astype(float) if isinstance(column.iloc[0], Decimal) else column)
-    kind = column.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        values = column.array
-        if len(np.unique(values.codes)) < len(kind.categories):
-            values = values.remove_unused_categories()
-        return pd.Series(values, copy=False)
-    if pd.api.types.is_bool_dtype(kind):
-        return pd.Series(pd.Categorical(column.to_numpy(bool)))
-    if pd.api.types.is_complex_dtype(kind) or not (
-            pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind)):
-        raise LMMError(f"column {name!r} is of type {kind}, neither numbers nor categories; turn it into one of them, "
-                       f'for instance dat["{name}"] = dat["{name}"].astype("category")')
-    if not pd.api.types.is_numeric_dtype(kind):
-        values = column.to_numpy(object)
-        try:
-            return pd.Series(pd.Categorical(values))
-        except TypeError as error:
-            raise LMMError(f"column {name!r} holds values that are neither numbers nor categories: {error}") from error
-    integer = pd.api.types.is_integer_dtype(kind) and int(column.max()) <= np.iinfo(np.int64).max
-    values = column.to_numpy(np.int64 if integer else float, copy=True)
-    if not integer and not np.isfinite(values).all():
-        row = np.flatnonzero(~np.isfinite(values))[0]
-        raise LMMError(f"column {name!r} is {values[row]} in row {kept[row]} of dat, counted from 0; "
-                       "mend it, or make it missing (nan) to leave the row out")
-    values.flags.writeable = False
-    return pd.Series(values, copy=False)
+    return Design(formula, terms, y, X, x_names, blocks, data, kept, dat.copy(deep=False))
 
 
 def _block(term, data):
@@ -179,10 +161,10 @@ def _block(term, data):
         else:
             with np.errstate(over="ignore"):
                 values = values * column.to_numpy(float)
-    group = ":".join(name for name in term.variables if is_factor[name])
-    slope = ":".join(name for name in term.variables if not is_factor[name])
+    factors = tuple(name for name in term.variables if is_factor[name])
+    numbers = tuple(name for name in term.variables if not is_factor[name])
     p = len(levels)
-    if not group:
+    if not factors:
         _warn_of_numbers(term, data)
     elif p == 1:
         raise LMMError(f"block {term.name!r} has one level, {':'.join(levels[0])!r}, so its variance cannot be "
@@ -193,9 +175,10 @@ def _block(term, data):
     if not values.any():
         raise LMMError(f"block {term.name!r} is zero in every row; leave it out of ref")
     if not 1e-100 < np.abs(values).max() < 1e100:
-        raise LMMError(f"block {term.name!r} reaches {np.abs(values).max():.3g}; rescale {slope!r}")
+        raise LMMError(f"block {term.name!r} reaches {np.abs(values).max():.3g}; rescale {':'.join(numbers)!r}")
     matrix = sparse.csr_array((values, codes, np.arange(n + 1)), shape=(n, p))
-    return Block(term.name, group, slope, tuple(":".join(level) for level in levels) if group else (slope,), matrix)
+    labels = tuple(":".join(level) for level in levels) if factors else (":".join(numbers),)
+    return Block(factors, numbers, labels, matrix, term.name)
 
 
 def _warn_of_numbers(term, data):

@@ -3,16 +3,19 @@
 import ast
 import math
 import re
+import sys
+from types import ModuleType
 
 import numpy as np
 import patsy
 from patsy.parse_formula import parse_formula
 
 from .errors import LMMError, point_at
-from .vetting import CARET, Refused, Vocabulary
+from .vetting import CARET, STANDARD, Refused, Vocabulary
 
 MOST_TERMS = 1000
 LONGEST = 10_000        # characters
+KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # what is not finite is reported by the design
 
 
 class Formula:
@@ -35,8 +38,12 @@ class Formula:
         The columns that the formula uses, in order of appearance.
     response : str
         The left-hand side.
-    response_variables : tuple of str
-        The columns it uses.
+    response_variables, predictors : tuple of str
+        The columns that the two sides use.
+
+    Notes
+    -----
+    patsy's descriptions cannot be pickled: an unpickled formula reads its string again, when it is used.
     """
 
     def __init__(self, form, columns, is_numeric, frame):
@@ -48,14 +55,17 @@ class Formula:
             raise LMMError(f"form has no '~': {form!r}; write response ~ fixed effects, as in 'score ~ Machine'")
         self.form = form
         self._vocabulary = Vocabulary(columns, is_numeric, frame)
+        self._right = None
         try:
             self._read()
         except (RecursionError, MemoryError):
             raise LMMError("form is too long, or nested too deeply") from None
-        self.variables = self._vocabulary.variables
+        self.variables = list(dict.fromkeys(self.response_variables + self.predictors))
+        self._namespace = self._vocabulary.namespace
+        del self._vocabulary
         if "Intercept" in self.variables:
             raise LMMError("form uses the column 'Intercept', the name of patsy's constant; rename the column")
-        for name in set(self._vocabulary.namespace).intersection(self.variables):
+        for name in set(self._namespace).intersection(self.variables):
             raise LMMError(f"form uses {name!r} both as a column of dat and as a function or module; rename the column")
 
     def _read(self):
@@ -70,7 +80,9 @@ class Formula:
             raise self._error(left, "the response is one column or one expression; write arithmetic as I(a - b)")
         self._check(left)
         self.response_variables = tuple(self._vocabulary.variables)
+        self._vocabulary.variables.clear()
         self._check(right)
+        self.predictors = tuple(self._vocabulary.variables)
         if _terms(right) > MOST_TERMS:
             raise LMMError(f"form stands for more than {MOST_TERMS} terms")
         self.response = left.token.extra
@@ -78,12 +90,11 @@ class Formula:
 
     def evaluate(self, data):
         """``(y, X, names of X's columns)`` on `data`, a dict of Series without missing values."""
-        environment = patsy.EvalEnvironment([self._vocabulary.namespace])
-        keep = patsy.NAAction(on_NA="raise", NA_types=[])        # what is not finite is reported by the design
+        environment = patsy.EvalEnvironment([self._namespace])
         self._check_width(data)
         try:
             with np.errstate(all="ignore"):
-                y, X = patsy.dmatrices(self._description, data, environment, NA_action=keep)
+                y, X = patsy.dmatrices(self._description, data, environment, NA_action=KEEP)
         except (TypeError, ValueError) as error:
             raise LMMError(f"form cannot be evaluated: {error}; a function in it does not return numbers or "
                            "categories, one per row") from error
@@ -93,7 +104,33 @@ class Formula:
                            f"{', '.join(repr(str(c)) for c in info.categories[:3])}, ...; it takes numbers")
         if y.shape[1] != 1:
             raise LMMError(f"the response {self.response!r} has {y.shape[1]} columns; it takes one")
+        self._right = X.design_info
         return np.array(y)[:, 0], np.array(X), tuple(X.design_info.column_names)
+
+    def columns_at(self, new, data):
+        """X for other data, `new`, coded and transformed as it was for `data`; dicts of Series, factors alike."""
+        if self._right is None:
+            if lost := [name for name, value in self._namespace.items() if value is None]:
+                raise LMMError(f"form uses the function {lost[0]!r}, which is not kept in a file or sent to another process, "
+                               "being defined within a function; fit again, or define it in a module")
+            self._description = patsy.ModelDesc.from_formula(self.form)
+            self.evaluate(data)
+        try:
+            with np.errstate(all="ignore"):
+                X = patsy.build_design_matrices([self._right], {name: new[name] for name in self.predictors}, NA_action=KEEP)[0]
+        except (TypeError, ValueError) as error:
+            raise LMMError(f"form cannot be evaluated on the new data: {error}") from error
+        n = len(next(iter(new.values()), X))
+        return np.broadcast_to(np.asarray(X), (n, X.shape[1])) if len(X) == 1 else np.asarray(X)
+
+    def __getstate__(self):
+        own = {name: _portable(value) for name, value in self._namespace.items() if value is not STANDARD.get(name)}
+        return self.__dict__ | {"_right": None, "_description": None, "_namespace": own}
+
+    def __setstate__(self, state):
+        own = {name: sys.modules.get(value) if isinstance(value, str) else value
+               for name, value in state["_namespace"].items()}
+        self.__dict__.update(state, _namespace=STANDARD | own)
 
     def _check_width(self, data):
         """Refuse more columns than rows before they are built: so many levels are text that should be numbers, or groups."""
@@ -142,3 +179,13 @@ def _terms(node):
     else:
         count = sum(counts) if counts else 1
     return count if count <= MOST_TERMS else math.inf
+
+
+def _portable(value):
+    """What can be pickled of a module or function that a formula uses: a module's name; None for a function of a function."""
+    if isinstance(value, ModuleType):
+        return value.__name__
+    found = sys.modules.get(value.__module__)
+    for part in value.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return value if found is value else None

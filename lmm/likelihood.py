@@ -15,7 +15,7 @@ so that all a theta needs is log|V| and C = [X y]' W [X y]. Source: the course p
 the criterion is minus the log-likelihood without its constant n/2 log(2 pi).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
@@ -40,6 +40,7 @@ class Setup:
     design: Design
     reml: bool                                  # the criterion: REML's, or the likelihood's
     engine: Dense = field(repr=False)           # knows Z and U = [Q_X e]
+    Q_X: np.ndarray = field(repr=False)         # (n, k) orthonormal
     R_X: np.ndarray = field(repr=False)         # (k, k) upper triangular
     beta_0: np.ndarray = field(repr=False)      # (k,)
 
@@ -138,12 +139,26 @@ def set_up(design, reml, beta_0=None, first=None):
         refuse_contained_blocks(design, Q_X)
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.y)
-    exact = design.y - design.X.astype(np.longdouble) @ beta_0         # where the platform has a longer type than float
-    e = exact.astype(float)
-    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]), (exact - e).astype(float),
-                    first)
+    e, low = residual(design, beta_0)
+    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]), low, first)
     refuse_perfect_fit(design, engine, reml)
-    return Setup(design, reml, engine, np.asfortranarray(R_X), beta_0)
+    return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0)
+
+
+def responding(setup, y):
+    """The `Setup` for another response: only what holds y is computed anew. O(n p)."""
+    design = setup.design.responding(y)
+    beta_0 = back_substitute(setup.R_X, setup.Q_X.T @ design.y)
+    engine = setup.engine.responding(*residual(design, beta_0))
+    refuse_perfect_fit(design, engine, setup.reml)
+    return replace(setup, design=design, engine=engine, beta_0=beta_0)
+
+
+def residual(design, beta):
+    """y - X beta as a sum of two, the second what rounding takes from the first."""
+    exact = design.y - design.X.astype(np.longdouble) @ beta           # where the platform has a longer type than float
+    e = exact.astype(float)
+    return e, (exact - e).astype(float)
 
 
 def LMMprof(theta, setup, reml=None):

@@ -45,7 +45,7 @@ def of_fit(fit):
                       ((*(f"{value:.2f}" for value in (fit.aic, fit.bic, fit.llf, fit.deviance)), str(fit.df_resid)),))
     sds = [*fit.sd, fit.sigma]
     variances = Table("Random effects:", ("<Groups", "<Name", "Variance", "Std.Dev."), tuple(zip(
-        [*(block.group for block in blocks), "Residual"], [*(block.slope or "Intercept" for block in blocks), ""],
+        [*(block.group for block in blocks), "Residual"], [*(block.effect for block in blocks), ""],
         numbers(np.square(sds)), numbers(sds))))
     counts = [f"Number of obs: {fit.nobs}" + (f" ({fit.n_dropped} dropped with missing values)" if fit.n_dropped else "")]
     groups = {block.group: len(block.levels) for block in blocks if block.group}

@@ -26,6 +26,7 @@ PATSY_FUNCTIONS = {name: getattr(patsy.builtins, name) for name in (
 CODING = {name: PATSY_FUNCTIONS[name] for name in "C Treatment Poly Sum Helmert Diff".split()}     # these take text
 NUMPY_FUNCTIONS = set("where clip round mean median std var min max sum minimum maximum cumsum isin interp".split())
 CONSTANTS = {"pi": np.pi}
+STANDARD = PATSY_FUNCTIONS | R_FUNCTIONS | CONSTANTS
 
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)

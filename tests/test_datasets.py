@@ -48,7 +48,7 @@ def test_lme4s_criterion_is_ours_at_lme4s_theta(name):
 def test_references_say_what_made_them():
     reference = lme4_reference("sleepstudy")
     assert reference.attrs["formula"] == "Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)"
-    assert set(reference.attrs["versions"]) == {"R", "lme4", "nlme", "mlmRev", "Matrix", "BLAS"}
+    assert set(reference.attrs["versions"]) == {"R", "lme4", "nlme", "lmerTest", "mlmRev", "Matrix", "BLAS"}
     assert list(reference.columns) == ["lme4", "exact", "distance"]
 
 

@@ -1,0 +1,73 @@
+"""The columns a model uses: numbers or categories, at the rows where none of them is missing."""
+
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+
+from .errors import LMMError, shorten
+
+
+def complete_rows(dat, used):
+    """The columns `used`, copied and read-only, at the rows where none is missing, and those rows' positions."""
+    for name in used:
+        if (count := list(dat.columns).count(name)) > 1:
+            raise LMMError(f"dat has {count} columns named {name!r}; rename all but one")
+    columns = {name: dat[name] for name in used}
+    missing = np.zeros(len(dat), bool)
+    for column in columns.values():
+        missing |= column.isna().to_numpy(bool)
+    if missing.all():
+        most = max(used, key=lambda name: columns[name].isna().sum())
+        raise LMMError(f"every row of dat has a missing value among {shorten(used)} "
+                       f"({most!r} misses {columns[most].isna().sum()} of {len(dat)}); nothing is left to fit")
+    kept = np.flatnonzero(~missing)
+    return {name: plain(column, kept, name) for name, column in columns.items()}, kept
+
+
+def is_numeric(column):
+    """Whether a column holds numbers; two columns of one name are refused elsewhere."""
+    if not isinstance(column, pd.Series):
+        return True
+    number = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+    return number or _objects_are_numbers(column)
+
+
+def _objects_are_numbers(column):
+    """Whether a column of Python objects holds numbers, as it does after a transposition, say."""
+    return pd.api.types.is_object_dtype(column.dtype) and pd.api.types.infer_dtype(column, skipna=True) in (
+        "integer", "floating", "mixed-integer-float", "decimal")
+
+
+def plain(column, kept, name):
+    """A Series of numbers or a categorical without unused categories, at the rows `kept`."""
+    if len(kept) < len(column):
+        column = column.iloc[kept]
+    if _objects_are_numbers(column):
+        column = pd.to_numeric(column.astype(float) if isinstance(column.iloc[0], Decimal) else column)
+    kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        values = column.array
+        if len(np.unique(values.codes)) < len(kind.categories):
+            values = values.remove_unused_categories()
+        return pd.Series(values, copy=False)
+    if pd.api.types.is_bool_dtype(kind):
+        return pd.Series(pd.Categorical(column.to_numpy(bool)))
+    if pd.api.types.is_complex_dtype(kind) or not (
+            pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind)):
+        raise LMMError(f"column {name!r} is of type {kind}, neither numbers nor categories; turn it into one of them, "
+                       f'for instance dat["{name}"] = dat["{name}"].astype("category")')
+    if not pd.api.types.is_numeric_dtype(kind):
+        values = column.to_numpy(object)
+        try:
+            return pd.Series(pd.Categorical(values))
+        except TypeError as error:
+            raise LMMError(f"column {name!r} holds values that are neither numbers nor categories: {error}") from error
+    integer = pd.api.types.is_integer_dtype(kind) and int(column.max()) <= np.iinfo(np.int64).max
+    values = column.to_numpy(np.int64 if integer else float, copy=True)
+    if not integer and not np.isfinite(values).all():
+        row = np.flatnonzero(~np.isfinite(values))[0]
+        raise LMMError(f"column {name!r} is {values[row]} in row {kept[row]} of dat, counted from 0; "
+                       "mend it, or make it missing (nan) to leave the row out")
+    values.flags.writeable = False
+    return pd.Series(values, copy=False)
