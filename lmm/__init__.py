@@ -4,6 +4,7 @@
 >>> print(fit)                                                                 # doctest: +SKIP
 """
 
+from .comparison import anova
 from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import lmm
@@ -12,4 +13,4 @@ from .optimum import Optimum, certify, derivatives
 from .result import LMMResult
 
 __all__ = ["ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
-           "Optimum", "certify", "derivatives", "lme4_reference", "lmm", "load_data", "models"]
+           "Optimum", "anova", "certify", "derivatives", "lme4_reference", "lmm", "load_data", "models"]

@@ -71,3 +71,33 @@ def plain(column, kept, name):
                        "mend it, or make it missing (nan) to leave the row out")
     values.flags.writeable = False
     return pd.Series(values, copy=False)
+
+
+def like(data, newdata, used):
+    """The columns `used` of `newdata` in the form they have in `data`, at the rows where none is missing; and those rows.
+
+    A category that `data` has not becomes a missing value.
+    """
+    for name in used:
+        if (count := list(newdata.columns).count(name)) != 1:
+            raise LMMError(f"newdata has {'several columns' if count else 'no column'} {name!r}, which the model uses; "
+                           f"its columns are {shorten(newdata.columns)}")
+    missing = np.zeros(len(newdata), bool)
+    for name in used:
+        missing |= newdata[name].isna().to_numpy(bool)
+    kept = np.flatnonzero(~missing)
+    new = {}
+    for name in used:
+        column = newdata[name].iloc[kept]
+        if isinstance(data[name].dtype, pd.CategoricalDtype):
+            codes = data[name].array.categories.get_indexer(column.to_numpy(object))
+            new[name] = pd.Series(pd.Categorical.from_codes(codes, dtype=data[name].dtype))
+            continue
+        if not is_numeric(column):
+            raise LMMError(f"column {name!r} of newdata is of type {column.dtype}, where the fit had numbers")
+        values = column.to_numpy(float)
+        if not np.isfinite(values).all():
+            raise LMMError(f"column {name!r} of newdata is {values[~np.isfinite(values)][0]} in row "
+                           f"{kept[~np.isfinite(values)][0]}, counted from 0")
+        new[name] = pd.Series(values)
+    return new, kept

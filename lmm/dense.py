@@ -66,12 +66,16 @@ class Dense:
 
     def products(self, theta):
         """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""
+        if not len(self.block):
+            return self.R, self.QtU
         L = self._factor(theta)
         B = dtrsm(1.0, L, self.R, trans_a=1)                      # (1): Z'V^-1 Z = R' (L'L)^-1 R = B'B
         return B.T @ B, B.T @ dtrsm(1.0, L, self.QtU, trans_a=1)
 
     def root_of_variance(self, theta):
         """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, equation (5); without that subtraction. O(p^3)."""
+        if not len(self.block):
+            return self.R
         s = np.exp(np.asarray(theta)[1:])[self.block]
         sigma = exp(theta[0])
         K = s[:, None] * (self.R.T @ self.R) * s
@@ -122,10 +126,10 @@ class Rotation:
 
 def centred(Q1, columns, low):
     """Q1'columns, and what Q1 leaves of them; `low` belongs to the last column."""
-    part = 0
+    part, transposed = 0, Q1.T.tocsr()
     for digits in (0.0, low):                           # the second pass removes what rounding left in the first, and
         columns[:, -1] += digits                        # finds y's column small enough to take the digits it lost
-        more = Q1.T @ columns
+        more = transposed @ columns
         part = part + more
         columns = columns - Q1 @ more
     return part, columns

@@ -191,15 +191,20 @@ def _warn_of_numbers(term, data):
 
 
 def _check_distinct(blocks):
-    """No two blocks with the same Z Z'."""
     for i, one in enumerate(blocks):
         for other in blocks[:i]:
-            a, b = one.matrix, other.matrix
-            if a.shape == b.shape and np.array_equal(np.abs(a.data), np.abs(b.data)):
-                pairs = len(np.unique((a.indices.astype(np.int64) * a.shape[1] + b.indices) * 2 + (a.data * b.data > 0)))
-                if pairs == a.shape[1]:
-                    raise LMMError(f"blocks {other.name!r} and {one.name!r} are the same grouping, so their variances "
-                                   "cannot be told apart; drop one of them")
+            if same_grouping(one, other):
+                raise LMMError(f"blocks {other.name!r} and {one.name!r} are the same grouping, so their variances "
+                               "cannot be told apart; drop one of them")
+
+
+def same_grouping(one, other):
+    """Whether two blocks have the same Z Z', whatever their names and the order of their levels."""
+    a, b = one.matrix, other.matrix
+    if a.shape != b.shape or not np.array_equal(np.abs(a.data), np.abs(b.data)):
+        return False
+    pairs = len(np.unique((a.indices.astype(np.int64) * a.shape[1] + b.indices) * 2 + (a.data * b.data > 0)))
+    return pairs == a.shape[1]
 
 
 def _check_fixed(column, kind, name):

@@ -12,7 +12,7 @@ from .optimum import SMALL, derivatives
 STEP_LIMIT = 2.0            # of one Newton step, log units
 LENGTHS = 0.5 ** np.arange(30)      # of steps that are tried along Newton's direction
 POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
-DONE = 1e-7                 # largest change of theta, log units, after which the iteration ends: the error is its square
+DONE = 1e-7                 # see `newton`
 BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
 DWARFS = 1e6                # variance of an average level's whole, relative to sigma^2, that costs digits
 SAME = 0.2                  # log units: where a Newton step ends closer than this to a known optimum, it is that one
@@ -24,7 +24,7 @@ def rescaled(theta, value, setup):
     return theta + 0.5 * np.log(value.factor[k, k] ** 2 / setup.df)
 
 
-def newton(theta, nll, setup, rival=None):
+def newton(theta, nll, setup, rival=None, held=(), done=DONE):
     """A local minimum of the criterion from theta; returns it and its value.
 
     Parameters
@@ -36,18 +36,25 @@ def newton(theta, nll, setup, rival=None):
     setup : Setup
     rival : (theta, value), optional
         A minimum that is known: the iteration ends early when it leads there, or to nothing better.
+    held : sequence of int, optional
+        Elements of theta that stay as they are.
+    done : float, optional
+        The largest change of theta, log units, after which the iteration ends: the error is of the order of its square.
     """
-    value = nll(theta)
-    if value.factor is not None:
+    value, held = nll(theta), list(held)
+    if value.factor is not None and not held:
         theta = rescaled(theta, value, setup)
         value = nll(theta)
     polished, size = 0, np.inf
     for _ in range(60):
         try:
-            theta, value, D = settled(theta, value, nll, setup)
+            theta, value, D = settled(theta, value, nll, setup, held)
         except ArithmeticError:
             break
         free = np.isfinite(theta)
+        free[held] = False
+        if not free.any():
+            break
         g, H = D.gradient[free], D.hessian[free][:, free]
         eigenvalues, vectors = np.linalg.eigh(H)
         scale = np.abs(eigenvalues)
@@ -68,7 +75,7 @@ def newton(theta, nll, setup, rival=None):
             theta[free] += step
             value = nll(theta)
             polished += 1
-            if size < DONE:
+            if size < done:
                 break
             continue
         step *= min(1.0, STEP_LIMIT / np.abs(step).max())
@@ -84,10 +91,12 @@ def newton(theta, nll, setup, rival=None):
     return theta, value
 
 
-def settled(theta, value, nll, setup):
+def settled(theta, value, nll, setup, held=()):
     """theta, its value and derivatives, after small blocks have been set to zero or put back into the open."""
     D = derivatives(theta, setup, value)
     for j in np.flatnonzero((D.extent[1:] < SMALL) & np.isfinite(theta[1:])):
+        if 1 + j in held:
+            continue
         at_zero = without(theta, j)
         D_at_zero = derivatives(at_zero, setup)
         slope, curvature = D_at_zero.slopes[j], D_at_zero.curvatures[j]
@@ -118,8 +127,13 @@ def without(theta, j):
 
 def units(setup):
     """(J,): log standard deviations that contribute 1 to the variance of an average level's whole, per unit of sigma."""
-    block, squares = setup.engine.block, np.sum(setup.engine.R**2, axis=0)
-    return np.array([-0.5 * np.log(np.mean(squares[block == j])) for j in range(len(setup.design.blocks))])
+    members, lengths = setup.engine.members, np.einsum("ij,ij->j", setup.engine.R, setup.engine.R)
+    return -0.5 * np.log(lengths @ members / members.sum(axis=0))
+
+
+def opened(theta, setup):
+    """theta with the blocks at zero put back on the scale of sigma."""
+    return np.where(np.isfinite(theta), theta, np.concatenate([theta[:1], theta[0] + units(setup) - 1.0]))
 
 
 def dominant(theta, setup):

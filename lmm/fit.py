@@ -1,15 +1,17 @@
 """`lmm`: start, Nelder-Mead, the exact finish, the certificate, the result. The only caller of scipy.optimize."""
 
+import re
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 from scipy.optimize import minimize
 
 from .errors import ConvergenceWarning, LMMError, warn
-from .finish import best_optimum, dominant, newton, rescaled
-from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, set_up
+from .finish import DONE, best_optimum, dominant, newton, opened, rescaled
+from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, refuse_contained_blocks, responding, set_up
 from .optimum import certify
 from .result import LMMResult
 
@@ -17,6 +19,7 @@ X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds 
 F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
 LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
+SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
 
 
@@ -72,25 +75,73 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
     [52.356, 7.967, 13.917]
     """
     setup = LMMsetup(form, dat, ref, reml)
-    record = Record(setup, verbose)
-    least = log_spread(setup) + np.log(LEAST_SIGMA)
     theta = first_theta(setup) if start is None else checked_start(start, setup)
-    with record.phase("simplex"):
-        theta, message = search_simplex(theta, record)
+    return fitted(setup, theta, ("simplex", "newton", "elsewhere"), verbose)
+
+
+def refitted(fit, y=None, reml=None, thorough=True):
+    """The fit of the same model to another response, or by the other criterion, from where `fit` ended.
+
+    Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where the one it finds
+    cannot be certified.
+    """
+    setup = fit.setup if y is None else responding(fit.setup, y)
+    if reml is not None and reml != setup.reml:
+        setup = replace(setup, reml=reml)
+        if reml:
+            refuse_contained_blocks(setup.design, setup.Q_X)
+    if not thorough:
+        again = fitted(setup, opened(fit.theta, setup), ("newton",), quiet=True, done=SOON)
+        if again.converged:
+            return again
+    return fitted(setup, opened(fit.theta, setup), ("newton", "elsewhere"), quiet=not thorough)
+
+
+def updated(fit, form=None, ref=None, dat=None, reml=None):
+    """The model of a fit with some arguments of `lmm` changed; see `LMMResult.update`."""
+    design = fit.setup.design
+    form = design.form if form is None else without_dots(form, design.form)
+    ref = [list(term.variables) for term in design.terms] if ref is None else ref
+    return lmm(form, design.dat if dat is None else dat, ref, fit.reml if reml is None else reml)
+
+
+def without_dots(form, old):
+    """The formula with each lone dot replaced by that side of the old one."""
+    if not isinstance(form, str) or "~" not in form:
+        return form
+    sides = [re.sub(r"(?<![\w.)\]])\.(?![\w.])", lambda _, side=side: side, new)
+             for new, side in zip(form.split("~", 1), (old.split("~", 1)[0].strip(), f"({old.split('~', 1)[1].strip()})"))]
+    return "~".join(sides)
+
+
+def by_likelihood(fit):
+    """The fit itself, or by maximum likelihood if it was by REML."""
+    return refitted(fit, reml=False) if fit.reml else fit
+
+
+def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
+    """The result of these phases of a fit, from theta; a warning if it is not certified, unless `quiet`."""
+    record = Record(setup, verbose)
+    message = "No search: Newton's iteration from a fit before."
+    least = log_spread(setup) + np.log(LEAST_SIGMA)
+    if "simplex" in phases:
+        with record.phase("simplex"):
+            theta, message = search_simplex(theta, record)
     with record.phase("newton"):
-        theta, value = newton(theta, record, setup)
+        theta, value = newton(theta, record, setup, done=done)
         first = dominant(theta, setup)
         if first is not None or lost_digits(value):
             setup = record.setup = set_up(setup.design, setup.reml, value.beta, first)
             theta, value = newton(theta, record, setup)
-    with record.phase("elsewhere"):
-        theta, value = best_optimum(theta, value, record, setup)
+    if "elsewhere" in phases:
+        with record.phase("elsewhere"):
+            theta, value = best_optimum(theta, value, record, setup)
     if not np.isfinite(value) or (theta[0] < least and LMMprof(theta + np.eye(len(theta))[0], setup) > value + FALLING):
         raise LMMError("the likelihood grows without bound as the residual sd goes to 0; the random effects "
                        "can fit the response perfectly: use fewer or coarser blocks in ref")
     theta.flags.writeable = value.beta.flags.writeable = False
-    optimum = certify(theta, setup, record.evaluations(), record.seconds)
-    if not optimum.certified:
+    optimum = certify(theta, setup, record.evaluations(), record.seconds, value)
+    if not (optimum.certified or quiet):
         warn(f"the optimum is not certified: {'; '.join(optimum.reasons)}; try another start=, or fewer or coarser "
              "blocks in ref", ConvergenceWarning)
     return LMMResult(beta=value.beta, theta=theta, nll=float(value), factor=value.factor, setup=setup, optimum=optimum,

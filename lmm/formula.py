@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
 import patsy
 from patsy.parse_formula import parse_formula
 
@@ -107,8 +108,8 @@ class Formula:
         self._right = X.design_info
         return np.array(y)[:, 0], np.array(X), tuple(X.design_info.column_names)
 
-    def columns_at(self, new, data):
-        """X for other data, `new`, coded and transformed as it was for `data`; dicts of Series, factors alike."""
+    def columns_at(self, new, n, data):
+        """X for n rows of other data, `new`, coded and transformed as it was for `data`; dicts of Series, factors alike."""
         if self._right is None:
             if lost := [name for name, value in self._namespace.items() if value is None]:
                 raise LMMError(f"form uses the function {lost[0]!r}, which is not kept in a file or sent to another process, "
@@ -117,11 +118,11 @@ class Formula:
             self.evaluate(data)
         try:
             with np.errstate(all="ignore"):
-                X = patsy.build_design_matrices([self._right], {name: new[name] for name in self.predictors}, NA_action=KEEP)[0]
+                frame = pd.DataFrame({name: new[name] for name in self.predictors}, index=range(n))
+                X = patsy.build_design_matrices([self._right], frame, NA_action=KEEP)[0]
         except (TypeError, ValueError) as error:
             raise LMMError(f"form cannot be evaluated on the new data: {error}") from error
-        n = len(next(iter(new.values()), X))
-        return np.broadcast_to(np.asarray(X), (n, X.shape[1])) if len(X) == 1 else np.asarray(X)
+        return np.asarray(X)
 
     def __getstate__(self):
         own = {name: _portable(value) for name, value in self._namespace.items() if value is not STANDARD.get(name)}

@@ -248,7 +248,7 @@ def refuse_perfect_fit(design, engine, reml):
     def residual(T):                            # of T's last column on the others
         return linalg.norm(T[:, -1] - T[:, :-1] @ linalg.lstsq(T[:, :-1], T[:, -1], cond=1e-10)[0])
 
-    if residual(engine.S) > nothing:            # the usual case, in m dimensions
+    if abs(engine.S[-1, -1]) > nothing or residual(engine.S) > nothing:     # the usual case, in m dimensions
         return
     T = np.block([[engine.R, engine.QtU], [np.zeros((len(engine.S), p)), engine.S]])
     lengths = linalg.norm(T[:, :-1], axis=0)

@@ -152,7 +152,7 @@ class Optimum:
                 f"of theta {self.theta_error.max(initial=0):.1e}; evaluations: {phases or 'none'})")
 
 
-def certify(theta, setup, evaluations=(), seconds=()):
+def certify(theta, setup, evaluations=(), seconds=(), value=None):
     """Judge whether theta is a local minimum of the criterion.
 
     Parameters
@@ -160,6 +160,10 @@ def certify(theta, setup, evaluations=(), seconds=()):
     theta : array_like, shape (1 + J,)
         As for `LMMprof`; -inf where a standard deviation is zero.
     setup : Setup
+    evaluations, seconds : dict, optional
+        By phase of the fit, to be kept in the result.
+    value : Profile, optional
+        ``LMMprof(theta, setup)``, if it is known.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def certify(theta, setup, evaluations=(), seconds=()):
         below 1e-6, the Hessian is positive definite, and no block at zero would lower nll by leaving it.
     """
     theta = np.asarray(theta, float)
-    value = LMMprof(theta, setup)
+    value = LMMprof(theta, setup) if value is None else value
     D = derivatives(theta, setup, value)
     free = np.isfinite(theta)
     eigenvalues, vectors = np.linalg.eigh(D.hessian[np.ix_(free, free)])

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from . import tables
+from . import inference, modes, tables
+from .actions import Actions
+from .errors import LMMError
 from .likelihood import Setup, covariance_of_beta
 from .optimum import Optimum
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LMMResult(Mapping):
+class LMMResult(Actions, Mapping):
     """What `lmm` returns: a mapping with the keys ``"beta"`` and ``"theta"``, and these attributes.
 
     Attributes
@@ -88,6 +90,42 @@ class LMMResult(Mapping):
         """The standard errors of sigma and of `sd`, by the delta method: a Series; nan for blocks at zero."""
         return pd.Series(np.exp(self.theta) * np.sqrt(np.diag(self.cov_theta())), list(self.setup.labels), name="std_error")
 
+    def varcorr(self, se=False):
+        """Variances and standard deviations: a DataFrame with group, name, variance, sd, a row per block and one for Residual.
+
+        With `se` also ``sd_se``, the standard error of sd.
+        """
+        return inference.variance_components(self, se)
+
+    def ranef(self, cond_sd=False, tidy=False):
+        """The conditional modes of the random effects, E[b | y]; lme4's ``ranef``.
+
+        Parameters
+        ----------
+        cond_sd : bool, optional
+            Whether to add their standard deviations given y, beta and theta taken as known, in columns named ``..._sd``.
+        tidy : bool, optional
+            Whether to return one row per effect instead.
+
+        Returns
+        -------
+        dict of DataFrame, or DataFrame
+            By group: levels by effects, ``Intercept`` or the slope in a variable. Tidy: a DataFrame with group, name, level,
+            estimate, sd.
+        """
+        return modes.frame_of_modes(self) if tidy else modes.modes_by_group(self, cond_sd)
+
+    def coef(self):
+        """The coefficients of each level, `params` plus conditional modes: a dict from group to DataFrame; lme4's ``coef``."""
+        return modes.coefficients_by_group(self)
+
+    def icc(self):
+        """Each block's share of the variance that the fixed effects leave, sd^2 / (sum of all sd^2 + sigma^2): a Series.
+
+        A block with numeric variables counts with the mean over the rows of its variance.
+        """
+        return inference.intraclass_correlations(self)
+
     # -- fixed effects -----------------------------------------------------------------------------------
 
     @property
@@ -109,6 +147,52 @@ class LMMResult(Mapping):
     def tvalues(self):
         """`params` divided by `bse`."""
         return self._by_column(self.params / self.bse, "t")
+
+    @property
+    def df(self):
+        """Satterthwaite's degrees of freedom of `tvalues`; nan if the optimum is not certified."""
+        return self._by_column(inference.satterthwaite(self), "df")
+
+    @property
+    def pvalues(self):
+        """Two-sided p-values of `tvalues` by Student's t with `df` degrees of freedom."""
+        return self._by_column(inference.p_of_t(self.tvalues, self.df), "pvalue")
+
+    # -- rows --------------------------------------------------------------------------------------------
+
+    @property
+    def fittedvalues(self):
+        """X beta + Z E[b | y]: a Series by the index of the rows used."""
+        return self._by_row(modes.fitted_values(self), "fitted")
+
+    @property
+    def resid(self):
+        """The response minus `fittedvalues`."""
+        return self._by_row(self.setup.design.y - modes.fitted_values(self), "resid")
+
+    @property
+    def resid_scaled(self):
+        """`resid` divided by `sigma`."""
+        return (self.resid / self.sigma).rename("resid_scaled")
+
+    @property
+    def leverage(self):
+        """The derivative of each fitted value in its own response, theta taken as known."""
+        return self._by_row(modes.leverages(self), "leverage")
+
+    @property
+    def cooks_distance(self):
+        """Cook's distances, resid_scaled^2 h / (k (1 - h)^2) with the leverage h, as in lme4."""
+        return self._by_row(modes.cooks_distances(self), "cooks_distance")
+
+    def align(self, series):
+        """A Series of this fit by row, such as `resid`, with nan at the rows that were left out: one value per row of `dat`."""
+        design = self.setup.design
+        if len(series) != len(design.rows):
+            raise LMMError(f"the series has {len(series)} values; align takes one for each of the {len(design.rows)} rows used")
+        values = np.full(len(design.dat), np.nan)
+        values[design.rows] = series
+        return pd.Series(values, design.dat.index, name=getattr(series, "name", None))
 
     # -- the fit -----------------------------------------------------------------------------------------
 
@@ -134,8 +218,16 @@ class LMMResult(Mapping):
 
     @property
     def bic(self):
-        """Schwarz's criterion, deviance + npar log(nobs)."""
+        """Schwarz's criterion, deviance + npar log(nobs); nobs also after REML, as in lme4."""
         return self.deviance + self.npar * float(np.log(self.nobs))
+
+    def r2(self):
+        """Nakagawa and Schielzeth's R^2: a Series with marginal (fixed effects) and conditional (random ones as well).
+
+        The shares of var(X beta) and of that plus the blocks' variances, sd^2 z^2 averaged over the rows, in their sum
+        with sigma^2.
+        """
+        return inference.explained(self)
 
     @property
     def reml(self):
@@ -186,6 +278,9 @@ class LMMResult(Mapping):
 
     def _repr_html_(self):
         return tables.to_html(tables.of_fit(self))
+
+    def _by_row(self, values, name):
+        return pd.Series(values, self.setup.design.index, name=name)
 
     def _by_column(self, values, name):
         return pd.Series(np.asarray(values), list(self.setup.design.x_names), name=name)

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 import numpy as np
+
+WIDTH = 110             # of a line of text; tables may be wider
+MOST_CORRELATIONS = 20  # fixed effects, beyond which their correlations are not printed
 
 
 @dataclass(frozen=True)
@@ -33,27 +37,103 @@ def numbers(values, digits=5):
     return [f"{value:.{max(decimals, 0)}f}" for value in values]
 
 
+def p_value(p):
+    """A p-value for a table."""
+    return "" if np.isnan(p) else f"{p:.4f}" if p >= 1e-4 else f"{p:.1e}" if p > 0 else "0"
+
+
 def of_fit(fit):
     """The tables of a fitted model, in the order in which lme4 prints them."""
+    fixed = zip(fit.params.index, numbers(fit.params), numbers(fit.bse), [f"{t:.2f}" for t in fit.tvalues])
+    return [*about(fit), criteria(fit), variances(fit), counts(fit),
+            *_unless_empty(Table("Fixed effects:", ("<", "Estimate", "Std. Error", "t value"), tuple(fixed))), *health(fit)]
+
+
+def of_summary(fit, se=False, correlation=True):
+    """The tables of a summary: those of the fit, scaled residuals, tests, and the correlation of the fixed effects."""
+    quartiles = np.quantile(fit.resid_scaled, [0, 0.25, 0.5, 0.75, 1])
+    residuals = Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (tuple(f"{q:.4f}" for q in quartiles),))
+    fixed = zip(fit.params.index, numbers(fit.params), numbers(fit.bse), [f"{df:.2f}" for df in fit.df],
+                [f"{t:.2f}" for t in fit.tvalues], map(p_value, fit.pvalues))
+    tests = Table("Fixed effects (df and p by Satterthwaite's method):",
+                  ("<", "Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"), tuple(fixed))
+    return [*about(fit), criteria(fit), residuals, variances(fit, se), counts(fit), *_unless_empty(tests),
+            *(correlations(fit) if correlation else ()), *health(fit)]
+
+
+def about(fit):
+    """What was fitted, and how."""
     design = fit.setup.design
-    blocks = design.blocks
     method = "REML" if fit.reml else "maximum likelihood"
-    about = [Table(f"Linear {'mixed ' if blocks else ''}model fit by {method}"),
-             Table(f"Formula: {design.form}"),
-             Table("Random effects: " + (", ".join(block.name for block in blocks) or "none"))]
-    criterion = Table("", ("AIC", "BIC", "logLik", "deviance", "df.resid"),
-                      ((*(f"{value:.2f}" for value in (fit.aic, fit.bic, fit.llf, fit.deviance)), str(fit.df_resid)),))
-    sds = [*fit.sd, fit.sigma]
-    variances = Table("Random effects:", ("<Groups", "<Name", "Variance", "Std.Dev."), tuple(zip(
-        [*(block.group for block in blocks), "Residual"], [*(block.effect for block in blocks), ""],
-        numbers(np.square(sds)), numbers(sds))))
-    counts = [f"Number of obs: {fit.nobs}" + (f" ({fit.n_dropped} dropped with missing values)" if fit.n_dropped else "")]
-    groups = {block.group: len(block.levels) for block in blocks if block.group}
-    if groups:
-        counts.append("groups: " + ", ".join(f"{name} {count}" for name, count in groups.items()))
-    fixed = Table("Fixed effects:", ("<", "Estimate", "Std. Error", "t value"), tuple(zip(
-        fit.params.index, numbers(fit.params), numbers(fit.bse), [f"{t:.2f}" for t in fit.tvalues])))
-    return [*about, criterion, variances, Table("; ".join(counts)), *([fixed] if fixed.rows else []), *health(fit)]
+    yield Table(f"Linear {'mixed ' if design.blocks else ''}model fit by {method}")
+    yield Table(f"Formula: {design.form}")
+    yield Table("Random effects: " + (", ".join(block.name for block in design.blocks) or "none"))
+
+
+def criteria(fit):
+    """AIC and what belongs to it; lme4 calls a REML fit's deviance REMLdev."""
+    return Table("", ("AIC", "BIC", "logLik", "REMLdev" if fit.reml else "deviance", "df.resid"),
+                 ((*(f"{value:.2f}" for value in (fit.aic, fit.bic, fit.llf, fit.deviance)), str(fit.df_resid)),))
+
+
+def variances(fit, se=False):
+    """The variance components, with the standard errors of the standard deviations if wanted."""
+    frame = fit.varcorr(se)
+    columns = [frame["group"], frame["name"], numbers(frame["variance"]), numbers(frame["sd"])]
+    if se:
+        columns.append(numbers(frame["sd_se"]))
+    return Table("Random effects:", ("<Groups", "<Name", "Variance", "Std.Dev.", "SE(Std.Dev.)")[: len(columns)], tuple(zip(*columns)))
+
+
+def counts(fit):
+    """How many rows and groups."""
+    dropped = f" ({fit.n_dropped} dropped with missing values)" if fit.n_dropped else ""
+    groups = {block.group: len(block.levels) for block in fit.setup.design.blocks if block.group}
+    listed = "; groups: " + ", ".join(f"{name} {count}" for name, count in groups.items()) if groups else ""
+    return Table(f"Number of obs: {fit.nobs}{dropped}{listed}")
+
+
+def correlations(fit):
+    """The lower triangle of the correlation of the fixed effects' estimates, columns numbered like the rows."""
+    names, C, se = fit.params.index, fit.cov_params().to_numpy(), fit.bse.to_numpy()
+    if not 1 < len(names) <= MOST_CORRELATIONS:
+        return
+    R = C / se / se[:, None]
+    rows = [(str(i + 1), name, *(f"{R[i, j]:.3f}" if j < i else "" for j in range(len(names) - 1))) for i, name in enumerate(names)]
+    yield Table("Correlation of fixed effects:", ("", "<", *(str(j + 1) for j in range(len(names) - 1))), tuple(rows))
+
+
+def of_comparison(comparison):
+    """The tables of a comparison of models."""
+    t = comparison.table
+    lines = [Table(f"{name}: {form}; random effects: {', '.join(blocks) or 'none'}") for name, (form, blocks) in comparison.models.items()]
+    columns = [t.index, t["npar"].map(str), *([f"{x:.2f}" for x in t[c]] for c in ("aic", "bic", "llf", "deviance")),
+               ["" if np.isnan(x) else f"{x:.4f}" for x in t["chisq"]], ["" if np.isnan(x) else f"{x:.0f}" for x in t["df"]]]
+    headings = ["<", "npar", "AIC", "BIC", "logLik", "deviance", "Chisq", "Df"]
+    for column, heading in (("pvalue", "Pr(>Chisq)"), ("pvalue_mixture", "p (50:50)"), ("pvalue_boot", "p (bootstrap)")):
+        if column in t:
+            columns.append([p_value(p) for p in t[column]])
+            headings.append(heading)
+    return [Table("Models:"), *lines, Table("", tuple(headings), tuple(zip(*columns))), *(Table(f"Note: {note}") for note in comparison.notes)]
+
+
+def _unless_empty(table):
+    return [table] if table.rows else []
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Tables to look at, as text or HTML."""
+
+    tables: tuple
+
+    def __str__(self):
+        return to_text(self.tables)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return to_html(self.tables)
 
 
 def health(fit):
@@ -74,7 +154,7 @@ def to_text(tables):
         if table.rows and lines:
             lines.append("")
         if table.title or not table.rows:
-            lines.append(table.title)
+            lines += wrap(table.title, WIDTH, subsequent_indent="    ", break_long_words=False) or [""]
         if not table.rows:
             continue
         left = [heading.startswith("<") for heading in table.columns]

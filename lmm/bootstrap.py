@@ -1,0 +1,198 @@
+"""Simulation from a fitted model, and the parametric bootstrap: refits to simulated responses.
+
+Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 6 and 13; lme4's ``bootMer``.
+"""
+
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from .errors import LMMError, shorten, warn
+from .fit import refitted
+from .inference import check_level, parameter_names
+
+CHUNK = 20              # replicates that a worker process does between two reports
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """What `bootstrap` returns.
+
+    Attributes
+    ----------
+    replicates : DataFrame
+        One row per refit, the statistic's values by name; nan where the refit failed.
+    estimate : Series
+        The statistic of the fit itself.
+    failed : int
+        How many refits failed, having no certified optimum.
+    reasons : tuple of str
+        Why, each reason once.
+    """
+
+    replicates: pd.DataFrame = field(repr=False)
+    estimate: pd.Series = field(repr=False)
+    failed: int
+    reasons: tuple
+
+    @property
+    def nsim(self):
+        """The number of refits done, the failed ones included."""
+        return len(self.replicates)
+
+    @property
+    def se(self):
+        """The standard deviations of the replicates."""
+        return self.replicates.std().rename("std_error")
+
+    @property
+    def bias(self):
+        """The means of the replicates minus the estimate."""
+        return (self.replicates.mean() - self.estimate).rename("bias")
+
+    def conf_int(self, level=0.95):
+        """The quantiles of the replicates that leave (1 - level) / 2 on each side: a DataFrame, lower and upper."""
+        check_level(level)
+        tail = (1 - level) / 2
+        return self.replicates.quantile([tail, 1 - tail]).T.set_axis(["lower", "upper"], axis=1)
+
+
+def simulated(fit, rng):
+    """One response drawn from the fitted model, (n,): X beta + Z b + e, with b drawn anew."""
+    design = fit.setup.design
+    y = design.X @ fit.beta + fit.sigma * rng.standard_normal(len(design.y))
+    for sd, block in zip(np.exp(fit.theta[1:]), design.blocks):
+        y += sd * block.matrix.data * rng.standard_normal(block.matrix.shape[1])[block.matrix.indices]
+    return y
+
+
+def generators(nsim, seed):
+    """One random generator per simulation, so that results do not depend on who computes which."""
+    if isinstance(nsim, bool) or not isinstance(nsim, (int, np.integer)) or nsim < 1:
+        raise LMMError(f"nsim is {nsim!r}; it is a number of simulations, 1 or more")
+    try:
+        seeds = np.random.SeedSequence(seed).spawn(int(nsim))
+    except (TypeError, ValueError) as error:
+        raise LMMError(f"seed is {seed!r}; it is a whole number, not negative, or None for a different result each time") from error
+    return [np.random.default_rng(s) for s in seeds]
+
+
+def simulate(fit, nsim=1, seed=None):
+    """Responses drawn from the fitted model: a DataFrame, one column each; see `LMMResult.simulate`."""
+    return pd.DataFrame({i: simulated(fit, rng) for i, rng in enumerate(generators(nsim, seed))}, fit.setup.design.index)
+
+
+def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=True):
+    """Refit the model to responses simulated from it; see `LMMResult.bootstrap`."""
+    if statistic is None:
+        estimate = pd.Series(parameters(fit), parameter_names(fit), name="estimate")
+    else:
+        estimate = as_series(statistic(fit)).rename("estimate")
+    values = draws(fit, [fit], parameters if statistic is None else Numbers(statistic), nsim, seed, processes, progress)
+    table = np.full((len(values), len(estimate)), np.nan)
+    failures = []
+    for row, value in zip(table, values):
+        if isinstance(value, str):
+            failures.append(value)
+        else:
+            if len(value) != len(row):
+                raise LMMError(f"statistic returned {len(row)} numbers for the fit and {len(value)} for a refit")
+            row[:] = value
+    if failures:
+        warn(f"{len(failures)} of {len(values)} refits failed and are left out: {shorten(dict.fromkeys(failures), 2)}")
+    return Bootstrap(pd.DataFrame(table, columns=estimate.index), estimate, len(failures), tuple(dict.fromkeys(failures)))
+
+
+def parameters(fit):
+    """The default statistic: fixed effects, sigma and standard deviations, named as by `parameter_names`."""
+    return np.concatenate([fit.beta, np.exp(fit.theta)])
+
+
+def as_series(value):
+    """What a user's statistic returned, as numbers with names."""
+    try:
+        series = value if isinstance(value, pd.Series) else pd.Series(np.atleast_1d(value) if np.ndim(value) < 2 else value)
+        return series.astype(float)
+    except (TypeError, ValueError) as error:
+        raise LMMError(f"statistic returned {type(value).__name__}; it returns a number, a Series or a list of numbers") from error
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A user's statistic, its value as an array."""
+
+    statistic: object
+
+    def __call__(self, fit):
+        return as_series(self.statistic(fit)).to_numpy()
+
+
+def draws(source, fits, statistic, nsim, seed, processes, progress):
+    """For each response simulated from `source`: statistic(refits of `fits`), or a string, why one failed. A list.
+
+    Ctrl-C ends it early, with what is done.
+    """
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+        raise LMMError(f"processes is {processes!r}; it is a number of processes, 1 or more")
+    rngs = generators(nsim, seed)
+    task, done = (source, fits, statistic), []
+    try:
+        with workers(task, processes) as run:
+            for value in counted(run(rngs), nsim, progress):
+                done.append(value)
+    except KeyboardInterrupt:
+        warn(f"interrupted after {len(done)} of {nsim} refits; these are kept")
+    return done
+
+
+@contextmanager
+def workers(task, processes):
+    """A function from random generators to an iterator over their replicates, in this process or in several."""
+    if processes == 1:
+        yield lambda rngs: (replicate(task, rng) for rng in rngs)
+        return
+    with ProcessPoolExecutor(processes, initializer=_receive, initargs=(task,)) as pool:
+        try:
+            yield lambda rngs: pool.map(_replicate, rngs, chunksize=CHUNK)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _receive(task):
+    """In a worker process: keep the task, and leave Ctrl-C to the parent."""
+    global _task
+    _task = task
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _replicate(rng):
+    return replicate(_task, rng)
+
+
+def replicate(task, rng):
+    source, fits, statistic = task
+    y = simulated(source, rng)
+    try:
+        again = [refitted(fit, y, thorough=False) for fit in fits]
+    except LMMError as error:
+        return str(error)
+    reasons = [reason for fit in again for reason in fit.optimum.reasons]
+    if reasons:
+        return "; ".join(reasons)
+    return statistic(*again)
+
+
+def counted(iterator, total, progress):
+    """The iterator, behind a progress bar after two seconds, if tqdm is installed."""
+    if not progress:
+        return iterator
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return iterator
+    return tqdm(iterator, total=total, desc="refits", delay=2, leave=False)

@@ -1,0 +1,178 @@
+"""Comparison of nested models by likelihood ratio tests.
+
+Source: the chi-squared distribution, Wilks (1938); where a variance is tested, which may not be negative, the mixture of
+Self and Liang (1987) and Stram and Lee (1994).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtrc
+
+from . import tables
+from .bootstrap import draws
+from .design import same_grouping
+from .errors import LMMError
+from .fit import by_likelihood
+from .result import LMMResult
+
+INSIDE = 1e-8           # length of what is left of a column of X, relative to it, below which other columns span it
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """What `anova` returns; printing it shows the table and the notes.
+
+    Attributes
+    ----------
+    table : DataFrame
+        By model (``m0`` is the first argument), in the order of npar: ``npar aic bic llf deviance chisq df pvalue``,
+        each row compared with the one above; ``pvalue_mixture`` where a variance is tested, and after simulations
+        ``pvalue_boot``.
+    models : dict
+        By the same names: formula and random effects.
+    notes : tuple of str
+        What to know about the p-values.
+    simulated : dict
+        By the same names: the simulated values of chisq.
+    """
+
+    table: pd.DataFrame
+    models: dict
+    notes: tuple
+    simulated: dict = field(default_factory=dict)
+
+    def __str__(self):
+        return tables.to_text(tables.of_comparison(self))
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return tables.to_html(tables.of_comparison(self))
+
+
+def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
+    """Compare nested models by likelihood ratio tests.
+
+    Parameters
+    ----------
+    *fits : LMMResult
+        Two or more fits of the same response on the same rows, in any order; REML fits are refitted by maximum
+        likelihood, for REML's criteria with different fixed effects cannot be compared.
+    nsim : int, optional
+        If not 0: how many responses to simulate from the smaller of each two models, by maximum likelihood, for a p-value
+        that needs no asymptotics: the share of simulated chisq that reach the one found, counting it among them.
+    seed : int, optional
+        For the simulations: the same seed, the same result.
+    processes : int, optional
+        Over how many processes to spread the simulations.
+    progress : bool, optional
+        Whether to show a progress bar, if tqdm is installed.
+
+    Returns
+    -------
+    Comparison
+        Printing it shows the table.
+
+    Raises
+    ------
+    LMMError
+        If there are fewer than two fits, or they are of different data.
+
+    Notes
+    -----
+    chisq is twice the difference of the log-likelihoods. Where the larger model has another variance, the null hypothesis
+    lies on the boundary and the chi-squared p-value is conservative, too large; with one variance the 50:50 mixture of
+    chi-squared with and without its degree of freedom is the asymptotic distribution, given as ``pvalue_mixture``.
+
+    Examples
+    --------
+    >>> small = lmm("strength ~ 1", load_data("Pastes"), ["sample"])
+    >>> large = small.update(ref=["batch", "sample"])
+    >>> float(anova(small, large).table.pvalue["m1"].round(4))
+    0.5234
+    """
+    names = _checked(fits)
+    notes = []
+    if any(fit.reml for fit in fits):
+        notes.append(f"{', '.join(name for name, fit in zip(names, fits) if fit.reml)}: refitted by maximum likelihood, being by REML")
+    if nsim:
+        notes.append(f"bootstrap p-values from {nsim} simulations of the smaller model")
+    ordered = sorted(zip(names, map(by_likelihood, fits)), key=lambda pair: pair[1].npar)
+    rows, simulated = {}, {}
+    for i, (name, fit) in enumerate(ordered):
+        row = {"npar": fit.npar, "aic": fit.aic, "bic": fit.bic, "llf": fit.llf, "deviance": fit.deviance}
+        if i:
+            below, smaller = ordered[i - 1]
+            row |= {"chisq": ratio(smaller, fit), "df": fit.npar - smaller.npar}
+            row |= p_values(row["chisq"], row["df"], smaller, fit)
+            notes += remarks(below, smaller, name, fit)
+            if nsim and "pvalue" in row:
+                values = draws(smaller, [smaller, fit], ratio, nsim, seed, processes, progress)
+                simulated[name] = np.array([value for value in values if not isinstance(value, str)])
+                row["pvalue_boot"] = (1 + np.sum(simulated[name] >= row["chisq"])) / (1 + len(simulated[name]))
+                if failed := len(values) - len(simulated[name]):
+                    notes.append(f"{failed} of {len(values)} simulated responses could not be fitted by {below} or {name}, and are left out")
+        rows[name] = row
+    models = {name: (fit.setup.design.form, [block.name for block in fit.setup.design.blocks]) for name, fit in ordered}
+    return Comparison(pd.DataFrame.from_dict(rows, orient="index"), models, tuple(notes), simulated)
+
+
+def ratio(smaller, larger):
+    """Twice the log of the likelihood ratio; what is negative is rounding error if the models are nested."""
+    return max(2 * (smaller.nll - larger.nll), 0.0)
+
+
+def p_values(chisq, df, smaller, larger):
+    """The chi-squared p-value, and the mixture's where one variance is tested; none without degrees of freedom."""
+    if df == 0 or not nested(smaller, larger):
+        return {}
+    p = {"pvalue": float(chdtrc(df, chisq))}
+    if len(new_blocks(smaller, larger)) == 1:
+        without = float(chdtrc(df - 1, chisq)) if df > 1 else float(chisq <= 0)
+        p["pvalue_mixture"] = 0.5 * (p["pvalue"] + without)
+    return p
+
+
+def remarks(below, smaller, name, larger):
+    """Notes on one comparison."""
+    if not nested(smaller, larger):
+        yield f"{name} does not contain {below}, so there is no p-value for this row"
+        return
+    variances = new_blocks(smaller, larger)
+    if variances:
+        yield (f"{name} against {below} tests {' and '.join(f'the variance of {v}' for v in variances)} on the boundary: "
+               "p is conservative (too large); " + ("the 50:50 mixture is beside it" if len(variances) == 1 else "give nsim= for a p-value by simulation"))
+
+
+def new_blocks(smaller, larger):
+    """The names of the blocks of the larger model that the smaller one has not."""
+    known = smaller.setup.design.blocks
+    return [block.name for block in larger.setup.design.blocks if not any(same_grouping(block, other) for other in known)]
+
+
+def nested(smaller, larger):
+    """Whether the columns of X and the blocks of one model are among those of the other."""
+    X, Q = smaller.setup.design.X, larger.setup.Q_X
+    left = np.linalg.norm(X - Q @ (Q.T @ X), axis=0)
+    return bool(np.all(left <= INSIDE * np.linalg.norm(X, axis=0))) and not new_blocks(larger, smaller)
+
+
+def _checked(fits):
+    """The models' names; an LMMError if they cannot be compared."""
+    for i, fit in enumerate(fits):
+        if not isinstance(fit, LMMResult):
+            raise LMMError(f"argument {i} of anova is of type {type(fit).__name__}; it compares what lmm returns")
+    if len(fits) < 2:
+        raise LMMError("anova compares two fits or more; for the tests within one, see its summary()")
+    for i, fit in enumerate(fits[1:], 1):
+        one, other = fits[0].setup.design, fit.setup.design
+        if len(one.y) != len(other.y):
+            raise LMMError(f"m0 was fitted to {len(one.y)} rows and m{i} to {len(other.y)}; fit both to the rows where no variable "
+                           "of either is missing: dat = dat.dropna()")
+        if not np.array_equal(one.y, other.y):
+            what = (f"responses, {one.response!r} and {other.response!r}" if one.response != other.response
+                    else f"values of {one.response!r}, or in another order")
+            raise LMMError(f"m0 and m{i} were fitted to different {what}; their likelihoods cannot be compared")
+    return [f"m{i}" for i in range(len(fits))]

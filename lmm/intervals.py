@@ -1,0 +1,55 @@
+"""Confidence intervals for the fixed effects and the standard deviations: Wald's, from profiles, from a bootstrap."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri, stdtrit
+
+from .bootstrap import bootstrap
+from .errors import LMMError
+from .fit import by_likelihood
+from .inference import check_level, parameter_names, satterthwaite
+from .profiles import curves_of, interval
+
+
+def confidence_intervals(fit, method="profile", level=0.95, **options):
+    """A DataFrame with lower and upper by parameter; see `LMMResult.conf_int`."""
+    check_level(level)
+    if method not in METHODS:
+        raise LMMError(f"method is {method!r}; it is one of {', '.join(map(repr, METHODS))}")
+    if options and method != "boot":
+        raise LMMError(f"{', '.join(options)} belongs to method='boot', not to {method!r}")
+    return METHODS[method](fit, level, **options)
+
+
+def wald(fit, level):
+    return around(fit, fit.beta, np.full(len(fit.beta), ndtri(0.5 + level / 2)), level)
+
+
+def t_intervals(fit, level):
+    return around(fit, fit.beta, stdtrit(satterthwaite(fit), 0.5 + level / 2), level)
+
+
+def around(fit, beta, quantiles, level):
+    """beta -+ quantiles standard errors, and log sd -+ normal quantiles standard errors; nan where an sd is zero."""
+    widths = quantiles * fit.bse.to_numpy()
+    log_widths = ndtri(0.5 + level / 2) * np.sqrt(np.diag(fit.cov_theta()))
+    theta = np.where(np.isfinite(fit.theta), fit.theta, np.nan)
+    return _frame(fit, np.concatenate([beta - widths, np.exp(theta - log_widths)]),
+                  np.concatenate([beta + widths, np.exp(theta + log_widths)]))
+
+
+def profiled(fit, level):
+    curves = curves_of(by_likelihood(fit)).values()
+    bounds = [[curve.natural(u) for u in interval(curve, ndtri(0.5 + level / 2))] for curve in curves]
+    return _frame(fit, *np.transpose(bounds))
+
+
+def bootstrapped(fit, level, **options):
+    return bootstrap(fit, **options).conf_int(level)
+
+
+METHODS = {"profile": profiled, "wald": wald, "t": t_intervals, "boot": bootstrapped}
+
+
+def _frame(fit, lower, upper):
+    return pd.DataFrame({"lower": lower, "upper": upper}, parameter_names(fit))
