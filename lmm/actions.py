@@ -140,7 +140,8 @@ class Actions:
         Warns
         -----
         LMMWarning
-            If refits failed, for want of a certified optimum; they are left out. If Ctrl-C ended it early; what was done is kept.
+            If refits failed, for want of a certified optimum; they are left out. If Ctrl-C ended it early; what was done
+            is kept.
 
         Notes
         -----

@@ -18,7 +18,7 @@ from .inference import check_level, parameter_names
 CHUNK = 20              # replicates that a worker process does between two reports
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap:
     """What `bootstrap` returns.
 
@@ -38,6 +38,9 @@ class Bootstrap:
     estimate: pd.Series = field(repr=False)
     failed: int
     reasons: tuple
+
+    def __repr__(self):
+        return f"Bootstrap({self.nsim} refits, {self.failed} failed; {len(self.estimate)} numbers each)"
 
     @property
     def nsim(self):
@@ -62,7 +65,7 @@ class Bootstrap:
 
 
 def simulated(fit, rng):
-    """One response drawn from the fitted model, (n,): X beta + Z b + e, with b drawn anew."""
+    """One response drawn from the fitted model, (n,): X beta + Z b + e, drawing e first, then b block by block."""
     design = fit.setup.design
     y = design.X @ fit.beta + fit.sigma * rng.standard_normal(len(design.y))
     for sd, block in zip(np.exp(fit.theta[1:]), design.blocks):
@@ -77,7 +80,7 @@ def generators(nsim, seed):
     try:
         seeds = np.random.SeedSequence(seed).spawn(int(nsim))
     except (TypeError, ValueError) as error:
-        raise LMMError(f"seed is {seed!r}; it is a whole number, not negative, or None for a different result each time") from error
+        raise LMMError(f"seed is {seed!r}; it is a whole number, not negative, or None for chance") from error
     return [np.random.default_rng(s) for s in seeds]
 
 
@@ -88,6 +91,8 @@ def simulate(fit, nsim=1, seed=None):
 
 def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=True):
     """Refit the model to responses simulated from it; see `LMMResult.bootstrap`."""
+    if not (statistic is None or callable(statistic)):
+        raise LMMError(f"statistic is of type {type(statistic).__name__}; it is a function of a fit")
     if statistic is None:
         estimate = pd.Series(parameters(fit), parameter_names(fit), name="estimate")
     else:
@@ -115,10 +120,13 @@ def parameters(fit):
 def as_series(value):
     """What a user's statistic returned, as numbers with names."""
     try:
-        series = value if isinstance(value, pd.Series) else pd.Series(np.atleast_1d(value) if np.ndim(value) < 2 else value)
+        series = value if isinstance(value, pd.Series) else pd.Series(np.atleast_1d(value))
+        if value is None:
+            raise TypeError
         return series.astype(float)
     except (TypeError, ValueError) as error:
-        raise LMMError(f"statistic returned {type(value).__name__}; it returns a number, a Series or a list of numbers") from error
+        raise LMMError(f"statistic returned {type(value).__name__}; "
+                       "it returns a number, a Series or a list of numbers") from error
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,8 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
     0.5234
     """
     names = _checked(fits)
-    notes = []
-    if any(fit.reml for fit in fits):
-        notes.append(f"{', '.join(name for name, fit in zip(names, fits) if fit.reml)}: refitted by maximum likelihood, being by REML")
+    by_reml = [name for name, fit in zip(names, fits) if fit.reml]
+    notes = [f"{', '.join(by_reml)}: refitted by maximum likelihood, being by REML"] if by_reml else []
     if nsim:
         notes.append(f"bootstrap p-values from {nsim} simulations of the smaller model")
     ordered = sorted(zip(names, map(by_likelihood, fits)), key=lambda pair: pair[1].npar)
@@ -113,7 +112,7 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
                 simulated[name] = np.array([value for value in values if not isinstance(value, str)])
                 row["pvalue_boot"] = (1 + np.sum(simulated[name] >= row["chisq"])) / (1 + len(simulated[name]))
                 if failed := len(values) - len(simulated[name]):
-                    notes.append(f"{failed} of {len(values)} simulated responses could not be fitted by {below} or {name}, and are left out")
+                    notes.append(f"{failed} of {len(values)} simulations for {name} failed and are left out")
         rows[name] = row
     models = {name: (fit.setup.design.form, [block.name for block in fit.setup.design.blocks]) for name, fit in ordered}
     return Comparison(pd.DataFrame.from_dict(rows, orient="index"), models, tuple(notes), simulated)
@@ -142,8 +141,9 @@ def remarks(below, smaller, name, larger):
         return
     variances = new_blocks(smaller, larger)
     if variances:
-        yield (f"{name} against {below} tests {' and '.join(f'the variance of {v}' for v in variances)} on the boundary: "
-               "p is conservative (too large); " + ("the 50:50 mixture is beside it" if len(variances) == 1 else "give nsim= for a p-value by simulation"))
+        tested = " and ".join(f"the variance of {block}" for block in variances)
+        better = "the 50:50 mixture is beside it" if len(variances) == 1 else "give nsim= for a p-value by simulation"
+        yield f"{name} against {below} tests {tested} on the boundary: p is conservative (too large); {better}"
 
 
 def new_blocks(smaller, larger):
@@ -169,8 +169,8 @@ def _checked(fits):
     for i, fit in enumerate(fits[1:], 1):
         one, other = fits[0].setup.design, fit.setup.design
         if len(one.y) != len(other.y):
-            raise LMMError(f"m0 was fitted to {len(one.y)} rows and m{i} to {len(other.y)}; fit both to the rows where no variable "
-                           "of either is missing: dat = dat.dropna()")
+            raise LMMError(f"m0 was fitted to {len(one.y)} rows and m{i} to {len(other.y)}; fit both to the rows where no "
+                           "variable of either is missing: dat = dat.dropna()")
         if not np.array_equal(one.y, other.y):
             what = (f"responses, {one.response!r} and {other.response!r}" if one.response != other.response
                     else f"values of {one.response!r}, or in another order")

@@ -10,6 +10,9 @@ from .errors import LMMError, shorten
 _installed = files(__package__) / "data"
 FOLDER = _installed if _installed.is_dir() else Path(__file__).resolve().parents[1] / "data"    # or a checkout
 
+PARTS = {"fit": ("lme4_fits.csv", ["method", "quantity", "term"]),
+         "inference": ("lme4_inference.csv", ["method", "quantity", "term", "level"])}
+
 
 def _read(name, **options):
     options = {"keep_default_na": False, **options}
@@ -68,35 +71,43 @@ def load_data(name):
     return dat
 
 
-def lme4_reference(name):
-    """lme4's fits of a data set by ML and REML, beside the exact optimum where it is known.
+def lme4_reference(name, part="fit"):
+    """lme4's fits of a data set by ML and REML, beside the exact optimum where it is known; or its inferences from them.
 
     Parameters
     ----------
     name : str
         As for `load_data`; the model is that of ``models().loc[name]``.
+    part : {"fit", "inference"}, optional
+        The fits; or what lme4 and lmerTest make of them, not stored for InstEval.
 
     Returns
     -------
     pandas.DataFrame
-        By ``method`` ("ML", "REML"), ``quantity`` ("criterion", which is -2 log-likelihood or the REML criterion,
-        "sd", "beta", "se") and ``term``; columns ``lme4``, ``exact`` and ``distance``, their difference.
+        For the fit: by ``method`` ("ML", "REML"), ``quantity`` ("criterion", which is -2 log-likelihood or the REML
+        criterion, "sd", "beta", "se") and ``term``; columns ``lme4``, ``exact`` and ``distance``, their difference.
+        For the inference: by ``method``, ``quantity`` ("theta", the standard deviations where lme4 stopped; "mode",
+        "mode_sd"; "leverage", "cooks_distance", "fitted", of the first 200 rows; "df", "pvalue" by Satterthwaite; "aic",
+        "bic"; "wald", "profile"), ``term`` and ``level``; column ``lme4``.
         Its ``attrs`` hold lme4's ``formula`` and the ``versions`` of the software.
 
     Raises
     ------
     LMMError
-        If there is no data set of that name.
+        If there is no data set of that name, or no such part.
 
     Examples
     --------
     >>> lme4_reference("Machines").loc[("ML", "sd", "Worker"), ["lme4", "exact"]].round(6).tolist()
     [4.364482, 4.364482]
     """
-    fits = _read("lme4_fits.csv", keep_default_na=True, na_filter=True).fillna({"term": ""})
+    if part not in PARTS:
+        raise LMMError(f"part is {part!r}; it is one of {shorten(PARTS)}")
+    file, keys = PARTS[part]
+    fits = _read(file, keep_default_na=True, na_filter=True, dtype={"level": str}).fillna({"term": "", "level": ""})
     if name not in set(fits["data"]):
         raise LMMError(f"there is no data set {name!r}; there are {shorten(fits['data'].unique(), 20)}")
-    fits = fits[fits["data"] == name].drop(columns="data").set_index(["method", "quantity", "term"])
+    fits = fits[fits["data"] == name].drop(columns="data").set_index(keys)
     versions = _read("versions.csv", dtype=str).set_index("software")["version"]
     fits.attrs.update(formula=models().lmer[name], versions=versions.to_dict())
     return fits

@@ -104,7 +104,7 @@ class Design:
         try:
             y = np.array(y, float)
         except (TypeError, ValueError):
-            raise LMMError(f"y holds {type(y).__name__}, not numbers; it is one number per row used") from None
+            raise LMMError("y holds text or other values that are no numbers; it is one number for each row used") from None
         if y.shape == (len(self.dat),):
             y = y[self.rows]
         if y.shape != self.y.shape:

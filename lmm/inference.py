@@ -6,7 +6,7 @@ Liang (1987); R^2: Nakagawa and Schielzeth (2013), with random slopes as in John
 
 import numpy as np
 import pandas as pd
-from scipy.special import chdtrc, stdtr
+from scipy.special import stdtr
 
 from .errors import LMMError
 from .likelihood import back_substitute

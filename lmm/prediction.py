@@ -24,7 +24,7 @@ NEW_LEVELS = ("error", "population")
 def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_levels="error"):
     """Predictions by row of `newdata`; see `LMMResult.predict`."""
     if interval is not None and interval not in INTERVALS:
-        raise LMMError(f"interval is {interval!r}; it is None, 'confidence' (for the mean) or 'prediction' (for a new observation)")
+        raise LMMError(f"interval is {interval!r}; it is None, 'confidence' (of the mean) or 'prediction' (of an observation)")
     if new_levels not in NEW_LEVELS:
         raise LMMError(f"new_levels is {new_levels!r}; it is 'error' or 'population' (no random effect for a new level)")
     check_level(level)
@@ -71,7 +71,8 @@ def rows_of(design, newdata, random, new_levels):
     Without random effects the grouping columns are not asked for: every group is new.
     """
     if not isinstance(newdata, pd.DataFrame):
-        raise LMMError(f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; make one with pd.DataFrame(newdata)")
+        raise LMMError(f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; "
+                       "make one with pd.DataFrame(newdata)")
     factors = [name for block in design.blocks if random for name in block.factors]
     numbers = [name for block in design.blocks for name in block.numbers]
     new, kept = like(design.data, newdata, dict.fromkeys([*design.formula.predictors, *factors, *numbers]))
@@ -81,7 +82,8 @@ def rows_of(design, newdata, random, new_levels):
     X = design.formula.columns_at(new, len(kept), design.data) if len(kept) else np.zeros((0, design.X.shape[1]))
     if not np.isfinite(X).all():
         row, column = np.argwhere(~np.isfinite(X))[0]
-        raise LMMError(f"the column of X {design.x_names[column]!r} is {X[row, column]} in row {kept[row]} of newdata, counted from 0")
+        raise LMMError(f"the column of X {design.x_names[column]!r} is {X[row, column]} in row {kept[row]} of newdata, "
+                       "counted from 0")
     entries = []
     for block in design.blocks:
         codes = _columns(block, design.data, new, len(kept)) if random else np.full(len(kept), -1)

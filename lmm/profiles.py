@@ -31,7 +31,7 @@ MOST_STEPS = 60         # in search of a bound, standard errors
 def curves_of(fit):
     """The curves of a fit by maximum likelihood: ("beta", column of X) and ("sd", label) to curve."""
     if not fit.converged:
-        raise LMMError(f"the optimum is not certified ({'; '.join(fit.optimum.reasons)}), so there is nothing to profile around")
+        raise LMMError(f"the optimum is not certified ({'; '.join(fit.optimum.reasons)}), so it has no profile")
     return dict(zip(parameter_names(fit), [*(BetaCurve(fit, i) for i in range(len(fit.beta))),
                                            *(SdCurve(fit, i) for i in range(len(fit.theta)))]))
 

@@ -82,7 +82,8 @@ def variances(fit, se=False):
     columns = [frame["group"], frame["name"], numbers(frame["variance"]), numbers(frame["sd"])]
     if se:
         columns.append(numbers(frame["sd_se"]))
-    return Table("Random effects:", ("<Groups", "<Name", "Variance", "Std.Dev.", "SE(Std.Dev.)")[: len(columns)], tuple(zip(*columns)))
+    headings = ("<Groups", "<Name", "Variance", "Std.Dev.", "SE(Std.Dev.)")
+    return Table("Random effects:", headings[: len(columns)], tuple(zip(*columns)))
 
 
 def counts(fit):
@@ -99,14 +100,16 @@ def correlations(fit):
     if not 1 < len(names) <= MOST_CORRELATIONS:
         return
     R = C / se / se[:, None]
-    rows = [(str(i + 1), name, *(f"{R[i, j]:.3f}" if j < i else "" for j in range(len(names) - 1))) for i, name in enumerate(names)]
-    yield Table("Correlation of fixed effects:", ("", "<", *(str(j + 1) for j in range(len(names) - 1))), tuple(rows))
+    others = range(len(names) - 1)
+    rows = tuple((str(i + 1), name, *(f"{R[i, j]:.3f}" if j < i else "" for j in others)) for i, name in enumerate(names))
+    yield Table("Correlation of fixed effects:", ("", "<", *(str(j + 1) for j in others)), rows)
 
 
 def of_comparison(comparison):
     """The tables of a comparison of models."""
     t = comparison.table
-    lines = [Table(f"{name}: {form}; random effects: {', '.join(blocks) or 'none'}") for name, (form, blocks) in comparison.models.items()]
+    models = [Table(f"{name}: {form}; random effects: {', '.join(blocks) or 'none'}")
+              for name, (form, blocks) in comparison.models.items()]
     columns = [t.index, t["npar"].map(str), *([f"{x:.2f}" for x in t[c]] for c in ("aic", "bic", "llf", "deviance")),
                ["" if np.isnan(x) else f"{x:.4f}" for x in t["chisq"]], ["" if np.isnan(x) else f"{x:.0f}" for x in t["df"]]]
     headings = ["<", "npar", "AIC", "BIC", "logLik", "deviance", "Chisq", "Df"]
@@ -114,7 +117,8 @@ def of_comparison(comparison):
         if column in t:
             columns.append([p_value(p) for p in t[column]])
             headings.append(heading)
-    return [Table("Models:"), *lines, Table("", tuple(headings), tuple(zip(*columns))), *(Table(f"Note: {note}") for note in comparison.notes)]
+    notes = [Table(f"Note: {note}") for note in comparison.notes]
+    return [Table("Models:"), *models, Table("", tuple(headings), tuple(zip(*columns))), *notes]
 
 
 def _unless_empty(table):

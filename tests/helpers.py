@@ -1,9 +1,11 @@
 """The dense oracle, written straight from the definition of the model, and designs to hold the engine to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from lmm import load_data
+from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data
 
 # One home for tolerances, with their reasons.
 LINEAR_ALGEBRA = dict(rtol=1e-10, atol=1e-10)      # two ways to compute the same number
@@ -68,3 +70,12 @@ def designs():
          [["a", "x"], "b"]),
         ("one numeric column", "y ~ 1", small, [["x", "a"], ["b"]]),
     ]
+
+
+def fit_at(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")), dat=None, reml=False, reasons=()):
+    """A result at a theta chosen by hand, certified unless there are `reasons`: display and views need no optimiser."""
+    setup = LMMsetup(form, load_data("Machines") if dat is None else dat, ref, reml)
+    value = LMMprof(theta, setup)
+    optimum = replace(certify(theta, setup), certified=not reasons, reasons=reasons)
+    return LMMResult(value.beta, np.asarray(theta), float(value), value.factor, setup, optimum, "By hand.",
+                     (("simplex", float(value), tuple(theta)),))

@@ -2,27 +2,18 @@
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import fit_at
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data, tables
-
-
-def result(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")), dat=None, more=()):
-    """A result at a theta chosen by hand: display and views need no optimiser."""
-    setup = LMMsetup(form, load_data("Machines") if dat is None else dat, ref)
-    value = LMMprof(theta, setup)
-    optimum = replace(certify(theta, setup), certified=not more, reasons=more)
-    return LMMResult(value.beta, np.asarray(theta), float(value), value.factor, setup, optimum, "By hand.",
-                     (("simplex", float(value), tuple(theta)),))
+from lmm import LMMprof, load_data, tables
 
 
 @pytest.fixture(scope="module")
 def fit():
-    return result(np.log([1.0, 4.0, 3.0]))
+    return fit_at(np.log([1.0, 4.0, 3.0]))
 
 
 def test_it_is_a_mapping_with_the_keys_of_the_practical(fit):
@@ -31,7 +22,7 @@ def test_it_is_a_mapping_with_the_keys_of_the_practical(fit):
     assert isinstance(fit.beta, np.ndarray) and isinstance(fit.theta, np.ndarray)
     with pytest.raises(KeyError, match="the keys are 'beta' and 'theta'"):
         fit["sigma"]
-    assert "sigma" not in fit and fit == fit and fit != result(np.log([1.0, 4.0, 3.0])) and hash(fit)
+    assert "sigma" not in fit and fit == fit and fit != fit_at(np.log([1.0, 4.0, 3.0])) and hash(fit)
 
 
 def test_views(fit):
@@ -105,31 +96,31 @@ def test_html_has_the_same_cells(fit):
 
 def test_labels_are_escaped_in_html():
     dat = load_data("Machines").rename(columns={"Worker": "<b>W&"})
-    html = result(np.log([1.0, 4.0]), ref=["<b>W&"], dat=dat)._repr_html_()
+    html = fit_at(np.log([1.0, 4.0]), ref=["<b>W&"], dat=dat)._repr_html_()
     assert "&lt;b&gt;W&amp;" in html and "<b>" not in html
 
 
 def test_slopes_are_shown_as_slopes_and_their_groups_once():
-    text = str(result([3.0, 3.0, 1.0], "Reaction ~ Days", ["Subject", ["Subject", "Days"]], load_data("sleepstudy")))
+    text = str(fit_at([3.0, 3.0, 1.0], "Reaction ~ Days", ["Subject", ["Subject", "Days"]], load_data("sleepstudy")))
     assert " Subject   Intercept " in text and " Subject   Days " in text
     assert "Number of obs: 180; groups: Subject 18\n" in text
 
 
 def test_a_block_at_zero_is_named():
-    fit = result([0.5, -np.inf, 1.0])
-    assert fit.singular == ("Worker",) and not result([0.5, 0.1, 1.0]).singular
+    fit = fit_at([0.5, -np.inf, 1.0])
+    assert fit.singular == ("Worker",) and not fit_at([0.5, 0.1, 1.0]).singular
     assert str(fit).endswith("\nSingular: standard deviation 0 for Worker")
     assert fit.sd["Worker"] == 0.0 and np.isnan(fit.sd_se["Worker"]) and np.isfinite(fit.sd_se["sigma"])
 
 
 def test_no_fixed_effects():
-    assert "Fixed effects" not in str(result([1.0, 1.0], "score ~ 0", ["Worker"]))
+    assert "Fixed effects" not in str(fit_at([1.0, 1.0], "score ~ 0", ["Worker"]))
 
 
 def test_no_random_effects_dropped_rows_and_failure_are_shown():
     dat = load_data("Machines")
     dat.loc[3, "score"] = np.nan
-    text = str(result([0.5], ref=(), dat=dat, more=("the gradient is 3",)))
+    text = str(fit_at([0.5], ref=(), dat=dat, reasons=("the gradient is 3",)))
     assert "Linear model fit by maximum likelihood" in text and "Random effects: none" in text
     assert "Number of obs: 53 (1 dropped with missing values)\n" in text
     assert text.endswith("\n\nOptimum: NOT certified: the gradient is 3")
