@@ -110,7 +110,7 @@ def cholesky(A):
 class Rotation:
     """Q', as it was found: centring within the groups of the first block, then Householder's reflections."""
 
-    first: sparse.csr_array         # (n, p1) the columns of the first block, of length 1
+    first: tuple                    # (n, p1) and (p1, n) the columns of the first block, of length 1, and their transpose
     reflectors: np.ndarray          # (n, p - p1 + m) below the diagonal, as LAPACK leaves them
     tau: np.ndarray
 
@@ -119,14 +119,14 @@ class Rotation:
         part, rest = centred(self.first, np.array(e)[:, None], low)
         c = min(len(e), self.reflectors.shape[1] - 1)           # the last reflection was made for another e
         rest = dormqr("L", "T", self.reflectors[:, :c], self.tau[:c], rest, max(1, 64 * rest.shape[1]))[0][:, 0]
-        column = np.zeros(self.first.shape[1] + self.reflectors.shape[1] - 1)
+        column = np.zeros(self.first[0].shape[1] + self.reflectors.shape[1] - 1)
         column[: len(part)], column[len(part): len(part) + c] = part[:, 0], rest[:c]
         return column, linalg.norm(rest[c:])
 
 
-def centred(Q1, columns, low):
-    """Q1'columns, and what Q1 leaves of them; `low` belongs to the last column."""
-    part, transposed = 0, Q1.T.tocsr()
+def centred(first, columns, low):
+    """Q1'columns, and what Q1 leaves of them; `first` is Q1 and Q1', and `low` belongs to the last column."""
+    part, (Q1, transposed) = 0, first
     for digits in (0.0, low):                           # the second pass removes what rounding left in the first, and
         columns[:, -1] += digits                        # finds y's column small enough to take the digits it lost
         more = transposed @ columns
@@ -170,6 +170,7 @@ def factor(blocks, U, low, first=None):
     Q1 = sparse.csr_array((Z1.data / np.where(length > 0, length, 1)[Z1.indices], Z1.indices, Z1.indptr), Z1.shape)
     T[:done, :done].flat[:: done + 1] = length
     rest = np.hstack([blocks[j].toarray() for j in order[1:]] + [U])
+    Q1 = (Q1, Q1.T.tocsr())
     T[:done, done:], rest = centred(Q1, rest, low)
     (reflectors, tau), R2 = linalg.qr(rest, mode="raw", overwrite_a=True, check_finite=False)
     R2 = R2[: p - done + m]

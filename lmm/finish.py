@@ -6,6 +6,7 @@ blocks are judged on the scale of the variance, where the derivative at zero dec
 """
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from .optimum import SMALL, derivatives
 
@@ -56,13 +57,10 @@ def newton(theta, nll, setup, rival=None, held=(), done=DONE):
         if not free.any():
             break
         g, H = D.gradient[free], D.hessian[free][:, free]
-        eigenvalues, vectors = np.linalg.eigh(H)
-        scale = np.abs(eigenvalues)
-        if scale.max() == 0:
+        step, convex = descent(g, H)
+        if step is None:
             break
-        step = -vectors @ ((vectors.T @ g) / np.maximum(scale, 1e-8 * scale.max()))
         decrement = -0.5 * g @ step
-        convex = eigenvalues[0] > 0
         if rival is not None and convex and (
                 value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value)) or leads_to(theta, free, step, rival[0])):
             break
@@ -89,6 +87,18 @@ def newton(theta, nll, setup, rival=None, held=(), done=DONE):
             break
         theta, value = trial, trial_value
     return theta, value
+
+
+def descent(g, H):
+    """Newton's step -H^-1 g, and whether H is positive definite; if not, with its eigenvalues made positive."""
+    L, info = dpotrf(H)
+    if info == 0:
+        return -dpotrs(L, g)[0], True
+    eigenvalues, vectors = np.linalg.eigh(H)
+    scale = np.abs(eigenvalues)
+    if scale.max() == 0:
+        return None, False
+    return -vectors @ ((vectors.T @ g) / np.maximum(scale, 1e-8 * scale.max())), False
 
 
 def settled(theta, value, nll, setup, held=()):
@@ -133,6 +143,8 @@ def units(setup):
 
 def opened(theta, setup):
     """theta with the blocks at zero put back on the scale of sigma."""
+    if np.isfinite(theta).all():
+        return theta
     return np.where(np.isfinite(theta), theta, np.concatenate([theta[:1], theta[0] + units(setup) - 1.0]))
 
 

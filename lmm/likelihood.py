@@ -20,7 +20,8 @@ from math import inf
 
 import numpy as np
 from scipy import linalg
-from scipy.linalg.lapack import dpotrf, dtrtrs
+from scipy.linalg.blas import dtrsm, dtrsv
+from scipy.linalg.lapack import dpotrf
 
 from .dense import Dense, factor
 from .design import Design, make_design
@@ -233,8 +234,14 @@ def log_diagonal(R):
 
 
 def back_substitute(R, b, trans=0):
-    """The x with R x = b, or R' x = b if `trans`; R upper triangular."""
-    return dtrtrs(R, b, trans=trans)[0] if len(b) else b
+    """The x with R x = b, or R' x = b if `trans`; R upper triangular.
+
+    Not LAPACK's trtrs, which OpenBLAS hands to its threads however small R is: where another process keeps a core busy,
+    each call waits for it.
+    """
+    if not np.size(b):
+        return b
+    return dtrsv(R, b, trans=trans) if np.ndim(b) == 1 else dtrsm(1.0, R, b, trans_a=trans)
 
 
 def refuse_perfect_fit(design, engine, reml):

@@ -70,9 +70,9 @@ def derivatives(theta, setup, value=None):
     v = np.exp(2 * np.array(theta[1:]))
     t, q, T, K = np.zeros(J), np.zeros(J), np.zeros((J, J)), np.zeros((J, J))
     if J:
-        M, N = setup.engine.products(theta)                     # Z'WZ, Z'W[X y]
-        d = N[:, k] - N[:, :k] @ back_substitute(G[:k, :k], G[:k, k])
-        F = back_substitute(G[:k, :k], N[:, :k].T, trans=1)
+        M, N = setup.engine.products(theta)                     # Z'WZ, Z'W[Q_X e]
+        F = back_substitute(G, N.T, trans=1)                    # its last row is Z'W (y - X beta) / g_yy
+        d, F = G[k, k] * F[k], F[:k]
         M_P = M - F.T @ F                                       # Z'PZ
         traced = M_P if setup.reml else M
         E = setup.engine.members                                # sums over the columns of each block
@@ -89,17 +89,15 @@ def derivatives(theta, setup, value=None):
 
 def _with_sigma(values, total):
     """Sigma's part in front: the parts of all variances sum to the total."""
-    full = np.empty(len(values) + 1)
-    full[0], full[1:] = total - values.sum(), values
-    return full
+    return np.concatenate(([total - np.add.reduce(values)], values))
 
 
 def _with_sigma_twice(S, total):
     """The same for a symmetric matrix whose rows sum to `total`."""
     full = np.empty((len(total), len(total)))
     full[1:, 1:] = S
-    full[0, 1:] = full[1:, 0] = total[1:] - S.sum(axis=1)
-    full[0, 0] = total[0] - full[0, 1:].sum()
+    full[0, 1:] = full[1:, 0] = total[1:] - np.add.reduce(S, axis=1)
+    full[0, 0] = total[0] - np.add.reduce(full[0, 1:])
     return full
 
 

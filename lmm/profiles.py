@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import root_scalar
 
 from .errors import LMMError
-from .finish import newton, opened
+from .finish import newton, opened, without
 from .fit import by_likelihood
 from .inference import parameter_names
 from .likelihood import LMMprof, covariance_of_beta
@@ -25,7 +25,8 @@ REACH = 3.0             # of zeta, to which curves are drawn
 LONG = 2.0              # of a step down in log sd after which the next one is to zero
 MOST_POINTS = 50        # on each side of a curve
 ROOT = 1e-7             # of a bound's last Newton step, relative to its distance: the error is of the order of its square
-MOST_STEPS = 60         # in search of a bound, standard errors
+DONE = 1e-3             # of Newton's inner iteration, log units: the criterion's error is of the order of its fourth power
+FAR = 100               # of a bound from the estimate, in widths of Wald's interval
 
 
 def curves_of(fit):
@@ -54,7 +55,7 @@ def walk(curve, sign):
     if curve.estimate == -np.inf and sign < 0:
         return []
     u, points = curve.start(), []
-    step = sign * GAP * (curve.se if np.isfinite(curve.se) else 0.5)
+    step = sign * GAP * curve.se
     for _ in range(MOST_POINTS):
         u = u + step
         height, slope = zeta(curve, u)
@@ -74,7 +75,7 @@ class SdCurve:
     def __init__(self, fit, i):
         self.setup, self.i, self.theta, self.nll = fit.setup, i, fit.theta, fit.nll
         self.estimate = fit.theta[i]                            # may be -inf
-        self.se = np.sqrt(fit.cov_theta().iloc[i, i])
+        self.se = np.fmin(np.sqrt(fit.cov_theta().iloc[i, i]), 0.5)      # where a step is tried: small ones lie on a plateau
         self.may_be_zero = i > 0
 
     natural = staticmethod(np.exp)
@@ -83,8 +84,12 @@ class SdCurve:
         """The criterion, and its derivative in u."""
         theta = self.theta.copy()
         theta[self.i] = u
-        self.theta, value, D = minimum(theta, self.setup, [self.i])
+        self.theta, value, D = minimum(theta, *self.at(u))
         return float(value), D.gradient[self.i]
+
+    def at(self, u):
+        """The setup whose criterion is to be minimised, and what is held of theta."""
+        return self.setup, [self.i]
 
     def start(self):
         """A finite u near the estimate."""
@@ -107,7 +112,7 @@ class BetaCurve:
 
     def __call__(self, u):
         """The criterion, and its derivative in u."""
-        self.theta, value, _ = minimum(self.theta, self.without(u), [])
+        self.theta, value, _ = minimum(self.theta, *self.at(u))
         full = LMMprof(self.theta, self.setup)                  # nll(theta, u) = nll(theta) + (u - beta_i)^2 / (2 var beta_i)
         variance = covariance_of_beta(full.factor, self.setup)[self.i, self.i]
         return float(value), (u - full.beta[self.i]) / variance
@@ -115,8 +120,8 @@ class BetaCurve:
     def start(self):
         return self.estimate
 
-    def without(self, u):
-        """The setup of y - u X_i, column i of X left out.
+    def at(self, u):
+        """The setup of y - u X_i, column i of X left out, whose criterion is to be minimised; nothing of theta is held.
 
         With X_others = Q_X Q R, [Q_X Q, e'] is the new [Q_X, e]: e' = e + (beta_0i - u) Q_X w for the part Q_X w of
         X_i orthogonal to the others.
@@ -126,7 +131,7 @@ class BetaCurve:
         A[:k, :-1] = self.Q
         A[:, -1] = [*((self.setup.beta_0[self.i] - u) * self.w), 1.0]
         return replace(self.setup, engine=self.setup.engine.combined(A), beta_0=np.zeros(k - 1), Q_X=None,
-                       R_X=np.asfortranarray(self.R))
+                       R_X=np.asfortranarray(self.R)), []
 
 
 def minimum(theta, setup, held):
@@ -135,7 +140,7 @@ def minimum(theta, setup, held):
         return LMMprof(theta, setup)
 
     for _ in theta:
-        theta, value = newton(theta, nll, setup, held=held)
+        theta, value = newton(theta, nll, setup, held=held, done=DONE)
         D = derivatives(theta, setup, value)
         leaving = np.concatenate([[False], ~np.isfinite(theta[1:]) & (D.slopes < 0)])
         leaving[held] = False
@@ -158,35 +163,67 @@ def zeta(curve, u):
 def interval(curve, z):
     """The u below and above the estimate with |zeta| = z; -inf, a standard deviation of zero, if zeta is nearer there."""
     at_estimate, bounds = curve.theta, []
+    origin, width = curve.start(), z * curve.se
     for sign in (-1, 1):
         def miss(u, sign=sign):
-            root, slope = zeta(curve, u)
-            return root - sign * z, slope
+            if not abs(u - origin) <= FAR * width and u != -np.inf:
+                raise OverflowError
+            height, slope = zeta(curve, u)
+            return height - sign * z, slope
+
+        def careful_miss(u, miss=miss):
+            for _ in curve.theta:
+                found = miss(u)
+                if (other := branch(curve, u)) is None:
+                    break
+                curve.theta = other
+            return found
 
         curve.theta = at_estimate
         if sign < 0 and curve.may_be_zero and (curve.estimate == -np.inf or miss(-np.inf)[0] >= 0):
             bounds.append(-np.inf)
             continue
         curve.theta = at_estimate
-        step = sign * (z * curve.se if np.isfinite(curve.se) else 1.0)
-        start = curve.start() + step
-        found = root_scalar(miss, method="newton", x0=start, fprime=True, xtol=ROOT * abs(step), maxiter=12)
-        if not (found.converged and sign * (found.root - curve.estimate) > 0):
+        u = root_by_newton(miss, origin + sign * width, width)
+        if u is None or sign * (u - curve.estimate) <= 0 or branch(curve, u) is not None:
             curve.theta = at_estimate
-            found = root_scalar(lambda u: miss(u)[0], method="brentq", bracket=around(miss, start, step), xtol=ROOT * abs(step))
-        bounds.append(found.root)
+            u = root_by_bisection(careful_miss, origin, sign * width)
+        bounds.append(u)
     return bounds
 
 
-def around(miss, start, step):
-    """Two u on either side of a root, `step` leading away from the estimate."""
-    inside = outside = start
-    for _ in range(MOST_STEPS):
-        if step * miss(inside)[0] <= 0:
-            break
-        inside = inside - step
-    for _ in range(MOST_STEPS):
-        if step * miss(outside)[0] >= 0:
-            break
-        outside = outside + step
-    return inside, outside
+def root_by_newton(miss, start, width):
+    """Where miss(u) = (value, derivative) has the value 0, or None if a flat stretch sends the iteration away."""
+    try:
+        found = root_scalar(miss, method="newton", x0=start, fprime=True, maxiter=12, xtol=ROOT * width)
+    except ArithmeticError:
+        return None
+    return found.root if found.converged else None
+
+
+def root_by_bisection(miss, start, step):
+    """The same where the criterion has several branches, searched from the estimate outwards in steps."""
+    try:
+        inside, outside = start, start + step
+        while step * miss(inside)[0] > 0:               # the estimate is a standard deviation of zero, u = -inf
+            inside, outside = inside - step, inside
+        while step * miss(outside)[0] < 0:              # `miss` raises an OverflowError far away
+            inside, outside = outside, outside + step
+        return root_scalar(lambda u: miss(u)[0], method="brentq", bracket=(inside, outside), xtol=ROOT * abs(step)).root
+    except ArithmeticError:
+        raise LMMError("a profile cannot be followed, for the residual sd goes to 0 on its way; use fewer or coarser blocks "
+                       "in ref, or method='wald'") from None
+
+
+def branch(curve, u):
+    """A theta with a lower criterion at u than the one that was followed there, a block being zero or not; None if none is."""
+    nll, _ = curve(u)
+    followed = curve.theta
+    setup, held = curve.at(u)
+    for j in range(1, len(followed)):
+        start = opened(followed, setup) if followed[j] == -np.inf else without(followed, j - 1)
+        if j not in held:
+            theta, value = newton(start, lambda theta: LMMprof(theta, setup), setup, (followed, nll), held, DONE)
+            if value < nll - NLL_ERROR * max(1.0, abs(nll)):
+                return theta
+    return None

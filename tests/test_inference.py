@@ -154,7 +154,7 @@ def test_icc_and_r2_of_dyestuff_in_closed_form():
 
 def test_r2_is_its_definition():
     fit = fit_at(np.log([20.0, 25.0, 6.0]), "Reaction ~ Days", ["Subject", ["Subject", "Days"]], load_data("sleepstudy"))
-    W, _, Z, psi = dense(fit)
+    _, _, Z, psi = dense(fit)
     fixed = np.var(fit.setup.design.X @ fit.beta, ddof=1)
     random = np.trace(Z @ psi @ Z.T) / 180
     assert_allclose(fit.r2(), np.array([fixed, fixed + random]) / (fixed + random + 400), rtol=1e-12)

@@ -179,7 +179,7 @@ def test_bad_input(machines, options, words):
 def test_without_a_certified_optimum_there_is_no_profile():
     fit = fit_at(np.log([1.0, 4.0, 3.0]), reasons=("by hand",))
     for function in (fit.conf_int, fit.profile):
-        with pytest.raises(LMMError, match="not certified .by hand., so it has no profile"):
+        with pytest.raises(LMMError, match=r"not certified \(by hand\), so it has no profile"):
             function()
     assert fit.conf_int("wald").loc["sd"].isna().all(axis=None)
 

@@ -1,0 +1,42 @@
+"""What all pictures share: new Axes, labels that matplotlib reads as they are, and the choice of what to draw."""
+
+from .errors import LMMError, shorten
+
+MOST_TICKS = 60         # levels on an axis, beyond which they are not labelled
+QUIET = {"color": "grey", "lw": 1}
+DASHED = QUIET | {"ls": "--"}
+
+
+def new_axes(ax, *shape, **options):
+    """`ax`, or what a new figure has."""
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        raise LMMError('plots need matplotlib; install it with pip install "lmm[plot]"') from None
+    return pyplot.subplots(*shape, layout="constrained", **options)[1]
+
+
+def level_axes(ax, levels, group):
+    """`ax`, or that of a new figure, with the levels' names from below, unless they are too many to be read."""
+    shown = [plain(level) for level in levels] if len(levels) <= MOST_TICKS else []
+    ax = new_axes(ax, **({"figsize": (6.4, 1 + 0.18 * len(shown))} if len(shown) > 21 else {}))
+    ax.set_yticks(range(len(shown)), shown, fontsize="small")
+    ax.set_ylabel(plain(group))
+    return ax
+
+
+def first_pair(pairs, words, wanted):
+    """The first of `pairs` that agrees with `wanted`, None standing for anything."""
+    for pair in pairs:
+        if all(value in (None, found) for value, found in zip(wanted, pair)):
+            return pair
+    words = words.split()
+    given = " and ".join(f"{word} {value!r}" for word, value in zip(words, wanted) if value is not None)
+    raise LMMError(f"there is no {given}; ({', '.join(words)}) is one of {shorten(dict.fromkeys(pairs))}")
+
+
+def plain(label):
+    """A label as it is, for matplotlib to read no mathematics in it."""
+    return str(label).replace("$", r"\$")

@@ -1,0 +1,276 @@
+"""Pictures of a fit, those of Bates's slides on lme4 and a few more: ``from lmm import plots; plots.caterpillar(fit)``.
+
+Each function draws on the Axes it is given, `ax`, or on a new figure, and returns the Axes; nothing is shown, and no setting
+of matplotlib is changed. matplotlib is an optional extra, imported when a figure is made. A name that the fit does not have
+is an `LMMError` that lists those it has.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from .canvas import DASHED, QUIET, first_pair, level_axes, new_axes, plain
+from .errors import LMMError, shorten
+from .inference import check_level
+from .likelihood_plots import profiles, surface
+from .modes import modes, offsets
+
+__all__ = ["caterpillar", "panels", "profiles", "quantiles", "residuals", "shrinkage", "surface"]
+
+MOST_PANELS = 200
+MOST_LETTERS = 14       # of the labels below a panel, beyond which they are turned
+COLLINEAR = 1e-10       # smallest singular value, relative to the largest, of columns that determine their coefficients
+
+
+def panels(fit, x=None, group=None, ax=None):
+    """The data and the fitted lines, a panel for each level of a grouping, in the order of the mean fitted value.
+
+    The fitted line (with the random effects) and the population's (without) join means over the rows with the same x; they
+    zigzag where a variable that is not shown varies along x. A model without predictors gets one picture instead: the
+    levels in the order of their mean response, on the vertical axis, their means joined by a line, the fitted values marked.
+
+    Parameters
+    ----------
+    fit : LMMResult
+    x : str, optional
+        A variable of the model; by default its first numeric one, or else its first factor.
+    group : str, optional
+        A grouping, such as ``"Subject"``; by default the first block's.
+    ax : array of Axes, shape (rows, columns), optional
+        One for each level at least, better with shared axes; the others are hidden.
+
+    Returns
+    -------
+    array of Axes
+        Also where it is one.
+    """
+    design, block = fit.setup.design, _block(fit, group)
+    frame = pd.DataFrame({"level": block.matrix.indices, "y": design.y, "fitted": fit.fittedvalues.to_numpy(),
+                          "population": fit.predict(random=False).to_numpy()})
+    variables = dict.fromkeys([*design.formula.predictors, *(name for one in design.blocks for name in one.numbers)])
+    if x is not None and x not in variables:
+        raise LMMError(f"x is {x!r}, which is not a variable of the model; it has {shorten(variables) or 'none'}")
+    if not variables:
+        return _dots(frame, design.response, block, ax)
+    factors = {name for name in variables if isinstance(design.data[name].dtype, pd.CategoricalDtype)}
+    x = x or min(variables, key=factors.__contains__)
+    column = design.data[x]
+    frame["x"] = column.cat.codes if x in factors else column
+    order = frame.groupby("level")["fitted"].mean().sort_values(kind="stable").index
+    axes = _panels(len(order), ax)
+    grid = np.atleast_2d(axes)
+    levels = dict(list(frame.groupby("level")))
+    for panel, level in zip(grid.flat, order):
+        means = levels[level].groupby("x").mean()
+        marker = {"marker": "_", "ms": 14} if len(means) == 1 else {}
+        panel.plot(means.index, means["population"], **DASHED, **marker, label="population")
+        panel.plot(levels[level]["x"], levels[level]["y"], "o", color="C0", ms=3, label="data")
+        panel.plot(means.index, means["fitted"], color="C1", **marker, label="fitted")
+        panel.set_title(plain(block.levels[level]), fontsize="small")
+        if x in factors:
+            names = [plain(name) for name in column.cat.categories]
+            panel.set_xticks(range(len(names)), names, rotation=90 if sum(map(len, names)) > MOST_LETTERS else 0)
+            panel.set_xlim(-0.5, len(names) - 0.5)
+    used = np.arange(grid.size).reshape(grid.shape) < len(order)
+    below = np.vstack([used[1:], np.zeros_like(used[:1])])              # whether there is a panel below
+    for place, panel in np.ndenumerate(grid):
+        panel.set_visible(bool(used[place]))
+        if used[place] and not below[place]:
+            panel.set_xlabel(plain(x))
+            panel.tick_params(labelbottom=True)
+        if place[1] == 0:
+            panel.set_ylabel(plain(design.response))
+    handles = grid[0, 0].lines[-3:]
+    if ax is None:
+        grid[0, 0].figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+    else:
+        grid[0, 0].legend(handles=handles, fontsize="x-small")
+    return axes
+
+
+def _panels(m, ax):
+    """An array of at least m Axes."""
+    if ax is not None:
+        if np.size(ax) < m:
+            raise LMMError(f"ax has {np.size(ax)} Axes; there are {m} levels, and each takes one")
+        return np.atleast_1d(ax)
+    if m > MOST_PANELS:
+        raise LMMError(f"the grouping has {m} levels, and a figure at most {MOST_PANELS} panels; give another group")
+    side = np.sqrt(m)
+    columns = min(range(int(np.ceil(side)), int(np.ceil(2 * side)) + 1), key=lambda c: -m % c)      # fewest left over
+    rows = -(-m // columns)
+    return new_axes(None, rows, columns, sharex=True, sharey=True, squeeze=False, figsize=(1.5 * columns + 1, 1.5 * rows + 1))
+
+
+def _dots(frame, response, block, ax):
+    """The picture without predictors."""
+    means = frame.groupby("level").mean().sort_values("y", kind="stable")
+    one = level_axes(ax if ax is None else np.ravel(ax)[0], [block.levels[level] for level in means.index], block.group)
+    one.axvline(means["population"].iloc[0], **DASHED, label="population")
+    one.plot(frame["y"], np.argsort(means.index)[frame["level"]], "o", color="C0", mfc="none", label="data")
+    one.plot(means["y"], range(len(means)), color="C0", lw=1, label="mean")
+    one.plot(means["fitted"], range(len(means)), "D", color="C1", ms=5, label="fitted")
+    one.set_xlabel(plain(response))
+    one.legend()
+    return np.atleast_1d(one)
+
+
+def caterpillar(fit, group=None, name=None, level=0.95, ax=None):
+    """The conditional modes of one block with prediction intervals, from the smallest to the largest.
+
+    An interval is the mode -+ the normal quantile times the conditional standard deviation, beta and theta taken as known.
+
+    Parameters
+    ----------
+    fit : LMMResult
+    group, name : str, optional
+        Of the block, as in ``fit.ranef(tidy=True)``: ``"Subject"``, ``"Days"``. By default the first block that fits.
+    level : float, optional
+        Of the intervals, between 0 and 1.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    check_level(level)
+    block, frame = _block(fit, group, name), fit.ranef(tidy=True)
+    frame = frame[(frame["group"] == block.group) & (frame["name"] == block.effect)].sort_values("estimate", kind="stable")
+    ax = level_axes(ax, frame["level"], block.group)
+    ax.axvline(0, **QUIET)
+    half = ndtri(0.5 + level / 2) * frame["sd"]
+    ax.errorbar(frame["estimate"], range(len(frame)), xerr=half, fmt="o", ms=4, lw=1, color="C0")
+    ax.set_xlabel(f"{plain(block.effect)}: conditional modes, {100 * level:g}% prediction intervals")
+    return ax
+
+
+def residuals(fit, ax=None):
+    """The residuals, in units of sigma, against the fitted values.
+
+    Parameters
+    ----------
+    fit : LMMResult
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = new_axes(ax)
+    ax.axhline(0, **QUIET)
+    ax.plot(fit.fittedvalues.to_numpy(), fit.resid_scaled.to_numpy(), ".", color="C0")
+    ax.set(xlabel=f"fitted {plain(fit.setup.design.response)}", ylabel="scaled residual")
+    return ax
+
+
+def quantiles(fit, of="residuals", ax=None):
+    """A normal quantile plot: the points lie near a line if the values are normal.
+
+    The i-th smallest of n values stands at the normal quantile of (i - 0.5) / n; the line goes through the quartiles.
+
+    Parameters
+    ----------
+    fit : LMMResult
+    of : str, optional
+        ``"residuals"``, in units of sigma, or the name of a block, as in ``fit.sd``, for its conditional modes.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    names = list(fit.sd.index)
+    if of not in ("residuals", *names):
+        raise LMMError(f"of is {of!r}; it is one of {shorten(['residuals', *names])}")
+    if of == "residuals":
+        values, label = fit.resid_scaled.to_numpy(), "scaled residual"
+    else:
+        at = offsets(fit.setup.design.blocks)[names.index(of):]
+        values, label = modes(fit).b[at[0]:at[1]], f"{plain(of)}: conditional mode"
+    z = ndtri((np.arange(len(values)) + 0.5) / len(values))
+    low, high = np.quantile(values, [0.25, 0.75])
+    ax = new_axes(ax)
+    ax.plot(z[[0, -1]], (low + high) / 2 + (high - low) / 2 * z[[0, -1]] / ndtri(0.75), **QUIET)
+    ax.plot(z, np.sort(values), ".", color="C0")
+    ax.set(xlabel="standard normal quantile", ylabel=label)
+    return ax
+
+
+def shrinkage(fit, group=None, ax=None):
+    """Coefficients by least squares within each group, and how far the mixed model, ``fit.coef()``, pulls them from there.
+
+    Two random effects are drawn one against the other (the first two, if there are more), a single one level by level, in
+    the order of the estimates within the groups.
+
+    Parameters
+    ----------
+    fit : LMMResult
+    group : str, optional
+        A grouping, such as ``"Subject"``; by default the first block's.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Within a group: least squares, on the columns of its own random effects, of what the rest of the model leaves of y. The
+    rest is X beta without the fixed effects of the same names, and the conditional modes of the other groupings, but for
+    those nested in this one: Worker:Machine is part of what varies within a Worker. Where none is nested, the modes are
+    the ridge regression of the same, with penalties sigma^2 / sd^2. Levels whose rows do not determine the coefficients
+    are left out; it is an `LMMError` if none is left.
+    """
+    group = _block(fit, group).group
+    within = _within(fit, group)
+    effects = list(within.columns)
+    if within.empty:
+        raise LMMError(f"no level of {group!r} has enough rows for the least squares of {shorten(effects)}")
+    if len(effects) == 1:
+        within = within.sort_values(effects, kind="stable")
+    starts, ends = within.to_numpy(), fit.coef()[group].loc[within.index, effects].to_numpy()
+    population = [fit.params.get(effect, 0.0) for effect in effects]
+    if len(effects) == 1:
+        ax = level_axes(ax, within.index, group)
+        starts, ends = [np.column_stack([one, range(len(one))]) for one in (starts, ends)]
+        ax.axvline(population[0], **DASHED, label="population")
+    else:
+        ax = new_axes(ax)
+        ax.plot(*population[:2], "k+", ms=12, mew=2, label="population", zorder=3)
+        ax.set_ylabel(plain(effects[1]))
+    ax.set_xlabel(plain(effects[0]))
+    starts, ends = starts.T[:2], ends.T[:2]
+    ax.quiver(*starts, *(ends - starts), angles="xy", scale_units="xy", scale=1, color="grey", width=0.003, zorder=1.5)
+    ax.plot(*starts, "o", color="C0", mfc="none", ms=5, label="within group")
+    ax.plot(*ends, "o", color="C1", ms=4, label="mixed model")
+    ax.legend()
+    return ax
+
+
+def _within(fit, group):
+    """The within-group estimates of `shrinkage`: a DataFrame, levels by effects."""
+    design, b, at = fit.setup.design, modes(fit).b, offsets(fit.setup.design.blocks)
+    own = [block for block in design.blocks if block.group == group]
+    level = pd.Series(own[0].matrix.indices)
+    rest = design.X @ fit.beta
+    for block, i, j in zip(design.blocks, at, at[1:]):
+        if block.group != group and level.groupby(block.matrix.indices).nunique().max() > 1:       # not nested
+            rest = rest + block.matrix @ b[i:j]
+    Z = np.column_stack([block.matrix.data for block in own])
+    fixed = np.array([fit.params.get(block.effect, 0.0) for block in own])
+    found = {}
+    for code, rows in level.groupby(level).indices.items():
+        lengths = np.linalg.norm(Z[rows], axis=0)
+        if lengths.all():
+            gamma, _, rank, _ = np.linalg.lstsq(Z[rows] / lengths, (design.y - rest)[rows], rcond=COLLINEAR)
+            if rank == len(own):
+                found[own[0].levels[code]] = fixed + gamma / lengths        # as from y - rest + Z fixed
+    return pd.DataFrame.from_dict(found, orient="index", columns=[block.effect for block in own])
+
+
+def _block(fit, group=None, name=None):
+    """The first block with this group and effect, None standing for any."""
+    blocks = {(block.group, block.effect): block for block in reversed(fit.setup.design.blocks) if block.factors}
+    if not blocks:
+        raise LMMError("the fit has no random effects by group; name a grouping column in ref")
+    return blocks[first_pair(list(blocks)[::-1], "group name", (group, name))]

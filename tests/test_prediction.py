@@ -1,0 +1,158 @@
+"""Predictions for new rows and their errors: against the mixed-model equations' inverse."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import LINEAR_ALGEBRA, crossed, fit_at
+from numpy.testing import assert_allclose
+
+from lmm import LMMError, lmm, load_data
+
+QUANTILE = 1.959963984540054            # of the standard normal distribution, 0.975
+
+
+def double(x):
+    return 2 * x
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return fit_at(np.log([25.0, 24.0, 6.0]), "Reaction ~ Days", ["Subject", ["Subject", "Days"]], load_data("sleepstudy"))
+
+
+def henderson(fit, x, z):
+    """x'beta + z'b and the variance of its error, by the inverse of Henderson's mixed-model equations."""
+    X, y, s2 = fit.setup.design.X, fit.setup.design.y, fit.sigma**2
+    Z = np.hstack([block.matrix.toarray() for block in fit.setup.design.blocks])
+    psi = np.repeat(np.exp(2 * fit.theta[1:]), [len(block.levels) for block in fit.setup.design.blocks])
+    XZ = np.hstack([X, Z])
+    inverse = np.linalg.inv(XZ.T @ XZ / s2 + np.diag([*np.zeros(X.shape[1]), *(1 / psi)]))
+    w = np.concatenate([x, z])
+    return w @ inverse @ XZ.T @ y / s2, w @ inverse @ w
+
+
+def test_predictions_and_their_errors_are_hendersons(sleep):
+    new = pd.DataFrame({"Days": [0.0, 12.5, 3.0], "Subject": ["308", "372", "335"]}, index=["p", "q", "r"])
+    table = sleep.predict(new, interval="confidence")
+    assert list(table.columns) == ["mean", "lower", "upper"] and list(table.index) == ["p", "q", "r"]
+    levels = sleep.setup.design.blocks[0].levels
+    for (_, row), (_, found) in zip(new.iterrows(), table.iterrows()):
+        z = np.zeros(36)
+        z[levels.index(row["Subject"])], z[18 + levels.index(row["Subject"])] = 1.0, row["Days"]
+        mean, variance = henderson(sleep, [1.0, row["Days"]], z)
+        assert_allclose(found["mean"], mean, **LINEAR_ALGEBRA)
+        assert_allclose(found["upper"] - found["lower"], 2 * QUANTILE * np.sqrt(variance), **LINEAR_ALGEBRA)
+    wider = sleep.predict(new, interval="prediction")
+    assert_allclose((wider["upper"] - wider["mean"]) ** 2, (table["upper"] - table["mean"]) ** 2 + QUANTILE**2 * 625)
+
+
+def test_the_population_and_a_new_group(sleep):
+    """x'Cx for the mean over groups; with z'psi z for a group that is not in the data, and sigma^2 for an observation."""
+    new = pd.DataFrame({"Days": [0.0, 4.0], "Subject": ["new", "308"]})
+    x = np.array([[1.0, 0.0], [1.0, 4.0]])
+    mean, fixed = x @ sleep.beta, np.einsum("ij,jk,ik->i", x, sleep.cov_params(), x)
+    group = np.array([24.0**2, 24.0**2 + 36 * 16])
+    for options, variance in ((dict(random=False, interval="confidence"), fixed),
+                              (dict(random=False, interval="prediction"), fixed + group + 625)):
+        table = sleep.predict(new.drop(columns="Subject"), **options)           # no groups are asked for
+        assert_allclose(table["mean"], mean)
+        assert_allclose(table["upper"] - table["mean"], QUANTILE * np.sqrt(variance))
+    first = sleep.predict(new, new_levels="population", interval="confidence").iloc[0]
+    assert_allclose([first["mean"], first["upper"] - first["mean"]], [mean[0], QUANTILE * np.sqrt(fixed[0] + group[0])])
+    assert_allclose(sleep.predict(new, random=False), mean)
+
+
+def test_a_new_level_of_one_block_only():
+    dat = crossed((4, 3, 2), 40, 8)
+    fit = fit_at([0.0, 0.3, -0.2], "y ~ x", ["a", ["a", "b"]], dat[~((dat.a == "1") & (dat.b == "2"))])
+    new = pd.DataFrame({"x": [0.5], "a": ["1"], "b": ["2"]})
+    with pytest.raises(LMMError, match="row 0 of newdata, counted from 0, is of a combination of 'a:b' that the fit has not seen"):
+        fit.predict(new)
+    assert_allclose(fit.predict(new, new_levels="population"), fit.beta @ [1, 0.5] + fit.ranef()["a"].loc["1", "Intercept"])
+
+
+def test_without_newdata_the_rows_of_the_fit(sleep):
+    assert_allclose(sleep.predict(), sleep.fittedvalues, rtol=1e-13)
+    assert sleep.predict().name == "Reaction"
+    again = sleep.predict(load_data("sleepstudy"), interval="confidence")
+    assert_allclose(again, sleep.predict(interval="confidence"), rtol=1e-12)
+    assert_allclose(sleep.predict(random=False), sleep.setup.design.X @ sleep.beta)
+
+
+def test_rows_with_missing_values_are_nan(sleep):
+    new = pd.DataFrame({"Days": [1.0, np.nan, 2.0], "Subject": ["308", "308", None]})
+    assert sleep.predict(new).isna().tolist() == [False, True, True]
+    assert sleep.predict(new.iloc[1:], interval="confidence").isna().all(axis=None)
+    assert sleep.predict(new.iloc[:0]).empty
+
+
+def test_transforms_and_codings_are_those_of_the_fit():
+    """center() keeps the fit's mean, a factor its levels and contrasts, whatever the new rows hold."""
+    dat = crossed((4, 3, 2), 40, 8)
+    for form in "y ~ center(x) + double(x**2) + C(b, Sum)", "y ~ bs(x, df=4) + b:c", "y ~ 1", "y ~ np.exp(x) * b":
+        fit = lmm(form, dat, ["a"])
+        for model in fit, pickle.loads(pickle.dumps(fit)):
+            assert_allclose(model.predict(dat.iloc[[7, 3]]), fit.fittedvalues.iloc[[7, 3]], rtol=1e-9)
+
+
+def test_functions_that_cannot_be_pickled_are_asked_for():
+    def triple(x):
+        return 3 * x
+
+    dat = crossed((4, 3, 2), 40, 8)
+    fit = lmm("y ~ triple(x)", dat, ["a"])
+    assert_allclose(fit.predict(dat), fit.fittedvalues)
+    again = pickle.loads(pickle.dumps(fit))
+    assert again.predict().equals(fit.predict())
+    with pytest.raises(LMMError, match="form uses the function 'triple', which is not kept in a file"):
+        again.predict(dat)
+
+
+def test_groups_may_be_text_numbers_or_bool():
+    rng = np.random.default_rng(5)
+    dat = pd.DataFrame({"g": rng.integers(1, 5, 60), "t": rng.choice(["u", "v", "w"], 60), "q": rng.random(60) < 0.5})
+    dat["y"] = rng.normal(size=60) + dat["g"]
+    dat["g"] = dat["g"].astype("category")
+    fit = fit_at(np.log([1.0, 1.0, 0.5, 0.3]), "y ~ q", ["g", "t", ["g", "q"]], dat)
+    new = pd.DataFrame({"g": [2, 3], "t": ["u", "w"], "q": [True, False]})
+    one = dat[(dat.g == 2) & (dat.t == "u") & dat.q].index[0]
+    assert_allclose(fit.predict(new).iloc[0], fit.fittedvalues[one])
+
+
+def test_the_new_frame_is_not_changed(sleep):
+    new = load_data("sleepstudy").head(3)
+    before = new.copy(deep=True)
+    sleep.predict(new, interval="prediction")
+    pd.testing.assert_frame_equal(new, before)
+
+
+@pytest.mark.parametrize("new, options, words", [
+    ({"Subject": ["308"]}, {}, "newdata has no column 'Days', which the model uses; its columns are 'Subject'"),
+    ({"Days": [1.0]}, {}, "newdata has no column 'Subject'"),
+    ({"Days": [1.0], "Subject": ["1"]}, {}, "'Subject' is '1' in row 0 of newdata, counted from 0, which the fit has not seen; its "
+                                            "levels are '308', '309', .* give new_levels='population'"),
+    ({"Days": [1.0], "Subject": [308]}, {}, "'Subject' is 308 in row 0"),
+    ({"Days": ["a"], "Subject": ["308"]}, {}, "column 'Days' of newdata is of type .*, where the fit had numbers"),
+    ({"Days": [0.0, np.inf], "Subject": ["308", "309"]}, {}, "column 'Days' of newdata is inf in row 1"),
+    ({"Days": [1.0], "Subject": ["308"]}, dict(interval="wide"), "interval is 'wide'; it is None, 'confidence'"),
+    ({"Days": [1.0], "Subject": ["308"]}, dict(interval="confidence", level=2), "level is 2"),
+    ({"Days": [1.0], "Subject": ["308"]}, dict(new_levels="zero"), "new_levels is 'zero'; it is 'error' or 'population'"),
+])
+def test_bad_input(sleep, new, options, words):
+    with pytest.raises(LMMError, match=words):
+        sleep.predict(pd.DataFrame(new), **options)
+
+
+def test_more_bad_input(sleep):
+    with pytest.raises(LMMError, match="newdata is of type dict, not a pandas DataFrame"):
+        sleep.predict({"Days": [1.0]})
+    with pytest.raises(LMMError, match="newdata has several columns 'Days'"):
+        sleep.predict(pd.DataFrame([[1.0, 2.0, "308"]], columns=["Days", "Days", "Subject"]))
+    machines = fit_at(np.log([1.0, 4.0, 3.0]))
+    with pytest.raises(LMMError, match=r"'Machine' is 'D' in row 0 of newdata.*a fixed effect has no value there"):
+        machines.predict(pd.DataFrame({"Worker": ["1"], "Machine": ["D"]}), new_levels="population")
+    logs = lmm("Reaction ~ np.log(Days + 1)", load_data("sleepstudy"), "Subject")
+    with pytest.raises(LMMError, match=r"the column of X 'np.log\(Days . 1\)' is nan in row 0 of newdata"):
+        logs.predict(pd.DataFrame({"Days": [-2.0], "Subject": ["308"]}))
