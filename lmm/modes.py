@@ -59,7 +59,8 @@ def modes_by_group(fit, cond_sd=False):
         names, levels = rows["name"].unique(), rows["level"].unique()
         wide = rows.pivot(index="level", columns="name", values=["estimate", "sd"]).loc[levels]
         table = wide["estimate"][names]
-        groups[group] = table.join(wide["sd"][names].add_suffix("_sd")) if cond_sd else table
+        table = table.join(wide["sd"][names].add_suffix("_sd")) if cond_sd else table
+        groups[group] = table.rename_axis(columns=None)
     return groups
 
 

@@ -16,9 +16,11 @@ MODULES = sorted(module.name for module in pkgutil.iter_modules(lmm.__path__))
 
 
 def test_the_readme_runs():
+    pytest.importorskip("matplotlib").use("Agg")
     text = (ROOT / "README.md").read_text()
     test = doctest.DocTestParser().get_doctest(text, {}, "README.md", "README.md", 0)
     results = doctest.DocTestRunner(optionflags=OPTIONS).run(test)
+    importlib.import_module("matplotlib.pyplot").close("all")
     assert results.failed == 0 and results.attempted > 15
 
 
