@@ -4,7 +4,9 @@
 >>> print(fit)                                                                 # doctest: +SKIP
 """
 
-from .comparison import anova
+from . import plots
+from .bootstrap import Bootstrap
+from .comparison import Comparison, anova
 from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import lmm
@@ -12,5 +14,5 @@ from .likelihood import LMMprof, LMMsetup
 from .optimum import Optimum, certify, derivatives
 from .result import LMMResult
 
-__all__ = ["ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
-           "Optimum", "anova", "certify", "derivatives", "lme4_reference", "lmm", "load_data", "models"]
+__all__ = ["Bootstrap", "Comparison", "ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
+           "Optimum", "anova", "certify", "derivatives", "lme4_reference", "lmm", "load_data", "models", "plots"]

@@ -5,12 +5,13 @@ within the methods.
 """
 
 from . import tables
+from .errors import LMMError
 
 
 class Actions:
     """The methods of an `LMMResult` that take arguments and do some work."""
 
-    def summary(self, se=False, correlation=True):
+    def summary(self, *, se=False, correlation=True):
         """The tables to read after a fit, as text and in a notebook as HTML.
 
         Parameters
@@ -41,12 +42,12 @@ class Actions:
         -------
         DataFrame
             With lower and upper, by ``("beta", column of X)``, ``("sd", "sigma")`` and ``("sd", block)``. 0 where an interval
-            for a standard deviation reaches 0; nan for Wald's if the estimate is 0.
+            for a standard deviation reaches 0; nan for Wald's if the estimate is 0, or not certified.
 
         Raises
         ------
         LMMError
-            For an unknown method or a level outside (0, 1), or if the optimum is not certified.
+            For an unknown method or a level outside (0, 1); for profiles, if the optimum of the likelihood is not certified.
         """
         from .intervals import confidence_intervals
         return confidence_intervals(self, method, level, **options)
@@ -60,7 +61,7 @@ class Actions:
         from .profiles import profile_frame
         return profile_frame(self)
 
-    def predict(self, newdata=None, random=True, interval=None, level=0.95, new_levels="error"):
+    def predict(self, newdata=None, *, random=True, interval=None, level=0.95, new_levels="error"):
         """Predictions, on the scale of the formula's left-hand side.
 
         Parameters
@@ -96,16 +97,19 @@ class Actions:
         Parameters
         ----------
         y : array_like, shape (nobs,), or with one value per row of `dat`
-            On the scale of the formula's left-hand side.
+            On the scale of the formula's left-hand side. A Series goes by its index, which is that of `dat`, anything else
+            by position.
         """
         from .fit import refitted
+        if y is None:
+            raise LMMError("y is None; it is one number for each row used")
         return refitted(self, y)
 
     def update(self, form=None, ref=None, dat=None, reml=None):
         """The model fitted again with some arguments of `lmm` changed.
 
         In `form`, a dot stands for what was on its side of the old formula: ``". ~ . - Days"``. `dat` is by default the frame
-        of this fit.
+        of this fit; functions in the formula are those of this fit.
         """
         from .fit import updated
         return updated(self, form, ref, dat, reml)
@@ -121,7 +125,7 @@ class Actions:
         Parameters
         ----------
         nsim : int, optional
-            How many.
+            How many. With few, intervals are too narrow.
         seed : int, optional
             The same seed, the same result, whatever `processes` is.
         statistic : callable, optional

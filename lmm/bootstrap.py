@@ -3,19 +3,27 @@
 Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 6 and 13; lme4's ``bootMer``.
 """
 
+import multiprocessing
+import pickle
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
+from . import tables
 from .errors import LMMError, shorten, warn
 from .fit import refitted
 from .inference import check_level, parameter_names
 
 CHUNK = 20              # replicates that a worker process does between two reports
+GUARD = 'in a script, keep what is to run under if __name__ == "__main__":'
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,6 +49,12 @@ class Bootstrap:
 
     def __repr__(self):
         return f"Bootstrap({self.nsim} refits, {self.failed} failed; {len(self.estimate)} numbers each)"
+
+    def __str__(self):
+        return tables.to_text(tables.of_bootstrap(self))
+
+    def _repr_html_(self):
+        return tables.to_html(tables.of_bootstrap(self))
 
     @property
     def nsim(self):
@@ -97,7 +111,8 @@ def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=T
         estimate = pd.Series(parameters(fit), parameter_names(fit), name="estimate")
     else:
         estimate = as_series(statistic(fit)).rename("estimate")
-    values = draws(fit, [fit], parameters if statistic is None else Numbers(statistic), nsim, seed, processes, progress)
+    measure = parameters if statistic is None else Numbers(statistic, estimate.index)
+    values = draws(fit, [fit], measure, nsim, seed, processes, progress)
     table = np.full((len(values), len(estimate)), np.nan)
     failures = []
     for row, value in zip(table, values):
@@ -131,12 +146,19 @@ def as_series(value):
 
 @dataclass(frozen=True)
 class Numbers:
-    """A user's statistic, its value as an array."""
+    """A user's statistic, its value as an array in the order of the estimate's labels."""
 
     statistic: object
+    labels: pd.Index
 
     def __call__(self, fit):
-        return as_series(self.statistic(fit)).to_numpy()
+        value = self.statistic(fit)
+        series = as_series(value)
+        if isinstance(value, pd.Series) and self.labels.is_unique and series.index.is_unique:
+            if len(series) == len(self.labels) and series.index.isin(self.labels).all():
+                return series[self.labels].to_numpy()
+            raise LMMError(f"statistic returned {shorten(self.labels)} for the fit and {shorten(series.index)} for a refit")
+        return series.to_numpy()
 
 
 def draws(source, fits, statistic, nsim, seed, processes, progress):
@@ -144,7 +166,7 @@ def draws(source, fits, statistic, nsim, seed, processes, progress):
 
     Ctrl-C ends it early, with what is done.
     """
-    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+    if isinstance(processes, bool) or not isinstance(processes, Integral) or processes < 1:
         raise LMMError(f"processes is {processes!r}; it is a number of processes, 1 or more")
     rngs = generators(nsim, seed)
     task, done = (source, fits, statistic), []
@@ -163,18 +185,28 @@ def workers(task, processes):
     if processes == 1:
         yield lambda rngs: (replicate(task, rng) for rng in rngs)
         return
-    with ProcessPoolExecutor(processes, initializer=_receive, initargs=(task,)) as pool:
+    if multiprocessing.parent_process() is not None:
+        raise LMMError(f"this process was itself started for a computation, so it starts no others; {GUARD}")
+    try:
+        message = pickle.dumps(task)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise LMMError(f"the fit, or the statistic, cannot be sent to other processes ({error}); define functions in a module, "
+                       "or at the top of a script, or use processes=1") from error
+    with TemporaryDirectory() as folder:                # a pipe to a process that ends early would not come back
+        (file := Path(folder) / "task").write_bytes(message)
+        pool = ProcessPoolExecutor(processes, initializer=_receive, initargs=(file,))
         try:
             yield lambda rngs: pool.map(_replicate, rngs, chunksize=CHUNK)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        except BrokenProcessPool as error:
+            raise LMMError(f"a worker process ended early; {GUARD}") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _receive(task):
-    """In a worker process: keep the task, and leave Ctrl-C to the parent."""
+def _receive(file):
+    """In a worker process: read the task, and leave Ctrl-C to the parent."""
     global _task
-    _task = task
+    _task = pickle.loads(file.read_bytes())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -10,6 +10,8 @@ DASHED = QUIET | {"ls": "--"}
 def new_axes(ax, *shape, **options):
     """`ax`, or what a new figure has."""
     if ax is not None:
+        if not hasattr(ax, "plot"):
+            raise LMMError(f"ax is of type {type(ax).__name__}; it is one of matplotlib's Axes")
         return ax
     try:
         from matplotlib import pyplot
@@ -20,11 +22,17 @@ def new_axes(ax, *shape, **options):
 
 def level_axes(ax, levels, group):
     """`ax`, or that of a new figure, with the levels' names from below, unless they are too many to be read."""
-    shown = [plain(level) for level in levels] if len(levels) <= MOST_TICKS else []
+    shown = [as_text(level) for level in levels] if len(levels) <= MOST_TICKS else []
     ax = new_axes(ax, **({"figsize": (6.4, 1 + 0.18 * len(shown))} if len(shown) > 21 else {}))
     ax.set_yticks(range(len(shown)), shown, fontsize="small")
-    ax.set_ylabel(plain(group))
+    ax.set_ylabel(as_text(group))
     return ax
+
+
+def check_fit(fit):
+    """Raise an LMMError if `fit` is no fit."""
+    if not hasattr(fit, "setup"):
+        raise LMMError(f"fit is of type {type(fit).__name__}; it is what lmm returns")
 
 
 def first_pair(pairs, words, wanted):
@@ -37,6 +45,6 @@ def first_pair(pairs, words, wanted):
     raise LMMError(f"there is no {given}; ({', '.join(words)}) is one of {shorten(dict.fromkeys(pairs))}")
 
 
-def plain(label):
+def as_text(label):
     """A label as it is, for matplotlib to read no mathematics in it."""
     return str(label).replace("$", r"\$")

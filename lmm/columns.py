@@ -73,15 +73,16 @@ def plain(column, kept, name):
     return pd.Series(values, copy=False)
 
 
-def like(data, newdata, used):
+def like(data, newdata, used, advice):
     """The columns `used` of `newdata` in the form they have in `data`, at the rows where none is missing; and those rows.
 
-    A category that `data` has not becomes a missing value.
+    A category that `data` has not becomes a missing value, but for one that differs from a known one only in being text
+    or a number, an error. `advice` is what to add to the message about a missing column, by name.
     """
     for name in used:
         if (count := list(newdata.columns).count(name)) != 1:
             raise LMMError(f"newdata has {'several columns' if count else 'no column'} {name!r}, which the model uses; "
-                           f"its columns are {shorten(newdata.columns)}")
+                           f"its columns are {shorten(newdata.columns)}{advice.get(name, '') if not count else ''}")
     missing = np.zeros(len(newdata), bool)
     for name in used:
         missing |= newdata[name].isna().to_numpy(bool)
@@ -90,10 +91,16 @@ def like(data, newdata, used):
     for name in used:
         column = newdata[name].iloc[kept]
         if isinstance(data[name].dtype, pd.CategoricalDtype):
-            codes = data[name].array.categories.get_indexer(column.to_numpy(object))
+            known, found = data[name].array.categories, column.to_numpy(object)
+            codes = known.get_indexer(found)
+            alike = {str(category): category for category in known}
+            for row in np.flatnonzero(codes < 0):
+                if str(found[row]) in alike:
+                    raise LMMError(f"{name!r} is {found[row]!r} in row {kept[row]} of newdata, counted from 0, where the fit "
+                                   f"had {alike[str(found[row])]!r}; give the column the type it has in the data of the fit")
             new[name] = pd.Series(pd.Categorical.from_codes(codes, dtype=data[name].dtype))
             continue
-        if not is_numeric(column):
+        if (not is_numeric(column) and len(kept)) or pd.api.types.is_complex_dtype(column.dtype):
             raise LMMError(f"column {name!r} of newdata is of type {column.dtype}, where the fit had numbers")
         values = column.to_numpy(float)
         if not np.isfinite(values).all():

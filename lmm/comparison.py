@@ -11,13 +11,14 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from . import tables
-from .bootstrap import draws
+from .bootstrap import draws, generators
 from .design import same_grouping
 from .errors import LMMError
 from .fit import by_likelihood
+from .optimum import NLL_ERROR
 from .result import LMMResult
 
-INSIDE = 1e-8           # length of what is left of a column of X, relative to it, below which other columns span it
+INSIDE = 1e3            # rounding errors of the length of a column of X, below which what others leave of it is nothing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,10 +95,10 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
     0.5234
     """
     names = _checked(fits)
+    if nsim != 0:
+        generators(nsim, seed)                      # refuses what is no number of simulations
     by_reml = [name for name, fit in zip(names, fits) if fit.reml]
     notes = [f"{', '.join(by_reml)}: refitted by maximum likelihood, being by REML"] if by_reml else []
-    if nsim:
-        notes.append(f"bootstrap p-values from {nsim} simulations of the smaller model")
     ordered = sorted(zip(names, map(by_likelihood, fits)), key=lambda pair: pair[1].npar)
     rows, simulated = {}, {}
     for i, (name, fit) in enumerate(ordered):
@@ -105,11 +106,13 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
         if i:
             below, smaller = ordered[i - 1]
             row |= {"chisq": ratio(smaller, fit), "df": fit.npar - smaller.npar}
-            row |= p_values(row["chisq"], row["df"], smaller, fit)
-            notes += remarks(below, smaller, name, fit)
+            values, remark = test(row["chisq"], row["df"], below, smaller, name, fit)
+            row |= values
+            notes += remark
             if nsim and "pvalue" in row:
                 values = draws(smaller, [smaller, fit], ratio, nsim, seed, processes, progress)
                 simulated[name] = np.array([value for value in values if not isinstance(value, str)])
+                notes.append(f"bootstrap p-value of {name} from {len(simulated[name])} simulations of {below}")
                 row["pvalue_boot"] = (1 + np.sum(simulated[name] >= row["chisq"])) / (1 + len(simulated[name]))
                 if failed := len(values) - len(simulated[name]):
                     notes.append(f"{failed} of {len(values)} simulations for {name} failed and are left out")
@@ -119,31 +122,30 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
 
 
 def ratio(smaller, larger):
-    """Twice the log of the likelihood ratio; what is negative is rounding error if the models are nested."""
-    return max(2 * (smaller.nll - larger.nll), 0.0)
+    """Twice the log of the likelihood ratio, 0 where it is nothing but the errors of the two optima."""
+    gap = smaller.nll - larger.nll
+    return 2 * gap if abs(gap) > NLL_ERROR * max(1.0, abs(larger.nll)) else 0.0
 
 
-def p_values(chisq, df, smaller, larger):
-    """The chi-squared p-value, and the mixture's where one variance is tested; none without degrees of freedom."""
-    if df == 0 or not nested(smaller, larger):
-        return {}
-    p = {"pvalue": float(chdtrc(df, chisq))}
-    if len(new_blocks(smaller, larger)) == 1:
-        without = float(chdtrc(df - 1, chisq)) if df > 1 else float(chisq <= 0)
-        p["pvalue_mixture"] = 0.5 * (p["pvalue"] + without)
-    return p
-
-
-def remarks(below, smaller, name, larger):
-    """Notes on one comparison."""
+def test(chisq, df, below, smaller, name, larger):
+    """The p-values of one comparison, by column of the table, and a list of remarks about them."""
+    if df == 0:
+        return {}, [f"{name} has as many parameters as {below}, so there is no p-value for this row"]
     if not nested(smaller, larger):
-        yield f"{name} does not contain {below}, so there is no p-value for this row"
-        return
+        return {}, [f"{name} does not contain {below}, so there is no p-value for this row"]
+    if chisq < 0:
+        return {}, [f"{name} contains {below} but fits worse, so its optimum was missed; fit it again with another start="]
+    p = {"pvalue": float(chdtrc(df, chisq))}
     variances = new_blocks(smaller, larger)
-    if variances:
-        tested = " and ".join(f"the variance of {block}" for block in variances)
-        better = "the 50:50 mixture is beside it" if len(variances) == 1 else "give nsim= for a p-value by simulation"
-        yield f"{name} against {below} tests {tested} on the boundary: p is conservative (too large); {better}"
+    if not variances:
+        return p, []
+    better = "give nsim= for a p-value by simulation"
+    if len(variances) == 1:
+        without = float(chdtrc(df - 1, chisq)) if df > 1 else float(chisq == 0)
+        p["pvalue_mixture"] = 0.5 * (p["pvalue"] + without)
+        better = "the 50:50 mixture is beside it"
+    tested = " and ".join(f"the variance of {block}" for block in variances)
+    return p, [f"{name} against {below} tests {tested} on the boundary: p is conservative (too large); {better}"]
 
 
 def new_blocks(smaller, larger):
@@ -156,7 +158,8 @@ def nested(smaller, larger):
     """Whether the columns of X and the blocks of one model are among those of the other."""
     X, Q = smaller.setup.design.X, larger.setup.Q_X
     left = np.linalg.norm(X - Q @ (Q.T @ X), axis=0)
-    return bool(np.all(left <= INSIDE * np.linalg.norm(X, axis=0))) and not new_blocks(larger, smaller)
+    nothing = INSIDE * np.sqrt(len(X)) * np.finfo(float).eps * np.linalg.norm(X, axis=0)
+    return bool(np.all(left <= nothing)) and not new_blocks(larger, smaller)
 
 
 def _checked(fits):
@@ -170,9 +173,9 @@ def _checked(fits):
         one, other = fits[0].setup.design, fit.setup.design
         if len(one.y) != len(other.y):
             raise LMMError(f"m0 was fitted to {len(one.y)} rows and m{i} to {len(other.y)}; fit both to the rows where no "
-                           "variable of either is missing: dat = dat.dropna()")
+                           f"variable of either is missing: dat = dat.dropna(subset={list(one.data | other.data)})")
         if not np.array_equal(one.y, other.y):
             what = (f"responses, {one.response!r} and {other.response!r}" if one.response != other.response
-                    else f"values of {one.response!r}, or in another order")
+                    else f"values of {one.response!r}, or other rows, or the same in another order")
             raise LMMError(f"m0 and m{i} were fitted to different {what}; their likelihoods cannot be compared")
     return [f"m{i}" for i in range(len(fits))]

@@ -13,6 +13,8 @@ from scipy import linalg, sparse
 from scipy.linalg.blas import dgemv, dsyrk, dtrsm
 from scipy.linalg.lapack import dormqr, dpotrf
 
+WORKSPACE = 64          # numbers, LAPACK's usual block size: enough for one column
+
 
 class NotPositiveDefinite(ArithmeticError):
     """A Cholesky factorisation failed: theta is so extreme that rounding made a matrix indefinite."""
@@ -84,14 +86,14 @@ class Dense:
 
     def combined(self, A):
         """The same engine for U A in place of U."""
-        return replace(self, QtU=np.asfortranarray(self.QtU @ A), S=np.asfortranarray(self.S @ A))
+        return replace(self, **_fixed(QtU=np.asfortranarray(self.QtU @ A), S=np.asfortranarray(self.S @ A)))
 
     def responding(self, e, low):
         """The same engine with e in place of the last column of U; `low` is what rounding took from e. O(n p)."""
         column, length = self.rotation(e, low)
         QtU, S = self.QtU.copy(order="F"), self.S.copy(order="F")
         QtU[:, -1], S[:-1, -1], S[-1, -1] = column[: len(QtU)], column[len(QtU):], length
-        return replace(self, QtU=QtU, S=S)
+        return replace(self, **_fixed(QtU=QtU, S=S))
 
     def _factor(self, theta):
         A = dgemv(1.0, self.parts, [exp(2 * t) for t in theta])   # R psi R' + sigma^2 I
@@ -118,7 +120,9 @@ class Rotation:
         """The part of Q'e along Z and the other columns of U, and the length of what is left of e."""
         part, rest = centred(self.first, np.array(e)[:, None], low)
         c = min(len(e), self.reflectors.shape[1] - 1)           # the last reflection was made for another e
-        rest = dormqr("L", "T", self.reflectors[:, :c], self.tau[:c], rest, max(1, 64 * rest.shape[1]))[0][:, 0]
+        if c:
+            rest = dormqr("L", "T", self.reflectors[:, :c], self.tau[:c], rest, WORKSPACE)[0]
+        rest = rest[:, 0]
         column = np.zeros(self.first[0].shape[1] + self.reflectors.shape[1] - 1)
         column[: len(part)], column[len(part): len(part) + c] = part[:, 0], rest[:c]
         return column, linalg.norm(rest[c:])
@@ -179,6 +183,12 @@ def factor(blocks, U, low, first=None):
     parts = [np.eye(p)] + [R[:, block == j] @ R[:, block == j].T for j in range(len(blocks))]
     parts = np.reshape(parts, (len(parts), p * p)).T
     members = np.equal.outer(block, np.arange(len(blocks))) * 1.0
-    for array in (R, QtU, S, block, members, parts):
+    rotation = Rotation(Q1, **_fixed(reflectors=reflectors, tau=tau))
+    return Dense(n, **_fixed(R=R, QtU=QtU, S=S, block=block, members=members, parts=parts), rotation=rotation)
+
+
+def _fixed(**arrays):
+    """The arrays, made read-only."""
+    for array in arrays.values():
         array.flags.writeable = False
-    return Dense(n, R, QtU, S, block, members, parts, Rotation(Q1, reflectors, tau))
+    return arrays

@@ -101,10 +101,13 @@ class Design:
 
     def responding(self, y):
         """The same design with another response: n numbers, or one for each row of `dat`; raises an LMMError if it is none."""
-        try:
-            y = np.array(y, float)
-        except (TypeError, ValueError):
-            raise LMMError("y holds text or other values that are no numbers; it is one number for each row used") from None
+        if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+            y = y.iloc[:, 0]
+        if isinstance(y, pd.Series):
+            y = self._in_order(y)
+        if np.asarray(y).dtype.kind not in "iuf":
+            raise LMMError("y holds values that are no numbers; it is one number for each row used")
+        y = np.array(y, float)
         if y.shape == (len(self.dat),):
             y = y[self.rows]
         if y.shape != self.y.shape:
@@ -115,15 +118,24 @@ class Design:
         y.flags.writeable = False
         return replace(self, y=y)
 
+    def _in_order(self, y):
+        """A Series by the index of `dat`, or of the rows used, in that order."""
+        for index in (self.index, self.dat.index):
+            if y.index.equals(index):
+                return y
+            if len(y) == len(index) and index.is_unique and y.index.is_unique and y.index.isin(index).all():
+                return y[index]
+        raise LMMError("the index of y is not that of dat; to go by position, give y.to_numpy()")
 
-def make_design(form, dat, ref=()):
-    """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused."""
+
+def make_design(form, dat, ref=(), functions=()):
+    """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused, `Formula` for `functions`."""
     if not isinstance(dat, pd.DataFrame):
         raise LMMError(f"dat is of type {type(dat).__name__}, not a pandas DataFrame; make one with pd.DataFrame(dat)")
     if len(dat) == 0:
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
-    formula = Formula(form, columns, lambda name: is_numeric(dat[name]), user_frame()[0])
+    formula = Formula(form, columns, lambda name: is_numeric(dat[name]), user_frame()[0], functions)
     terms = parse_ref(ref, columns)
     used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
     data, kept = complete_rows(dat, used)
@@ -201,10 +213,12 @@ def _check_distinct(blocks):
 def same_grouping(one, other):
     """Whether two blocks have the same Z Z', whatever their names and the order of their levels."""
     a, b = one.matrix, other.matrix
-    if a.shape != b.shape or not np.array_equal(np.abs(a.data), np.abs(b.data)):
+    if not np.array_equal(np.abs(a.data), np.abs(b.data)):
         return False
-    pairs = len(np.unique((a.indices.astype(np.int64) * a.shape[1] + b.indices) * 2 + (a.data * b.data > 0)))
-    return pairs == a.shape[1]
+    used = a.data != 0
+    i, j = a.indices[used].astype(np.int64), b.indices[used]
+    pairs = len(np.unique((i * b.shape[1] + j) * 2 + (a.data * b.data > 0)[used]))
+    return pairs == len(np.unique(i)) == len(np.unique(j))
 
 
 def _check_fixed(column, kind, name):
@@ -261,7 +275,7 @@ def _check_rank(X, names):
 
 def _check_response(y, name):
     largest = np.abs(y).max()
-    if largest and not 1e-100 < largest < 1e100:
+    if largest and not 1e-70 < largest < 1e70:
         raise LMMError(f"the response {name!r} reaches {largest:.3g}; rescale it")
     if np.all(y == y[0]):
         raise LMMError(f"the response {name!r} is constant ({y[0]:g} in every row), so there is no variation to model")

@@ -32,7 +32,7 @@ def unknown_column(name, columns):
 
 def shorten(values, most=5):
     """The first five of `values`, quoted, for a message."""
-    quoted = [repr(v) for v in values]
+    quoted = [repr(v.item() if hasattr(v, "item") else v) for v in values]       # numpy's scalars as Python's
     return ", ".join(quoted[:most]) + (f", ... ({len(quoted)} in all)" if len(quoted) > most else "")
 
 

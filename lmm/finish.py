@@ -16,6 +16,7 @@ POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below
 DONE = 1e-7                 # see `newton`
 BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
 DWARFS = 1e6                # variance of an average level's whole, relative to sigma^2, that costs digits
+NEAR = 0.1                  # log units: how far a small sd may be from its parabola's minimum for Newton's iteration
 SAME = 0.2                  # log units: where a Newton step ends closer than this to a known optimum, it is that one
 
 
@@ -31,7 +32,8 @@ def newton(theta, nll, setup, rival=None, held=(), done=DONE):
     Parameters
     ----------
     theta : ndarray, shape (1 + J,)
-        Where to start. A block at zero stays there; another may end there.
+        Where to start. A block may end at zero; one that is there leaves it if that lowers the criterion,
+        unless there is a rival.
     nll : callable
         Evaluates the criterion: ``nll(theta)`` is what ``LMMprof(theta, setup)`` is.
     setup : Setup
@@ -42,7 +44,33 @@ def newton(theta, nll, setup, rival=None, held=(), done=DONE):
     done : float, optional
         The largest change of theta, log units, after which the iteration ends: the error is of the order of its square.
     """
-    value, held = nll(theta), list(held)
+    theta, value = descend(theta, nll, setup, rival, list(held), done)
+    for _ in theta if rival is None else ():
+        start = leaving_zero(theta, value, setup, held)
+        if start is None:
+            break
+        theta, value = descend(start, nll, setup, None, list(held), done)
+    return theta, value
+
+
+def leaving_zero(theta, value, setup, held=()):
+    """theta with the blocks at zero whose variance wants to grow where the criterion's parabola has its minimum, or None."""
+    if np.isfinite(theta).all() or value.factor is None:
+        return None
+    D = derivatives(theta, setup, value)
+    growing = np.concatenate([[False], ~np.isfinite(theta[1:]) & (D.slopes < 0)])
+    growing[list(held)] = False
+    if not growing.any():
+        return None
+    start = opened(theta, setup)
+    for j in np.flatnonzero(growing[1:] & (D.curvatures > 0)):
+        start[1 + j] = 0.5 * np.log(-D.slopes[j] / D.curvatures[j])
+    return np.where(growing, start, theta)
+
+
+def descend(theta, nll, setup, rival, held, done):
+    """Newton's iteration from theta, see `newton`; a block at zero stays there."""
+    value = nll(theta)
     if value.factor is not None and not held:
         theta = rescaled(theta, value, setup)
         value = nll(theta)
@@ -112,7 +140,7 @@ def settled(theta, value, nll, setup, held=()):
         slope, curvature = D_at_zero.slopes[j], D_at_zero.curvatures[j]
         if slope >= 0:
             moved = at_zero
-        elif curvature > 0 and theta[1 + j] < 0.5 * np.log(-0.1 * slope / curvature):
+        elif curvature > 0 and abs(theta[1 + j] - 0.5 * np.log(-slope / curvature)) > NEAR:
             moved = theta.copy()
             moved[1 + j] = 0.5 * np.log(-slope / curvature)
         else:

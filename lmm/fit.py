@@ -1,6 +1,5 @@
 """`lmm`: start, Nelder-Mead, the exact finish, the certificate, the result. The only caller of scipy.optimize."""
 
-import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,9 +8,11 @@ from time import perf_counter
 import numpy as np
 from scipy.optimize import minimize
 
+from .design import make_design
 from .errors import ConvergenceWarning, LMMError, warn
 from .finish import DONE, best_optimum, dominant, newton, opened, rescaled
-from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, refuse_contained_blocks, responding, set_up
+from .formula import without_dots
+from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, checked_reml, refuse_contained_blocks, responding, set_up
 from .optimum import certify
 from .result import LMMResult
 
@@ -100,18 +101,13 @@ def refitted(fit, y=None, reml=None, thorough=True):
 def updated(fit, form=None, ref=None, dat=None, reml=None):
     """The model of a fit with some arguments of `lmm` changed; see `LMMResult.update`."""
     design = fit.setup.design
+    reml = checked_reml(fit.reml if reml is None else reml)
+    if form is None and ref is None and dat is None:
+        return refitted(fit, reml=reml)
     form = design.form if form is None else without_dots(form, design.form)
     ref = [list(term.variables) for term in design.terms] if ref is None else ref
-    return lmm(form, design.dat if dat is None else dat, ref, fit.reml if reml is None else reml)
-
-
-def without_dots(form, old):
-    """The formula with each lone dot replaced by that side of the old one."""
-    if not isinstance(form, str) or "~" not in form:
-        return form
-    sides = [re.sub(r"(?<![\w.)\]])\.(?![\w.])", lambda _, side=side: side, new)
-             for new, side in zip(form.split("~", 1), (old.split("~", 1)[0].strip(), f"({old.split('~', 1)[1].strip()})"))]
-    return "~".join(sides)
+    setup = set_up(make_design(form, design.dat if dat is None else dat, ref, design.formula.functions), reml)
+    return fitted(setup, first_theta(setup), ("simplex", "newton", "elsewhere"))
 
 
 def by_likelihood(fit):

@@ -1,10 +1,11 @@
 """A formula string to y and X, by patsy: the checks of its structure, and its evaluation."""
 
 import ast
+import importlib
 import math
 import re
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from .vetting import CARET, STANDARD, Refused, Vocabulary
 
 MOST_TERMS = 1000
 LONGEST = 10_000        # characters
+DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
+QUOTED = re.compile(r"""('[^']*'|"[^"]*")""")
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # what is not finite is reported by the design
 
 
@@ -32,6 +35,8 @@ class Formula:
         Whether a column, given by its name, holds numbers.
     frame : frame
         Where the user called from; functions, never variables, are looked up there.
+    functions : dict, optional
+        Functions and modules by name that are meant before any found there: those of a formula that this one continues.
 
     Attributes
     ----------
@@ -47,7 +52,7 @@ class Formula:
     patsy's descriptions cannot be pickled: an unpickled formula reads its string again, when it is used.
     """
 
-    def __init__(self, form, columns, is_numeric, frame):
+    def __init__(self, form, columns, is_numeric, frame, functions=()):
         if not isinstance(form, str):
             raise LMMError(f"form is of type {type(form).__name__}; it is a formula string such as 'score ~ Machine'")
         if len(form) > LONGEST:
@@ -55,18 +60,18 @@ class Formula:
         if "~" not in form:
             raise LMMError(f"form has no '~': {form!r}; write response ~ fixed effects, as in 'score ~ Machine'")
         self.form = form
-        self._vocabulary = Vocabulary(columns, is_numeric, frame)
+        self._vocabulary = Vocabulary(columns, is_numeric, frame, dict(functions))
         self._right = None
         try:
             self._read()
         except (RecursionError, MemoryError):
             raise LMMError("form is too long, or nested too deeply") from None
         self.variables = list(dict.fromkeys(self.response_variables + self.predictors))
-        self._namespace = self._vocabulary.namespace
+        self.functions = self._vocabulary.namespace
         del self._vocabulary
         if "Intercept" in self.variables:
             raise LMMError("form uses the column 'Intercept', the name of patsy's constant; rename the column")
-        for name in set(self._namespace).intersection(self.variables):
+        for name in set(self.functions).intersection(self.variables):
             raise LMMError(f"form uses {name!r} both as a column of dat and as a function or module; rename the column")
 
     def _read(self):
@@ -91,7 +96,7 @@ class Formula:
 
     def evaluate(self, data):
         """``(y, X, names of X's columns)`` on `data`, a dict of Series without missing values."""
-        environment = patsy.EvalEnvironment([self._namespace])
+        environment = patsy.EvalEnvironment([self.functions])
         self._check_width(data)
         try:
             with np.errstate(all="ignore"):
@@ -108,30 +113,42 @@ class Formula:
         self._right = X.design_info
         return np.array(y)[:, 0], np.array(X), tuple(X.design_info.column_names)
 
-    def columns_at(self, new, n, data):
-        """X for n rows of other data, `new`, coded and transformed as it was for `data`; dicts of Series, factors alike."""
+    def columns_at(self, new, n, data, X):
+        """The model matrix for n rows of other data, `new`, coded and transformed as it was for `data`, where it is X.
+
+        Dicts of Series, factors alike. Refused where the rows of X depend on each other: what they are for new rows is not
+        known then.
+        """
         if self._right is None:
-            if lost := [name for name, value in self._namespace.items() if value is None]:
+            if lost := [name for name, value in self.functions.items() if value is None]:
                 raise LMMError(f"form uses the function {lost[0]!r}, which is not kept in a file or sent to another process, "
                                "being defined within a function; fit again, or define it in a module")
             self._description = patsy.ModelDesc.from_formula(self.form)
             self.evaluate(data)
+        for row in {0, len(X) // 2, len(X) - 1}:
+            alone = self._columns({name: data[name].iloc[[row]] for name in self.predictors})
+            if not np.allclose(alone, X[row], rtol=1e-9, atol=1e-9 * np.abs(X).max(initial=0)):
+                raise LMMError("form holds a function of all rows, such as mean(x), so new rows cannot be predicted; use "
+                               "center(x) or scale(x), which keep what they found, or compute the variable as a column of dat")
+        return self._columns({name: new[name] for name in self.predictors}, n)
+
+    def _columns(self, columns, n=1):
         try:
             with np.errstate(all="ignore"):
-                frame = pd.DataFrame({name: new[name] for name in self.predictors}, index=range(n))
+                frame = pd.DataFrame(columns, index=None if columns else range(n))
                 X = patsy.build_design_matrices([self._right], frame, NA_action=KEEP)[0]
-        except (TypeError, ValueError) as error:
-            raise LMMError(f"form cannot be evaluated on the new data: {error}") from error
+        except (TypeError, ValueError, NotImplementedError, patsy.PatsyError) as error:
+            raise LMMError(f"form cannot be evaluated on new data: {str(error).splitlines()[0]}") from error
         return np.asarray(X)
 
     def __getstate__(self):
-        own = {name: _portable(value) for name, value in self._namespace.items() if value is not STANDARD.get(name)}
-        return self.__dict__ | {"_right": None, "_description": None, "_namespace": own}
+        own = {name: _portable(value) for name, value in self.functions.items() if value is not STANDARD.get(name)}
+        return self.__dict__ | {"_right": None, "_description": None, "functions": own}
 
     def __setstate__(self, state):
-        own = {name: sys.modules.get(value) if isinstance(value, str) else value
-               for name, value in state["_namespace"].items()}
-        self.__dict__.update(state, _namespace=STANDARD | own)
+        own = {name: importlib.import_module(value) if isinstance(value, str) else value
+               for name, value in state["functions"].items()}
+        self.__dict__.update(state, functions=STANDARD | own)
 
     def _check_width(self, data):
         """Refuse more columns than rows before they are built: so many levels are text that should be numbers, or groups."""
@@ -186,7 +203,32 @@ def _portable(value):
     """What can be pickled of a module or function that a formula uses: a module's name; None for a function of a function."""
     if isinstance(value, ModuleType):
         return value.__name__
+    if not isinstance(value, FunctionType):
+        return value
     found = sys.modules.get(value.__module__)
     for part in value.__qualname__.split("."):
         found = getattr(found, part, None)
     return value if found is value else None
+
+
+def without_dots(form, old):
+    """A formula with each lone dot replaced by what was on its side of the old one, simplified: ``". ~ . - x"``.
+
+    An intercept that the old one had not comes only if a 1 is written.
+    """
+    if not isinstance(form, str) or form.count("~") != 1 or not DOT.search(QUOTED.sub("", form)):
+        return form
+    left, right = form.split("~")
+    old_right = patsy.ModelDesc.from_formula(old).rhs_termlist
+    terms = " + ".join(term.name() for term in old_right if term != patsy.desc.INTERCEPT) or "0"
+    had_intercept = patsy.desc.INTERCEPT in old_right
+    one = re.search(r"(?<![\w.])1(?![\w.])", right)
+    left = _replace_dots(left, old.split("~", 1)[0].strip())
+    right = _replace_dots(right, f"({terms})") + ("" if had_intercept or one else " - 1")
+    return patsy.ModelDesc.from_formula(f"{left} ~ {right}").describe()
+
+
+def _replace_dots(text, by):
+    """`text` with its lone dots replaced, but for those within quotes."""
+    pieces = QUOTED.split(text)                             # text and quotes in turns
+    return "".join(piece if i % 2 else DOT.sub(lambda _: by, piece) for i, piece in enumerate(pieces))

@@ -1,7 +1,7 @@
-"""Tests and summaries of a fit: Satterthwaite's degrees of freedom, comparisons of models, explained variance.
+"""Tests and summaries of a fit: Satterthwaite's degrees of freedom, explained variance, names of parameters.
 
-Sources: Satterthwaite (1946), in the form of Fai and Cornelius (1996) and lmerTest; the mixture at the boundary: Self and
-Liang (1987); R^2: Nakagawa and Schielzeth (2013), with random slopes as in Johnson (2014).
+Sources: Satterthwaite (1946), in the form of Fai and Cornelius (1996) and lmerTest;
+R^2: Nakagawa and Schielzeth (2013), with random slopes as in Johnson (2014).
 """
 
 import numpy as np

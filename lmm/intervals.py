@@ -14,8 +14,11 @@ from .profiles import curves_of, interval
 def confidence_intervals(fit, method="profile", level=0.95, **options):
     """A DataFrame with lower and upper by parameter; see `LMMResult.conf_int`."""
     check_level(level)
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise LMMError(f"method is {method!r}; it is one of {', '.join(map(repr, METHODS))}")
+    if unknown := [name for name in options if name not in BOOTSTRAP_OPTIONS]:
+        raise LMMError(f"conf_int has no argument {unknown[0]!r}; it takes method, level and, for method='boot', "
+                       f"{', '.join(BOOTSTRAP_OPTIONS)}")
     if options and method != "boot":
         raise LMMError(f"{', '.join(options)} belongs to method='boot', not to {method!r}")
     return METHODS[method](fit, level, **options)
@@ -48,6 +51,7 @@ def bootstrapped(fit, level, **options):
     return bootstrap(fit, **options).conf_int(level)
 
 
+BOOTSTRAP_OPTIONS = ("nsim", "seed", "processes", "progress")
 METHODS = {"profile": profiled, "wald": wald, "t": t_intervals, "boot": bootstrapped}
 
 

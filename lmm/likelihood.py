@@ -125,9 +125,13 @@ def LMMsetup(form, dat, ref=(), reml=False):
     >>> float(LMMprof([-0.039181011, 1.473499526, 1.222902944], setup))    # doctest: +ELLIPSIS
     63.01204267...
     """
+    return set_up(make_design(form, dat, ref), checked_reml(reml))
+
+
+def checked_reml(reml):
     if not isinstance(reml, (bool, np.bool_)):
         raise LMMError(f"reml is {reml!r}; it is True or False")
-    return set_up(make_design(form, dat, ref), bool(reml))
+    return bool(reml)
 
 
 def set_up(design, reml, beta_0=None, first=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from .canvas import DASHED, QUIET, first_pair, new_axes, plain
+from .canvas import DASHED, QUIET, as_text, check_fit, first_pair, new_axes
 from .errors import LMMError, shorten
 from .finish import units
 from .inference import check_level
@@ -37,15 +37,17 @@ def profiles(profile, kind=None, name=None, level=0.95, ax=None):
     """
     check_level(level)
     if not isinstance(profile, pd.DataFrame) or not {"kind", "name", "value", "zeta"} <= set(profile.columns):
-        raise LMMError(f"profile is of type {type(profile).__name__}; it is the DataFrame that fit.profile() returns")
+        raise LMMError(f"profile, of type {type(profile).__name__}, has not the columns kind, name, value and zeta; it is what "
+                       "fit.profile() returns")
     kind, name = first_pair(list(zip(profile["kind"], profile["name"])), "kind name", (kind, name))
     curve = profile[(profile["kind"] == kind) & (profile["name"] == name)]
     ax = new_axes(ax)
     for z in ndtri([0.5 - level / 2, 0.5 + level / 2]):
-        ax.axhline(z, **DASHED)
+        ax.axhline(z, **DASHED, label=f"{100 * level:g} % interval" if z > 0 else None)
     ax.axvline(curve["value"].to_numpy()[np.argmin(np.abs(curve["zeta"]))], **QUIET)
     ax.plot(curve["value"].to_numpy(), curve["zeta"].to_numpy(), ".-", color="C0")
-    ax.set(xlabel=f"{'sd of ' if kind == 'sd' and name != 'sigma' else ''}{plain(name)}", ylabel="zeta")
+    ax.legend()
+    ax.set(xlabel=f"{'sd of ' if kind == 'sd' and name != 'sigma' else ''}{as_text(name)}", ylabel="zeta")
     return ax
 
 
@@ -72,6 +74,7 @@ def surface(fit, first=None, second=None, ax=None):
     -----
     Costs 1600 evaluations of the likelihood.
     """
+    check_fit(fit)
     setup, labels, trace = fit.setup, list(fit.setup.labels), fit.trace
     if len(labels) == 1:
         raise LMMError("the fit has no random effects, so theta is log sigma alone and has no surface; name a block in ref")
@@ -101,8 +104,12 @@ def surface(fit, first=None, second=None, ax=None):
     for path, color, label in zip(paths, ("C0", "C1"), ("Nelder-Mead", "Newton")):
         if len(path):
             ax.plot(*path.T, ".-", color=color, lw=0.6, ms=4, label=label)
+    if len(trace):
+        start = np.maximum(trace[[f"log {first}", f"log {second}"]].to_numpy()[0], edge)
+        ax.plot(*start, "s", color="C0", ms=5, label="start")
     label = "optimum" if np.isfinite(estimate).all() else "optimum (sd 0, at the edge)"
     ax.plot(*best, "kx", ms=9, mew=2, clip_on=False, zorder=3, label=label)
-    ax.set(xlabel=f"log {plain(first)}", ylabel=f"log {plain(second)}")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+    ax.plot([], [], color="0.6", lw=0.8, label=f"{'REML criterion' if fit.reml else '-2 log-likelihood'} above its least")
+    ax.set(xlabel=f"log {as_text(first)}", ylabel=f"log {as_text(second)}")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small")
     return ax

@@ -15,12 +15,15 @@ import pandas as pd
 
 from .likelihood import back_substitute
 
+CHUNK = 1000            # rows at a time, of p numbers each
+LEFT = 1e-12            # of 1 - leverage, below which it is 0 but for rounding
+
 
 class Modes(NamedTuple):
     """Equation (5) at the estimated theta; the columns of Z in the order of the blocks."""
 
     b: np.ndarray           # (p,) E[b | y]
-    variance: np.ndarray    # (p, p) Var[b | y, beta]
+    root: np.ndarray        # (p, p) A, with A'A = Var[b | y, beta]
     shift: np.ndarray       # (p, k) psi Z'W Q_X: how the modes depend on beta
 
 
@@ -35,7 +38,22 @@ def modes(fit):
     gamma = back_substitute(fit.factor[:k, :k], fit.factor[:k, k])
     b = variances * N[:, k] - N_X @ gamma                           # psi Z'W (y - X beta)
     A = engine.root_of_variance(fit.theta)
-    return Modes(b[order], (A.T @ A)[np.ix_(order, order)], N_X[order])
+    return Modes(b[order], A[:, order], N_X[order])
+
+
+def variances_of(m, entries):
+    """z' Var[b | y, beta] z, (n,), for rows z given by their `entries`: by block, the column of Z or -1, and the value there.
+
+    As the squared length of A z: the entries of the variance are large and cancel where blocks overlap. O(n p J).
+    """
+    n = len(entries[0][0]) if entries else 0
+    total = np.zeros(n)
+    for start in range(0, n, CHUNK):
+        rows = slice(start, start + CHUNK)
+        Az = sum(m.root[:, np.maximum(columns[rows], 0)] * np.where(columns[rows] >= 0, values[rows], 0.0)
+                 for columns, values in entries)
+        total[rows] = np.sum(Az**2, axis=0)
+    return total
 
 
 def offsets(blocks):
@@ -49,18 +67,18 @@ def frame_of_modes(fit):
     m = modes(fit)
     rows = [(block.group, block.effect, level) for block in blocks for level in block.levels]
     frame = pd.DataFrame(rows, columns=["group", "name", "level"])
-    return frame.assign(estimate=m.b, sd=np.sqrt(m.variance.diagonal()))
+    return frame.assign(estimate=m.b, sd=np.linalg.norm(m.root, axis=0))
 
 
 def modes_by_group(fit, cond_sd=False):
     """The conditional modes: a dict from group to DataFrame, levels by names."""
+    blocks = fit.setup.design.blocks
+    frame, at = frame_of_modes(fit), offsets(blocks)
     groups = {}
-    for group, rows in frame_of_modes(fit).groupby("group", sort=False):
-        names, levels = rows["name"].unique(), rows["level"].unique()
-        wide = rows.pivot(index="level", columns="name", values=["estimate", "sd"]).loc[levels]
-        table = wide["estimate"][names]
-        table = table.join(wide["sd"][names].add_suffix("_sd")) if cond_sd else table
-        groups[group] = table.rename_axis(columns=None)
+    for column in ("estimate", "sd") if cond_sd else ("estimate",):
+        for block, i, j in zip(blocks, at, at[1:]):
+            table = groups.setdefault(block.group, pd.DataFrame(index=pd.Index(block.levels, name="level")))
+            table[block.effect + ("_sd" if column == "sd" else "")] = frame[column].to_numpy()[i:j]
     return groups
 
 
@@ -68,10 +86,17 @@ def coefficients_by_group(fit):
     """Fixed effects plus conditional modes: a dict from group to DataFrame, levels by columns of X and other effects."""
     groups = {}
     for group, table in modes_by_group(fit).items():
+        table = table.rename(columns=fixed_names(fit, table.columns))
         names = dict.fromkeys([*fit.params.index, *table.columns])
         zero = pd.Series(0.0, table.index)
         groups[group] = pd.DataFrame({name: fit.params.get(name, 0.0) + table.get(name, zero) for name in names})
     return groups
+
+
+def fixed_names(fit, effects):
+    """By random effect: the name of the fixed one it varies around, ``Days:z`` for ``z:Days``; its own where there is none."""
+    known = {frozenset(name.split(":")): name for name in fit.params.index}
+    return {effect: known.get(frozenset(effect.split(":")), effect) for effect in effects}
 
 
 def fitted_values(fit):
@@ -83,25 +108,25 @@ def fitted_values(fit):
 
 
 def leverages(fit):
-    """The diagonal of the matrix that takes y to the fitted values, theta known: I - sigma^2 P. O(n (J^2 + k^2)).
+    """The diagonal of the matrix that takes y to the fitted values, theta known: I - sigma^2 P. O(p^3 + n p J).
 
     As sigma^2 W = I - Z Var[b | y, beta] Z' / sigma^2, that of row i is z_i' Var[b | y, beta] z_i / sigma^2, and for
     the estimation of beta sigma^2 times the squared length of row i of W X (X'WX)^-1/2.
     """
-    m = modes(fit)
-    blocks, sigma, k = fit.setup.design.blocks, fit.sigma, len(fit.beta)
-    at = offsets(blocks)
+    m, blocks, sigma, k = modes(fit), fit.setup.design.blocks, fit.sigma, len(fit.beta)
+    entries = [(start + block.matrix.indices, block.matrix.data) for block, start in zip(blocks, offsets(blocks))]
     WX = fit.setup.Q_X / sigma                                      # sigma W Q_X = (Q_X - Z psi Z'W Q_X) / sigma
-    total = np.zeros(len(WX))
-    for i, one in enumerate(blocks):
-        WX = WX - one.matrix @ (m.shift[at[i]:at[i + 1]] / sigma)
-        for j, other in enumerate(blocks):
-            V = m.variance[at[i]:at[i + 1], at[j]:at[j + 1]]
-            total += one.matrix.data * V[one.matrix.indices, other.matrix.indices] * other.matrix.data / sigma**2
-    return total + np.sum(back_substitute(fit.factor[:k, :k], WX.T, trans=1) ** 2, axis=0)
+    for columns, values in entries:
+        WX = WX - values[:, None] * m.shift[columns] / sigma
+    along_Z = variances_of(m, entries) / sigma**2 if entries else 0.0
+    return along_Z + np.sum(back_substitute(fit.factor[:k, :k], WX.T, trans=1) ** 2, axis=0)
 
 
 def cooks_distances(fit):
-    """(r_i / sigma)^2 h_i / (k (1 - h_i)^2), r_i being the residual and h_i the leverage of row i: (n,)."""
+    """(r_i / sigma)^2 h_i / (k (1 - h_i)^2), r_i being the residual and h_i the leverage of row i: (n,).
+
+    nan where the leverage is 1, so that the residual is 0 whatever y is, and without fixed effects.
+    """
     h = leverages(fit)
-    return ((fit.setup.design.y - fitted_values(fit)) / fit.sigma) ** 2 * h / (len(fit.beta) * (1 - h) ** 2)
+    left = np.where(1 - h > LEFT, 1 - h, np.nan) if len(fit.beta) else np.nan
+    return ((fit.setup.design.y - fitted_values(fit)) / fit.sigma) ** 2 * h / (max(len(fit.beta), 1) * left**2)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from .canvas import DASHED, QUIET, first_pair, level_axes, new_axes, plain
+from .canvas import DASHED, QUIET, as_text, check_fit, first_pair, level_axes, new_axes
 from .errors import LMMError, shorten
 from .inference import check_level
 from .likelihood_plots import profiles, surface
-from .modes import modes, offsets
+from .modes import fixed_names, modes, offsets
 
 __all__ = ["caterpillar", "panels", "profiles", "quantiles", "residuals", "shrinkage", "surface"]
 
@@ -25,9 +25,10 @@ COLLINEAR = 1e-10       # smallest singular value, relative to the largest, of c
 def panels(fit, x=None, group=None, ax=None):
     """The data and the fitted lines, a panel for each level of a grouping, in the order of the mean fitted value.
 
-    The fitted line (with the random effects) and the population's (without) join means over the rows with the same x; they
-    zigzag where a variable that is not shown varies along x. A model without predictors gets one picture instead: the
-    levels in the order of their mean response, on the vertical axis, their means joined by a line, the fitted values marked.
+    The fitted line (with the random effects) and the population's (without) join means over the rows with the same x; where
+    something that is not shown varies along x, another variable or another grouping, they are points instead. A model
+    without predictors gets one picture: the levels in the order of their mean response, on the vertical axis, their means
+    joined by a line, the fitted values marked.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ def panels(fit, x=None, group=None, ax=None):
     array of Axes
         Also where it is one.
     """
+    check_fit(fit)
     design, block = fit.setup.design, _block(fit, group)
     frame = pd.DataFrame({"level": block.matrix.indices, "y": design.y, "fitted": fit.fittedvalues.to_numpy(),
                           "population": fit.predict(random=False).to_numpy()})
@@ -60,15 +62,20 @@ def panels(fit, x=None, group=None, ax=None):
     axes = _panels(len(order), ax)
     grid = np.atleast_2d(axes)
     levels = dict(list(frame.groupby("level")))
+    others = [one.matrix.indices for one in design.blocks if one.factors and one.group != block.group]
+    several = any(pd.Series(codes).groupby(frame["level"]).nunique().max() > 1 for codes in others)
+    points = {"ls": "", "marker": ".", "ms": 4}
+    population = points if set(variables) - {x} else {}
+    fitted = points if population or (several and x not in factors) else {}
     for panel, level in zip(grid.flat, order):
         means = levels[level].groupby("x").mean()
         marker = {"marker": "_", "ms": 14} if len(means) == 1 else {}
-        panel.plot(means.index, means["population"], **DASHED, **marker, label="population")
+        panel.plot(means.index, means["population"], **DASHED | marker | population, label="population")
         panel.plot(levels[level]["x"], levels[level]["y"], "o", color="C0", ms=3, label="data")
-        panel.plot(means.index, means["fitted"], color="C1", **marker, label="fitted")
-        panel.set_title(plain(block.levels[level]), fontsize="small")
+        panel.plot(means.index, means["fitted"], **{"color": "C1"} | marker | fitted, label="fitted")
+        panel.set_title(as_text(block.levels[level]), fontsize="small")
         if x in factors:
-            names = [plain(name) for name in column.cat.categories]
+            names = [as_text(name) for name in column.cat.categories]
             panel.set_xticks(range(len(names)), names, rotation=90 if sum(map(len, names)) > MOST_LETTERS else 0)
             panel.set_xlim(-0.5, len(names) - 0.5)
     used = np.arange(grid.size).reshape(grid.shape) < len(order)
@@ -76,13 +83,14 @@ def panels(fit, x=None, group=None, ax=None):
     for place, panel in np.ndenumerate(grid):
         panel.set_visible(bool(used[place]))
         if used[place] and not below[place]:
-            panel.set_xlabel(plain(x))
+            panel.set_xlabel(as_text(x))
             panel.tick_params(labelbottom=True)
         if place[1] == 0:
-            panel.set_ylabel(plain(design.response))
+            panel.set_ylabel(as_text(design.response))
     handles = grid[0, 0].lines[-3:]
     if ax is None:
-        grid[0, 0].figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+        grid[0, 0].figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False,
+                                 title=f"by {as_text(block.group)}")
     else:
         grid[0, 0].legend(handles=handles, fontsize="x-small")
     return axes
@@ -110,7 +118,7 @@ def _dots(frame, response, block, ax):
     one.plot(frame["y"], np.argsort(means.index)[frame["level"]], "o", color="C0", mfc="none", label="data")
     one.plot(means["y"], range(len(means)), color="C0", lw=1, label="mean")
     one.plot(means["fitted"], range(len(means)), "D", color="C1", ms=5, label="fitted")
-    one.set_xlabel(plain(response))
+    one.set_xlabel(as_text(response))
     one.legend()
     return np.atleast_1d(one)
 
@@ -133,6 +141,7 @@ def caterpillar(fit, group=None, name=None, level=0.95, ax=None):
     -------
     Axes
     """
+    check_fit(fit)
     check_level(level)
     block, frame = _block(fit, group, name), fit.ranef(tidy=True)
     frame = frame[(frame["group"] == block.group) & (frame["name"] == block.effect)].sort_values("estimate", kind="stable")
@@ -140,7 +149,7 @@ def caterpillar(fit, group=None, name=None, level=0.95, ax=None):
     ax.axvline(0, **QUIET)
     half = ndtri(0.5 + level / 2) * frame["sd"]
     ax.errorbar(frame["estimate"], range(len(frame)), xerr=half, fmt="o", ms=4, lw=1, color="C0")
-    ax.set_xlabel(f"{plain(block.effect)}: conditional modes, {100 * level:g}% prediction intervals")
+    ax.set_xlabel(f"{as_text(block.effect)}: conditional modes, {100 * level:g}% prediction intervals")
     return ax
 
 
@@ -156,10 +165,11 @@ def residuals(fit, ax=None):
     -------
     Axes
     """
+    check_fit(fit)
     ax = new_axes(ax)
     ax.axhline(0, **QUIET)
     ax.plot(fit.fittedvalues.to_numpy(), fit.resid_scaled.to_numpy(), ".", color="C0")
-    ax.set(xlabel=f"fitted {plain(fit.setup.design.response)}", ylabel="scaled residual")
+    ax.set(xlabel=f"fitted {as_text(fit.setup.design.response)}", ylabel="scaled residual")
     return ax
 
 
@@ -179,6 +189,7 @@ def quantiles(fit, of="residuals", ax=None):
     -------
     Axes
     """
+    check_fit(fit)
     names = list(fit.sd.index)
     if of not in ("residuals", *names):
         raise LMMError(f"of is {of!r}; it is one of {shorten(['residuals', *names])}")
@@ -186,7 +197,7 @@ def quantiles(fit, of="residuals", ax=None):
         values, label = fit.resid_scaled.to_numpy(), "scaled residual"
     else:
         at = offsets(fit.setup.design.blocks)[names.index(of):]
-        values, label = modes(fit).b[at[0]:at[1]], f"{plain(of)}: conditional mode"
+        values, label = modes(fit).b[at[0]:at[1]], f"{as_text(of)}: conditional mode"
     z = ndtri((np.arange(len(values)) + 0.5) / len(values))
     low, high = np.quantile(values, [0.25, 0.75])
     ax = new_axes(ax)
@@ -221,6 +232,7 @@ def shrinkage(fit, group=None, ax=None):
     the ridge regression of the same, with penalties sigma^2 / sd^2. Levels whose rows do not determine the coefficients
     are left out; it is an `LMMError` if none is left.
     """
+    check_fit(fit)
     group = _block(fit, group).group
     within = _within(fit, group)
     effects = list(within.columns)
@@ -228,8 +240,9 @@ def shrinkage(fit, group=None, ax=None):
         raise LMMError(f"no level of {group!r} has enough rows for the least squares of {shorten(effects)}")
     if len(effects) == 1:
         within = within.sort_values(effects, kind="stable")
-    starts, ends = within.to_numpy(), fit.coef()[group].loc[within.index, effects].to_numpy()
-    population = [fit.params.get(effect, 0.0) for effect in effects]
+    names = fixed_names(fit, effects)
+    population = [fit.params.get(names[effect], 0.0) for effect in effects]
+    starts, ends = within.to_numpy(), fit.coef()[group].loc[within.index, [*names.values()]].to_numpy()
     if len(effects) == 1:
         ax = level_axes(ax, within.index, group)
         starts, ends = [np.column_stack([one, range(len(one))]) for one in (starts, ends)]
@@ -237,8 +250,8 @@ def shrinkage(fit, group=None, ax=None):
     else:
         ax = new_axes(ax)
         ax.plot(*population[:2], "k+", ms=12, mew=2, label="population", zorder=3)
-        ax.set_ylabel(plain(effects[1]))
-    ax.set_xlabel(plain(effects[0]))
+        ax.set_ylabel(as_text(effects[1]))
+    ax.set_xlabel(as_text(effects[0]))
     starts, ends = starts.T[:2], ends.T[:2]
     ax.quiver(*starts, *(ends - starts), angles="xy", scale_units="xy", scale=1, color="grey", width=0.003, zorder=1.5)
     ax.plot(*starts, "o", color="C0", mfc="none", ms=5, label="within group")
@@ -257,7 +270,8 @@ def _within(fit, group):
         if block.group != group and level.groupby(block.matrix.indices).nunique().max() > 1:       # not nested
             rest = rest + block.matrix @ b[i:j]
     Z = np.column_stack([block.matrix.data for block in own])
-    fixed = np.array([fit.params.get(block.effect, 0.0) for block in own])
+    names = fixed_names(fit, [block.effect for block in own])
+    fixed = np.array([fit.params.get(name, 0.0) for name in names.values()])
     found = {}
     for code, rows in level.groupby(level).indices.items():
         lengths = np.linalg.norm(Z[rows], axis=0)

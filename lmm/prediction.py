@@ -15,7 +15,7 @@ from .columns import like
 from .errors import LMMError, shorten
 from .inference import check_level
 from .likelihood import back_substitute
-from .modes import modes, offsets
+from .modes import modes, offsets, variances_of
 
 INTERVALS = ("confidence", "prediction")
 NEW_LEVELS = ("error", "population")
@@ -23,6 +23,8 @@ NEW_LEVELS = ("error", "population")
 
 def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_levels="error"):
     """Predictions by row of `newdata`; see `LMMResult.predict`."""
+    if not isinstance(random, (bool, np.bool_)):
+        raise LMMError(f"random is {random!r}; it is True or False: with or without the conditional modes of all blocks")
     if interval is not None and interval not in INTERVALS:
         raise LMMError(f"interval is {interval!r}; it is None, 'confidence' (of the mean) or 'prediction' (of an observation)")
     if new_levels not in NEW_LEVELS:
@@ -32,15 +34,15 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
     if newdata is None:
         index, kept = design.index, np.arange(fit.nobs)
         X = design.X
-        entries = [(block.matrix.indices if random else np.full(fit.nobs, -1), block.matrix.data) for block in design.blocks]
+        entries = [(start + block.matrix.indices if random else np.full(fit.nobs, -1), block.matrix.data)
+                   for block, start in zip(design.blocks, offsets(design.blocks))]
     else:
-        X, entries, kept = rows_of(design, newdata, random, new_levels)
+        X, entries, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
         index = newdata.index
-    m, at = modes(fit), offsets(design.blocks)
-    mean = X @ fit.beta
-    for (codes, values), start in zip(entries, at):
-        known = codes >= 0
-        mean[known] += values[known] * m.b[start + codes[known]]
+    m, mean = modes(fit), X @ fit.beta
+    for columns, values in entries:
+        known = columns >= 0
+        mean[known] += values[known] * m.b[columns[known]]
     if interval is None:
         return _spread(mean, index, kept).rename(design.response)
     half = ndtri(0.5 + level / 2) * np.sqrt(error_variances(fit, m, X, entries, new_groups=random or interval == "prediction")
@@ -50,44 +52,44 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
 
 
 def error_variances(fit, m, X, entries, new_groups):
-    """The variance of each row's error; `entries` are (column within the block or -1, value) by block."""
-    at, k = offsets(fit.setup.design.blocks), len(fit.beta)
+    """The variance of each row's error; `entries` are (column of Z or -1, value) by block."""
+    k = len(fit.beta)
     A = back_substitute(fit.setup.R_X, X.T, trans=1).T              # rows of X R_X^-1, on the scale of Q_X
-    total = np.zeros(len(X))
-    for j, (codes, values) in enumerate(entries):
-        known = codes >= 0
-        A = A - np.where(known, values, 0.0)[:, None] * m.shift[at[j] + np.maximum(codes, 0)]
+    total = variances_of(m, entries) if entries else np.zeros(len(X))
+    for v, (columns, values) in zip(np.exp(2 * fit.theta[1:]), entries):
+        known = columns >= 0
+        A = A - np.where(known, values, 0.0)[:, None] * m.shift[np.maximum(columns, 0)]
         if new_groups:
-            total += np.where(known, 0.0, np.exp(2 * fit.theta[1 + j]) * values**2)
-        for i, (others, weights) in enumerate(entries):
-            both = known & (others >= 0)
-            total[both] += (values * weights)[both] * m.variance[at[j] + codes[both], at[i] + others[both]]
+            total += np.where(known, 0.0, v * values**2)
     return total + np.sum(back_substitute(fit.factor[:k, :k], A.T, trans=1) ** 2, axis=0)
 
 
-def rows_of(design, newdata, random, new_levels):
+def rows_of(design, newdata, random, new_levels, numbers):
     """X, (column, value) by block, and the positions of the rows of `newdata` that lack nothing.
 
-    Without random effects the grouping columns are not asked for: every group is new.
+    Without random effects the grouping columns are not asked for, every group being new, and the numeric variables of the
+    blocks only where their `numbers` matter.
     """
     if not isinstance(newdata, pd.DataFrame):
-        raise LMMError(f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; "
-                       "make one with pd.DataFrame(newdata)")
+        raise LMMError(f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; one row is dat.iloc[[0]], or "
+                       "pd.DataFrame([{'x': 1.5, 'g': 'a'}])")
     factors = [name for block in design.blocks if random for name in block.factors]
-    numbers = [name for block in design.blocks for name in block.numbers]
-    new, kept = like(design.data, newdata, dict.fromkeys([*design.formula.predictors, *factors, *numbers]))
+    slopes = [name for block in design.blocks if numbers for name in block.numbers]
+    fixed = design.formula.predictors
+    advice = {name: "; for predictions without random effects give random=False" for name in factors if name not in fixed}
+    new, kept = like(design.data, newdata, dict.fromkeys([*fixed, *factors, *slopes]), advice)
     for name in design.formula.predictors:
         if (unseen := new[name].isna().to_numpy()).any():
             _refuse_unseen(design, newdata, name, kept, unseen, "a fixed effect has no value there")
-    X = design.formula.columns_at(new, len(kept), design.data) if len(kept) else np.zeros((0, design.X.shape[1]))
+    X = design.formula.columns_at(new, len(kept), design.data, design.X) if len(kept) else np.zeros((0, design.X.shape[1]))
     if not np.isfinite(X).all():
         row, column = np.argwhere(~np.isfinite(X))[0]
         raise LMMError(f"the column of X {design.x_names[column]!r} is {X[row, column]} in row {kept[row]} of newdata, "
                        "counted from 0")
     entries = []
-    for block in design.blocks:
+    for block, start in zip(design.blocks, offsets(design.blocks)):
         codes = _columns(block, design.data, new, len(kept)) if random else np.full(len(kept), -1)
-        values = np.prod([new[name].to_numpy(float) for name in block.numbers], axis=0) * np.ones(len(kept))
+        values = np.ones(len(kept)) * np.prod([new[name].to_numpy(float) for name in block.numbers if numbers], axis=0)
         if random and new_levels == "error" and (codes < 0).any():
             name = next((name for name in block.factors if new[name].isna().any()), None)
             if name is not None:
@@ -96,7 +98,7 @@ def rows_of(design, newdata, random, new_levels):
             row = kept[np.flatnonzero(codes < 0)[0]]
             raise LMMError(f"row {row} of newdata, counted from 0, is of a combination of {block.group!r} that the fit "
                            "has not seen; for a prediction without its random effect give new_levels='population'")
-        entries.append((codes, values))
+        entries.append((np.where(codes >= 0, start + codes, -1), values))
     return X, entries, kept
 
 
@@ -113,7 +115,7 @@ def _refuse_unseen(design, newdata, name, kept, unseen, advice):
     row = kept[np.flatnonzero(unseen)[0]]
     found = newdata[name].to_numpy(object)[row]
     raise LMMError(f"{name!r} is {found!r} in row {row} of newdata, counted from 0, which the fit has not "
-                   f"seen; its levels are {shorten(design.data[name].array.categories)}; {advice}")
+                   f"seen; its levels are {shorten(design.data[name].array.categories.tolist())}; {advice}")
 
 
 def _spread(values, index, kept):

@@ -135,19 +135,9 @@ class BetaCurve:
 
 
 def minimum(theta, setup, held):
-    """A minimum of the criterion over what is not held: theta, value, derivatives; no block at zero wants to leave it."""
-    def nll(theta):
-        return LMMprof(theta, setup)
-
-    for _ in theta:
-        theta, value = newton(theta, nll, setup, held=held, done=DONE)
-        D = derivatives(theta, setup, value)
-        leaving = np.concatenate([[False], ~np.isfinite(theta[1:]) & (D.slopes < 0)])
-        leaving[held] = False
-        if not leaving.any():
-            break
-        theta = np.where(leaving, opened(theta, setup), theta)
-    return theta, value, D
+    """A minimum of the criterion over what is not held: theta, value, derivatives."""
+    theta, value = newton(theta, lambda theta: LMMprof(theta, setup), setup, held=held, done=DONE)
+    return theta, value, derivatives(theta, setup, value)
 
 
 def zeta(curve, u):
@@ -220,9 +210,11 @@ def branch(curve, u):
     nll, _ = curve(u)
     followed = curve.theta
     setup, held = curve.at(u)
-    for j in range(1, len(followed)):
-        start = opened(followed, setup) if followed[j] == -np.inf else without(followed, j - 1)
-        if j not in held:
+    at_zero = not np.isfinite(followed).all()
+    starts = [without(start, j) for start in (followed, *[opened(followed, setup)] * at_zero)
+              for j in range(len(followed) - 1) if start[1 + j] > -np.inf] + [opened(followed, setup)] * at_zero
+    for start in starts:
+        if np.array_equal(start[held], followed[held]):
             theta, value = newton(start, lambda theta: LMMprof(theta, setup), setup, (followed, nll), held, DONE)
             if value < nll - NLL_ERROR * max(1.0, abs(nll)):
                 return theta

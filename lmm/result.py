@@ -78,7 +78,7 @@ class LMMResult(Actions, Mapping):
 
         All of it is nan if the optimum is not certified.
         """
-        labels = list(self.setup.labels)
+        labels = [f"log {label}" for label in self.setup.labels]
         free = np.isfinite(self.theta)
         covariance = np.full((len(free), len(free)), np.nan)
         if self.optimum.certified:
@@ -90,14 +90,14 @@ class LMMResult(Actions, Mapping):
         """The standard errors of sigma and of `sd`, by the delta method: a Series; nan for blocks at zero."""
         return pd.Series(np.exp(self.theta) * np.sqrt(np.diag(self.cov_theta())), list(self.setup.labels), name="std_error")
 
-    def varcorr(self, se=False):
+    def varcorr(self, *, se=False):
         """Variances and standard deviations: a DataFrame with group, name, variance, sd, a row per block and one for Residual.
 
         With `se` also ``sd_se``, the standard error of sd.
         """
         return inference.variance_components(self, se)
 
-    def ranef(self, cond_sd=False, tidy=False):
+    def ranef(self, *, cond_sd=False, tidy=False):
         """The conditional modes of the random effects, E[b | y]; lme4's ``ranef``.
 
         Parameters

@@ -78,7 +78,7 @@ def criteria(fit):
 
 def variances(fit, se=False):
     """The variance components, with the standard errors of the standard deviations if wanted."""
-    frame = fit.varcorr(se)
+    frame = fit.varcorr(se=se)
     columns = [frame["group"], frame["name"], numbers(frame["variance"]), numbers(frame["sd"])]
     if se:
         columns.append(numbers(frame["sd_se"]))
@@ -119,6 +119,16 @@ def of_comparison(comparison):
             headings.append(heading)
     notes = [Table(f"Note: {note}") for note in comparison.notes]
     return [Table("Models:"), *models, Table("", tuple(headings), tuple(zip(*columns))), *notes]
+
+
+def of_bootstrap(boot, level=0.95):
+    """The tables of a bootstrap."""
+    interval = boot.conf_int(level)
+    columns = (numbers(c) for c in (boot.estimate, boot.se, boot.bias, interval["lower"], interval["upper"]))
+    names = [" ".join(name) if isinstance(name, tuple) else str(name) for name in boot.estimate.index]
+    failed = f", {boot.failed} of them failed and left out" if boot.failed else ""
+    return [Table(f"Parametric bootstrap, {boot.nsim} refits{failed}; intervals: quantiles, {100 * level:g} %"),
+            Table("", ("<", "Estimate", "Std. Error", "Bias", "lower", "upper"), tuple(zip(names, *columns)))]
 
 
 def _unless_empty(table):

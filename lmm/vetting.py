@@ -54,8 +54,8 @@ class Vocabulary:
         What the expressions need besides the columns: functions, modules, constants.
     """
 
-    def __init__(self, columns, is_numeric, frame):
-        self._columns, self._is_numeric, self._frame = columns, is_numeric, frame
+    def __init__(self, columns, is_numeric, frame, functions):
+        self._columns, self._is_numeric, self._frame, self._functions = columns, is_numeric, frame, functions
         self.variables, self.namespace = [], {}
 
     def check(self, code):
@@ -188,11 +188,13 @@ class Vocabulary:
     def _look_up(self, name):
         """What the user's code calls `name`; never a private or built-in name.
 
-        Looks in the user's frame and those of the same module around it (a comprehension is a frame of its own),
-        then in the main module, for calls from a pool of workers.
+        A function that an earlier formula used is meant again. Else looks in the user's frame and those of the same module
+        around it (a comprehension is a frame of its own), then in the main module, for calls from a pool of workers.
         """
         if name.startswith("_"):
             raise Refused(f"form holds {name!r}; {PLAIN}")
+        if name in self._functions:
+            return self._functions[name]
         frame = self._frame
         while frame is not None and frame.f_globals is self._frame.f_globals:
             if name in frame.f_locals:

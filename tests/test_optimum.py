@@ -7,7 +7,7 @@ from helpers import BETA, CRITERION, SD, THETA, crossed, designs, oracle, oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from sixty_digits import criterion
 from sixty_digits import optimum as sixty_digits
 
@@ -23,6 +23,7 @@ from lmm import (
     load_data,
     models,
 )
+from lmm.likelihood import responding
 
 EXACT = [name for name in models().index if name != "InstEval"
          and np.isfinite(lme4_reference(name).loc[("ML", "criterion", ""), "exact"])]
@@ -349,7 +350,7 @@ def test_the_covariance_of_theta_is_the_inverse_of_the_oracles_hessian():
     fit = lmm(*stored("MachinesUnbalanced"))
     H = dense_derivatives(fit.theta, fit.setup)[1]
     assert_allclose(fit.cov_theta(), np.linalg.inv(H), rtol=1e-7)
-    assert list(fit.cov_theta().index) == ["sigma", "Worker", "Worker:Machine"]
+    assert list(fit.cov_theta().index) == ["log sigma", "log Worker", "log Worker:Machine"]
     assert_allclose(fit.sd_se, np.sqrt(np.diag(np.linalg.inv(H))) * np.exp(fit.theta), rtol=1e-7)
 
 
@@ -445,3 +446,28 @@ def test_a_large_sd_of_the_smaller_factor_against_sixty_digits(ratio):
     exact = criterion(fit.theta, fit.setup.design.y, fit.setup.design.X, [Z.matrix.toarray() for Z in fit.setup.design.blocks])
     assert fit.converged and fit.setup.engine.block[0] == 1
     assert_allclose(fit.nll, exact, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_a_standard_deviation_may_be_small(reml):
+    """This used to end at zero, uncertified, where another block's sd moved after the small one had been set to zero.
+
+    The response goes from one where block b's estimate is zero to one where it is not; just beyond the crossing, found by
+    bisection of the derivative at zero, the estimate is as small as one likes; here down to 5e-3 sigma (a hundredth of that is openly uncertified).
+    """
+    dat = crossed((6, 5, 2), 80, seed=12)
+    rng = np.random.default_rng(1)
+    calm = dat["y"] - dat.groupby("b", observed=True)["y"].transform("mean") + rng.normal(size=80)
+    effect = rng.normal(size=5)[dat["b"].cat.codes]
+    model = lmm("y ~ x", dat.assign(y=calm + effect), ["a", "b"], reml=reml)
+    without = lmm("y ~ x", dat.assign(y=calm + effect), ["a"], reml=reml)
+
+    def slope(t):
+        at_zero = without.refit(calm + t * effect)
+        return derivatives([*at_zero.theta, -np.inf], responding(model.setup, calm + t * effect)).slopes[1]
+
+    crossing = brentq(slope, 0.0, 1.0, xtol=1e-12)
+    for distance in 10.0 ** -np.arange(1, 5):
+        outside, inside = (model.refit(calm + (crossing + sign * distance) * effect) for sign in (-1, 1))
+        assert outside.converged and outside.singular == ("b",), distance
+        assert inside.converged and 0 < inside.sd["b"] < 2 * np.sqrt(distance) * inside.sigma, distance

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import crossed
+from helpers import crossed, fit_at
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 
@@ -153,7 +153,7 @@ ERRORS = [
     (lambda fits: plots.quantiles(fits["sleep"], "Days"), "of is 'Days'; it is one of 'residuals', 'Subject', 'Subject:Days'"),
     (lambda fits: plots.shrinkage(fits["fixed"]), "no random effects by group"),
     (lambda fits: plots.shrinkage(fits["sleep"], "Days"), "there is no group 'Days'"),
-    (lambda fits: plots.profiles(fits["sleep"]), r"profile is of type LMMResult; it is the DataFrame that fit.profile\(\) returns"),
+    (lambda fits: plots.profiles(fits["sleep"]), r"profile, of type LMMResult, has not the columns kind, name, value and zeta; it is what fit.profile\(\) returns"),
     (lambda fits: plots.profiles(fits["profile"], "sd", "Machine"), r"there is no kind 'sd' and name 'Machine'; \(kind, name\) is one of \('beta', "),
     (lambda fits: plots.profiles(fits["profile"], level=0), "level is 0;"),
     (lambda fits: plots.surface(fits["fixed"]), "the fit has no random effects, so theta is log sigma alone"),
@@ -506,5 +506,30 @@ def test_an_estimate_of_zero_is_marked_at_the_edge(zero):
 def test_a_refit_has_no_simplex(zero):
     fit = zero.refit(load_data("Dyestuff")["Yield"])
     ax = plots.surface(fit)
-    assert {line.get_label() for line in ax.lines} == {"Newton", "optimum"}
+    assert {line.get_label() for line in ax.lines} == {"Newton", "start", "optimum", "-2 log-likelihood above its least"}
     check_contours(ax, fit, "sigma", "Batch")
+
+
+def test_lines_become_points_where_something_else_varies(machines):
+    """A second covariate, or classes within schools, would make the fitted line zigzag."""
+    dat = load_data("sleepstudy").assign(z=lambda d: np.sin(np.arange(180)), half=lambda d: (d["Days"] % 2 == 0))
+    fit = fit_at(np.log([25.0, 20.0]), "Reaction ~ Days", ["Subject"], dat)
+    several = fit_at(np.log([25.0, 20.0]), "Reaction ~ Days + z", ["Subject"], dat)
+    nested = fit_at(np.log([25.0, 20.0, 5.0]), "Reaction ~ Days", ["Subject", ["Subject", "half"]], dat)
+
+    def styles(fit):
+        return [line.get_linestyle() for line in plots.panels(fit)[0, 0].lines]
+
+    assert styles(fit) == ["--", "None", "-"] and styles(several) == ["None"] * 3 and styles(nested) == ["--", "None", "None"]
+    assert plots.panels(machines)[0, 0].lines[2].get_linestyle() == "-"             # Worker:Machine is a function of x
+
+
+@pytest.mark.parametrize("draw", [plots.panels, plots.caterpillar, plots.residuals, plots.quantiles, plots.shrinkage, plots.surface])
+def test_what_is_no_fit_is_refused(draw):
+    with pytest.raises(LMMError, match="fit is of type str; it is what lmm returns"):
+        draw("fit")
+
+
+def test_what_is_no_axes_is_refused(machines):
+    with pytest.raises(LMMError, match="ax is of type ndarray; it is one of matplotlib's Axes"):
+        plots.residuals(machines, ax=np.zeros(2))
