@@ -1,5 +1,8 @@
 """Simulation, refits and the parametric bootstrap."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -207,7 +210,6 @@ def test_ctrl_c_leaves_what_is_done(machines):
 
 
 def test_a_progress_bar_only_where_there_is_tqdm(machines, monkeypatch):
-    import sys
     from types import ModuleType
     bars = []
     module = ModuleType("tqdm")
@@ -248,3 +250,95 @@ def test_one_simulation_is_x_beta_z_b_and_e(machines):
     e = machines.sigma * rng.standard_normal(44)
     b = [sd * rng.standard_normal(len(block.levels)) for sd, block in zip(machines.sd, design.blocks)]
     assert_allclose(y, design.X @ machines.beta + e + sum(block.matrix @ v for block, v in zip(design.blocks, b)))
+
+
+@pytest.mark.parametrize("ref", [(), "Worker", ["Worker", ["Worker", "Machine"]]])
+def test_without_fixed_effects(ref):
+    """Refits, simulations and predictions of y ~ 0, which used to fail with one block or none."""
+    dat = load_data("Machines").assign(score=lambda d: d["score"] - 60)
+    fit = lmm("score ~ 0", dat, ref)
+    y = fit.simulate(1, seed=2)[0]
+    assert_allclose(fit.refit(y).nll, lmm("score ~ 0", dat.assign(score=y), ref).nll, atol=1e-9)
+    assert_allclose(fit.predict(dat), fit.fittedvalues, atol=1e-10)
+    assert fit.bootstrap(3, seed=1).failed == 0
+
+
+def test_a_series_is_taken_by_its_index():
+    """This used to go by position, silently."""
+    dat = load_data("Machines").iloc[::-1]
+    fit = lmm("score ~ Machine", dat, "Worker")
+    y = dat["score"] + np.arange(54)
+    assert fit.refit(y.sample(frac=1, random_state=3)).nll == fit.refit(y).nll == fit.refit(y.to_numpy()).nll
+    assert fit.refit(fit.simulate(1, seed=1)).nll == fit.refit(fit.simulate(1, seed=1)[0]).nll      # a frame of one column
+    for wrong in (y.rename(lambda i: i + 100), y.iloc[1:]):
+        with pytest.raises(LMMError, match=r"the index of y is not that of dat; to go by position, give y.to_numpy"):
+            fit.refit(wrong)
+    with pytest.raises(LMMError, match="y is None"):
+        fit.refit(None)
+    with pytest.raises(LMMError, match="y holds values that are no numbers"):
+        fit.refit(y.astype(str))
+
+
+def test_a_dot_in_update_keeps_an_intercept_away():
+    dat = load_data("sleepstudy").assign(z=lambda d: np.cos(np.arange(180)))
+    fit = lmm("Reaction ~ 0 + Days", dat, "Subject")
+    for form, names in ((". ~ z + .", ["z", "Days"]), (". ~ . + z", ["Days", "z"]), (". ~ . * z", ["Days", "z", "Days:z"]),
+                        (". ~ . + 1", ["Intercept", "Days"]), (". ~ .", ["Days"])):
+        assert sorted(fit.update(form).params.index) == sorted(names), form
+    other = lmm("Reaction ~ Days + z", dat.assign(z=dat["z"].where(dat.index > 3)), "Subject")
+    assert other.nobs == 176 and other.update(". ~ . - z").nobs == 180              # what is taken out is not evaluated
+    assert list(lmm("Reaction ~ Days", dat.rename(columns={"z": "x . y"}), "Subject").update(". ~ . + Q('x . y')").params.index) == [
+        "Intercept", "Days", "Q('x . y')"]
+
+
+def test_update_means_the_functions_of_the_fit():
+    def fitted_elsewhere():
+        def curve(x):
+            return x**2
+        return lmm("Reaction ~ curve(Days)", load_data("sleepstudy"), "Subject")
+
+    def curve(x):
+        return x
+
+    fit = fitted_elsewhere()
+    assert curve(3) == 3
+    assert_allclose(fit.update(ref=["Subject"]).params, fit.params, rtol=1e-9)
+    assert fit.update(reml=True).params.index.equals(fit.params.index)
+
+
+def test_a_series_as_statistic_goes_by_its_labels(machines):
+    """Sorted by size, the labels' order changes from refit to refit."""
+    one = machines.bootstrap(20, seed=1, statistic=lambda fit: fit.sd.sort_values())
+    other = machines.bootstrap(20, seed=1)
+    assert_allclose(one.replicates["Worker"], other.replicates["sd", "Worker"])
+    with pytest.raises(LMMError, match="statistic returned 'a' for the fit and 'b' for a refit"):
+        machines.bootstrap(2, seed=1, statistic=lambda fit: pd.Series({"a" if fit is machines else "b": 1.0}))
+
+
+def test_a_statistic_that_cannot_be_sent_is_refused(machines):
+    with pytest.raises(LMMError, match=r"cannot be sent to other processes .*or use processes=1"):
+        machines.bootstrap(2, processes=2, statistic=lambda fit: fit.sigma)
+
+
+SCRIPT = """
+import multiprocessing
+multiprocessing.set_start_method("spawn")
+from lmm import lmm, load_data
+fit = lmm("score ~ Machine", load_data("Machines"), "Worker")
+print(fit.bootstrap(4, seed=1, processes=2, progress=False))
+"""
+
+
+def test_a_script_without_a_guard_ends_with_advice(tmp_path):
+    """This used to hang where processes are spawned."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert done.returncode and 'keep what is to run under if __name__ == "__main__":' in done.stderr
+
+
+def test_a_bootstrap_as_text(machines):
+    lines = str(machines.bootstrap(20, seed=1)).splitlines()
+    assert lines[0] == "Parametric bootstrap, 20 refits; intervals: quantiles, 95 %"
+    assert lines[2].split() == ["Estimate", "Std.", "Error", "Bias", "lower", "upper"] and len(lines) == 9
+    assert "<td>sd Worker</td>" in machines.bootstrap(20, seed=1)._repr_html_()

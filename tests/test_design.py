@@ -9,7 +9,7 @@ import pytest
 from helpers import crossed
 from numpy.testing import assert_array_equal
 
-from lmm import LMMprof, LMMsetup, LMMWarning, load_data
+from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, load_data
 
 THETA = [0.1, 0.3, -0.2]
 
@@ -231,3 +231,9 @@ def test_labels_come_from_the_data():
     assert design.x_names == ("Intercept", "Machine[T.B]", "Machine[T.C]")
     assert design.blocks[0].levels == ("6", "2", "4", "1", "3", "5")      # nlme's order of workers
     assert design.blocks[1].levels[:4] == ("6:A", "6:B", "6:C", "2:A")
+
+
+def test_a_slope_block_and_its_copy_are_the_same_grouping_also_where_the_variable_is_zero():
+    dat = load_data("sleepstudy").assign(S2=lambda d: d["Subject"])
+    with pytest.raises(LMMError, match="are the same grouping"):
+        LMMsetup("Reaction ~ Days", dat, [["Subject", "Days"], ["S2", "Days"]])

@@ -300,3 +300,79 @@ def different_rows():
 def test_anova_refuses(fits, words):
     with pytest.raises(LMMError, match=words):
         anova(*fits())
+
+
+def test_models_that_share_a_slope_block_are_nested():
+    """This used to fail where the slope's variable is 0 in some row, as Days is on the first day."""
+    big = lmm("Reaction ~ Days", load_data("sleepstudy"), ["Subject", ["Subject", "Days"]])
+    found = anova(big.update("Reaction ~ 1"), big)
+    assert found.notes == () and 1e-7 < found.table.loc["m1", "pvalue"] < 1e-5
+    assert_allclose(found.table.loc["m1", "chisq"], 2 * (big.llf - big.update("Reaction ~ 1").llf), rtol=1e-9)
+
+
+def test_a_singular_larger_model_has_chisq_zero_and_p_one():
+    """This used to depend on rounding: the two optima are the same."""
+    dat = load_data("Dyestuff2")
+    for c in (1.0, 3.7, 1e5):
+        fits = [lmm("Yield ~ 1", dat.assign(Yield=c * dat["Yield"]), ref) for ref in ((), "Batch")]
+        row = anova(*fits, nsim=20, seed=1).table.loc["m1"]
+        assert row["chisq"] == 0 and row["pvalue"] == row["pvalue_mixture"] == row["pvalue_boot"] == 1
+
+
+def test_a_covariate_with_a_large_mean_is_not_taken_for_the_intercept():
+    rng = np.random.default_rng(2)
+    dat = pd.DataFrame({"g": np.repeat(list("abcdefgh"), 6), "t": 1.7e9 + 5 * rng.normal(size=48), "s": rng.normal(size=48)})
+    dat["y"] = (dat["t"] - 1.7e9) + rng.normal(size=48)
+    one, two = lmm("y ~ t", dat, "g"), lmm("y ~ s + I(s**2)", dat, "g")
+    assert not nested(one, two) and nested(lmm("y ~ 1", dat, "g"), one) and nested(one, lmm("y ~ t + s", dat, "g"))
+
+
+def test_a_larger_model_that_fits_worse_is_not_given_a_p_value():
+    """By hand: the larger model at a theta that is no optimum."""
+    small, large = fit_at(np.log([1.0, 4.0]), ref=["Worker"]), fit_at(np.log([3e3, 4.0, 3.0]))
+    found = anova(small, large)
+    assert "pvalue" not in found.table and found.notes == ("m1 contains m0 but fits worse, so its optimum was missed; fit it again "
+                                                           "with another start=",)
+
+
+def test_leverages_keep_their_digits_where_sds_dwarf_sigma():
+    """Two crossed blocks at e^14 sigma: the leverages sum to the rank of [X Z], but for 1e-10."""
+    dat = crossed((5, 4, 2), 40, 9)
+    fit = fit_at([0.0, 14.0, 14.0], "y ~ x", ["a", "b"], dat)
+    XZ = np.hstack([fit.setup.design.X, *(block.matrix.toarray() for block in fit.setup.design.blocks)])
+    Q = np.linalg.svd(XZ, full_matrices=False)[0][:, : np.linalg.matrix_rank(XZ)]
+    assert_allclose(fit.leverage, np.sum(Q**2, axis=1), atol=1e-9)
+
+
+def test_cooks_distance_is_its_definition_and_nan_where_the_leverage_is_one():
+    fit = fit_at(np.log([1.0, 4.0, 3.0]), dat=load_data("MachinesUnbalanced"))
+    _, P, _, _ = dense(fit)
+    h = 1 - np.diag(P)
+    assert_allclose(fit.cooks_distance, (P @ fit.setup.design.y) ** 2 * h / (3 * (1 - h) ** 2), rtol=1e-9)
+    dat = load_data("Machines").assign(alone=["yes"] + ["no"] * 53)
+    fit = fit_at(np.log([1.0, 4.0]), "score ~ alone", ["Worker"], dat)
+    assert fit.cooks_distance.isna().tolist() == [True] + [False] * 53
+    assert fit_at([1.0, 1.0], "score ~ 0", ["Worker"]).cooks_distance.isna().all()
+
+
+def test_levels_whose_labels_collide():
+    dat = crossed((4, 3, 2), 40, 5)
+    dat["a"] = dat["a"].cat.rename_categories({"0": "x:y", "1": "x"})
+    dat["b"] = dat["b"].cat.rename_categories({"0": "z", "1": "y:z"})
+    fit = fit_at([0.0, 0.2], "y ~ 1", [["a", "b"]], dat)
+    assert fit.ranef()["a:b"].index.tolist().count("x:y:z") == 2
+    assert_allclose(fit.ranef()["a:b"]["Intercept"], fit.ranef(tidy=True)["estimate"])
+
+
+def test_coef_adds_an_interactions_slope_whatever_the_order_of_its_variables():
+    dat = load_data("sleepstudy").assign(z=lambda d: np.cos(np.arange(180)))
+    fit = fit_at(np.log([25.0, 1.0]), "Reaction ~ Days * z", [["Subject", "z", "Days"]], dat)
+    coef = fit.coef()["Subject"]
+    assert list(coef.columns) == list(fit.params.index)
+    assert_allclose(coef["Days:z"], fit.params["Days:z"] + fit.ranef()["Subject"]["z:Days"])
+
+
+def test_degrees_of_freedom_with_a_block_at_zero_are_those_without_it():
+    dat = load_data("MachinesUnbalanced")
+    both, one = fit_at([0.1, -np.inf, 1.2], dat=dat), fit_at([0.1, 1.2], ref=[["Worker", "Machine"]], dat=dat)
+    assert_allclose(both.df, one.df, rtol=1e-9)

@@ -8,7 +8,7 @@ import pytest
 from helpers import LINEAR_ALGEBRA, crossed, fit_at
 from numpy.testing import assert_allclose
 
-from lmm import LMMError, lmm, load_data
+from lmm import LMMError, LMMWarning, lmm, load_data
 
 QUANTILE = 1.959963984540054            # of the standard normal distribution, 0.975
 
@@ -156,3 +156,56 @@ def test_more_bad_input(sleep):
     logs = lmm("Reaction ~ np.log(Days + 1)", load_data("sleepstudy"), "Subject")
     with pytest.raises(LMMError, match=r"the column of X 'np.log\(Days . 1\)' is nan in row 0 of newdata"):
         logs.predict(pd.DataFrame({"Days": [-2.0], "Subject": ["308"]}))
+
+
+def collapse(x):
+    return x - x.mean()
+
+
+@pytest.mark.parametrize("form", ["Reaction ~ I(Days - mean(Days))", "Reaction ~ np.cumsum(Days)", "Reaction ~ collapse(Days)"])
+def test_functions_of_all_rows_are_refused_on_new_rows(form):
+    """These used to be evaluated on the new rows alone: a silent wrong answer."""
+    dat = load_data("sleepstudy")
+    fit = lmm(form, dat, "Subject")
+    with pytest.raises(LMMError, match=r"form holds a function of all rows, such as mean.x., so new rows cannot be predicted; use center"):
+        fit.predict(dat.iloc[[9]])
+    assert len(fit.predict()) == 180
+
+
+def test_functions_of_scipy_and_of_modules_can_be_pickled():
+    from scipy.special import expit
+    dat = load_data("sleepstudy")
+    fit = lmm("Reaction ~ expit(Days) + np.sqrt(Days)", dat, "Subject")
+    assert_allclose(expit(0), 0.5)
+    assert_allclose(pickle.loads(pickle.dumps(fit)).predict(dat), fit.fittedvalues)
+
+
+def test_group_codes_of_another_type_are_refused_also_for_the_population(sleep):
+    """308 is not '308'; it used to get the population's prediction."""
+    with pytest.raises(LMMError, match="'Subject' is 308 in row 0 of newdata, counted from 0, where the fit had '308'"):
+        sleep.predict(pd.DataFrame({"Days": [1], "Subject": [308]}), new_levels="population")
+
+
+def test_numbers_of_the_blocks_are_only_asked_for_where_they_matter():
+    dat = crossed((4, 3, 2), 40, 8)
+    fit = fit_at([0.0, 0.3, -0.2], "y ~ c", ["a", ["a", "x"]], dat)
+    new = dat[["c"]].head(3)
+    assert fit.predict(new, random=False, interval="confidence").notna().all(axis=None)
+    with pytest.raises(LMMError, match="newdata has no column 'x'"):
+        fit.predict(new, random=False, interval="prediction")
+
+
+def test_numeric_blocks_and_blocks_at_zero():
+    """A block of numbers alone is one column of Z; a block at zero adds nothing to mean or error."""
+    dat = crossed((4, 3, 2), 40, 8)
+    with pytest.warns(LMMWarning, match="no factor"):
+        fit = fit_at([0.0, 0.3, -0.2], "y ~ 1", ["x", "a"], dat)
+    assert_allclose(fit.predict(dat), fit.fittedvalues, rtol=1e-12)
+    one, other = fit_at([0.0, 0.3, -np.inf], "y ~ x", ["a", "b"], dat), fit_at([0.0, 0.3], "y ~ x", ["a"], dat)
+    assert_allclose(one.predict(dat, interval="prediction"), other.predict(dat, interval="prediction"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("random", ["prediction", None, 1])
+def test_random_is_true_or_false(sleep, random):
+    with pytest.raises(LMMError, match=r"random is .*; it is True or False"):
+        sleep.predict(random=random)

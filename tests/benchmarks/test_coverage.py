@@ -39,6 +39,8 @@ def test_coverage(name):
     print(f"\n{name}, {SETS} data sets, share of 95 % intervals that hold the truth:")
     for (method, parameter), values in hits.items():
         print(f"  {method:8s}{parameter[1]:16s}{np.mean(values):.3f}")
-    if name == "sleepstudy":
-        for key in (("profile", ("beta", effect)), ("t", ("beta", effect)), ("profile", ("sd", block))):
-            assert 0.92 <= np.mean(hits[key]) <= 0.98, key
+    # With the six workers of Machines the likelihood's intervals are known to be too short; those of REML fits are held to it.
+    short = [("profile", ("beta", effect)), ("profile", ("sd", block)), ("wald", ("beta", effect))]
+    exempt = short if name == "Machines" else []
+    for key, values in hits.items():
+        assert key in exempt or 0.92 <= np.mean(values) <= 0.98, key

@@ -139,18 +139,18 @@ def test_profile_intervals_against_lme4():
     ours, theirs = against_lme4("profile", fit.conf_int, rounds=10)
     print(f"\nMachines, profile intervals of 6 parameters: lmm {ours * 1e3:.1f} ms, lme4 {theirs * 1e3:.0f} ms, "
           f"ratio {theirs / ours:.1f}, aim 20")
-    assert theirs / ours > 15
+    assert theirs / ours > 16                   # guards what was reached: 19 to 23 on a shared machine
 
 
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R with lme4")
 def test_bootstrap_against_lme4():
     """lme4 in one process, ours in one and in two; 1000 refits."""
     fit = machines_fit()
-    for processes, aim in (1, 8), (2, 10):
+    for processes, guard in (1, 7), (2, 10):
         def ours_1000(processes=processes):
             return fit.bootstrap(1000, seed=1, processes=processes, progress=False)
 
         ours, theirs = against_lme4("bootstrap", ours_1000, rounds=5)
         print(f"\nMachines, 1000 refits of the parametric bootstrap, {processes} process{'es' if processes > 1 else ''}: "
-              f"lmm {ours:.2f} s, lme4 {10 * theirs:.1f} s, ratio {10 * theirs / ours:.1f}, aim {aim}")
-        assert 10 * theirs / ours > 0.6 * aim
+              f"lmm {ours:.2f} s, lme4 {10 * theirs:.1f} s, ratio {10 * theirs / ours:.1f}, aim 10")
+        assert 10 * theirs / ours > guard       # guards what was reached: 9 in one process, 15 in two
