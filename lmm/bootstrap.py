@@ -81,7 +81,8 @@ class Bootstrap:
 def simulated(fit, rng):
     """One response drawn from the fitted model, (n,): X beta + Z b + e, drawing e first, then b block by block."""
     design = fit.setup.design
-    y = design.X @ fit.beta + fit.sigma * rng.standard_normal(len(design.y))
+    e = fit.sigma * rng.standard_normal(len(design.y))
+    y = design.X @ fit.beta + design.offset + (e if design.root_weights is None else e / design.root_weights)
     for sd, block in zip(np.exp(fit.theta[1:]), design.blocks):
         y += sd * block.matrix.data * rng.standard_normal(block.matrix.shape[1])[block.matrix.indices]
     return y

@@ -156,7 +156,7 @@ def new_blocks(smaller, larger):
 
 def nested(smaller, larger):
     """Whether the columns of X and the blocks of one model are among those of the other."""
-    X, Q = smaller.setup.design.X, larger.setup.Q_X
+    X, Q = smaller.setup.design.weighted(smaller.setup.design.X), larger.setup.Q_X
     left = np.linalg.norm(X - Q @ (Q.T @ X), axis=0)
     nothing = INSIDE * np.sqrt(len(X)) * np.finfo(float).eps * np.linalg.norm(X, axis=0)
     return bool(np.all(left <= nothing)) and not new_blocks(larger, smaller)
@@ -174,6 +174,8 @@ def _checked(fits):
         if len(one.y) != len(other.y):
             raise LMMError(f"m0 was fitted to {len(one.y)} rows and m{i} to {len(other.y)}; fit both to the rows where no "
                            f"variable of either is missing: dat = dat.dropna(subset={list(one.data | other.data)})")
+        if not np.array_equal(one.weighted(np.ones(len(one.y))), other.weighted(np.ones(len(one.y)))):
+            raise LMMError(f"m0 and m{i} were fitted with different weights; their likelihoods cannot be compared")
         if not np.array_equal(one.y, other.y):
             what = (f"responses, {one.response!r} and {other.response!r}" if one.response != other.response
                     else f"values of {one.response!r}, or other rows, or the same in another order")

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import linalg, sparse
 
 from .columns import complete_rows, is_numeric
-from .errors import LMMError, shorten, user_frame, warn
+from .errors import LMMError, shorten, unknown_column, user_frame, warn
 from .formula import Formula
 from .terms import parse_ref
 
@@ -61,12 +61,18 @@ class Design:
         The labels of its columns, e.g. ``"Machine[T.B]"``.
     blocks : tuple of Block
         The blocks of Z, in the order of `ref`.
+    offset : ndarray, shape (n,)
+        What is known of the mean, added to X beta.
+    root_weights : ndarray, shape (n,), or None
+        The square roots of the weights, if there are any: the residual of row i has the variance sigma^2 / weight_i.
     data : dict of Series, each of length n
         The columns of `dat` that the model uses, numbers or categories, at the rows used.
     rows : ndarray, shape (n,)
         The positions of the rows used; the others lack a variable of the model.
     dat : pandas.DataFrame
-        What the user gave.
+        What the user gave, and ...
+    given : dict
+        ... the arguments `weights` and `offset`.
     """
 
     formula: Formula
@@ -75,9 +81,12 @@ class Design:
     X: np.ndarray = field(repr=False)
     x_names: tuple
     blocks: tuple
+    offset: np.ndarray = field(repr=False)
+    root_weights: np.ndarray = field(repr=False)
     data: dict = field(repr=False)
     rows: np.ndarray = field(repr=False)
     dat: pd.DataFrame = field(repr=False)
+    given: dict = field(repr=False)
 
     @property
     def form(self):
@@ -98,6 +107,15 @@ class Design:
     def n_dropped(self):
         """How many rows of `dat` were left out because a variable of the model is missing there."""
         return len(self.dat) - len(self.rows)
+
+    def weighted(self, rows):
+        """An array or a sparse matrix by row, times the square roots of the weights."""
+        if self.root_weights is None:
+            return rows
+        if sparse.issparse(rows):
+            return sparse.csr_array((rows.data * np.repeat(self.root_weights, np.diff(rows.indptr)), rows.indices, rows.indptr),
+                                    rows.shape)
+        return rows * (self.root_weights if rows.ndim == 1 else self.root_weights[:, None])
 
     def responding(self, y):
         """The same design with another response: n numbers, or one for each row of `dat`; raises an LMMError if it is none."""
@@ -128,7 +146,7 @@ class Design:
         raise LMMError("the index of y is not that of dat; to go by position, give y.to_numpy()")
 
 
-def make_design(form, dat, ref=(), functions=()):
+def make_design(form, dat, ref=(), weights=None, offset=None, functions=()):
     """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused, `Formula` for `functions`."""
     if not isinstance(dat, pd.DataFrame):
         raise LMMError(f"dat is of type {type(dat).__name__}, not a pandas DataFrame; make one with pd.DataFrame(dat)")
@@ -147,15 +165,49 @@ def make_design(form, dat, ref=(), functions=()):
             raise LMMError(f"block {term.name!r} is the response, or an interaction with it; name a grouping column in ref")
     blocks = tuple(_block(term, data) for term in terms)
     _check_distinct(blocks)
-    y, X, x_names = formula.evaluate(data)
+    y, X, x_names, known = formula.evaluate(data)
     if len(y) != len(kept):
         raise LMMError(f"the response {formula.response!r} is one number, not one per row")
     _check_finite(y[:, None], (formula.response,), kept, "the response")
     _check_finite(X, x_names, kept, "the column of X")
     _check_rank(X, x_names)
     _check_response(y, formula.response)
+    given = {"weights": weights, "offset": offset}
+    if offset is not None:
+        values = _by_row(offset, "offset", dat, kept)
+        known = known + values
+        if isinstance(offset, str):
+            data = data | {offset: pd.Series(values)}
+    if weights is not None:
+        weights = _by_row(weights, "weights", dat, kept)
+        if not (weights > 0).all():
+            row = np.flatnonzero(~(weights > 0))[0]
+            raise LMMError(f"weights is {weights[row]:g} in row {kept[row]} of dat, counted from 0; weights are positive: "
+                           "leave out the rows that are not to count")
+        weights = np.sqrt(weights)
     y.flags.writeable = X.flags.writeable = False
-    return Design(formula, terms, y, X, x_names, blocks, data, kept, dat.copy(deep=False))
+    return Design(formula, terms, y, X, x_names, blocks, known, weights, data, kept, dat.copy(deep=False), given)
+
+
+def _by_row(argument, name, dat, kept):
+    """`weights` or `offset`, the name of a column or one number per row of `dat`, at the rows `kept`."""
+    if isinstance(argument, str):
+        if argument not in dat.columns:
+            raise LMMError(f"{name} is {unknown_column(argument, list(dat.columns))}")
+        argument = dat[argument]
+    try:
+        if isinstance(argument, pd.Series) and not is_numeric(argument):
+            raise TypeError
+        values = np.array(argument, float)
+    except (TypeError, ValueError):
+        raise LMMError(f"{name} holds values that are no numbers; it is a column of dat, or one number for each of "
+                       "its rows") from None
+    if values.shape != (len(dat),):
+        raise LMMError(f"{name} has shape {values.shape}; it takes {len(dat)} numbers, one for each row of dat")
+    if not np.isfinite(values[kept]).all():
+        row = kept[np.flatnonzero(~np.isfinite(values[kept]))[0]]
+        raise LMMError(f"{name} is {values[row]} in row {row} of dat, counted from 0; it takes finite numbers")
+    return values[kept]
 
 
 def _block(term, data):

@@ -24,7 +24,7 @@ SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
 
 
-def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
+def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, offset=None):
     """Fit a linear mixed model by maximum likelihood, or REML.
 
     Parameters
@@ -41,6 +41,8 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
         Where Nelder-Mead starts: finite log sigma and log standard deviations, units of y. By default the data decide.
     verbose : bool, optional
         Whether to print every evaluation: its number and phase, the criterion, theta.
+    weights, offset : str or array_like, one per row of `dat`, optional
+        Prior weights, residual variances being sigma^2 / weight, and what is known of the mean; see `LMMsetup`.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False):
     >>> fit.beta.round(3).tolist()
     [52.356, 7.967, 13.917]
     """
-    setup = LMMsetup(form, dat, ref, reml)
+    setup = LMMsetup(form, dat, ref, reml, weights, offset)
     theta = first_theta(setup) if start is None else checked_start(start, setup)
     return fitted(setup, theta, ("simplex", "newton", "elsewhere"), verbose)
 
@@ -106,7 +108,8 @@ def updated(fit, form=None, ref=None, dat=None, reml=None):
         return refitted(fit, reml=reml)
     form = design.form if form is None else without_dots(form, design.form)
     ref = [list(term.variables) for term in design.terms] if ref is None else ref
-    setup = set_up(make_design(form, design.dat if dat is None else dat, ref, design.formula.functions), reml)
+    dat = design.dat if dat is None else dat
+    setup = set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions), reml)
     return fitted(setup, first_theta(setup), ("simplex", "newton", "elsewhere"))
 
 

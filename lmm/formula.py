@@ -45,7 +45,7 @@ class Formula:
     response : str
         The left-hand side.
     response_variables, predictors : tuple of str
-        The columns that the two sides use.
+        The columns that the two sides use, those of an ``offset(...)`` included.
 
     Notes
     -----
@@ -95,7 +95,7 @@ class Formula:
         self._description = patsy.ModelDesc.from_formula(tree)
 
     def evaluate(self, data):
-        """``(y, X, names of X's columns)`` on `data`, a dict of Series without missing values."""
+        """``(y, X, names of X's columns, offset)`` on `data`, a dict of Series without missing values."""
         environment = patsy.EvalEnvironment([self.functions])
         self._check_width(data)
         try:
@@ -111,10 +111,11 @@ class Formula:
         if y.shape[1] != 1:
             raise LMMError(f"the response {self.response!r} has {y.shape[1]} columns; it takes one")
         self._right = X.design_info
-        return np.array(y)[:, 0], np.array(X), tuple(X.design_info.column_names)
+        X, offset, is_offset = self._split(X)
+        return np.array(y)[:, 0], X, tuple(np.array(self._right.column_names)[~is_offset].tolist()), offset
 
     def columns_at(self, new, n, data, X):
-        """The model matrix for n rows of other data, `new`, coded and transformed as it was for `data`, where it is X.
+        """X and offset for n rows of other data, `new`, coded and transformed as they were for `data`, where X is given.
 
         Dicts of Series, factors alike. Refused where the rows of X depend on each other: what they are for new rows is not
         known then.
@@ -126,7 +127,7 @@ class Formula:
             self._description = patsy.ModelDesc.from_formula(self.form)
             self.evaluate(data)
         for row in {0, len(X) // 2, len(X) - 1}:
-            alone = self._columns({name: data[name].iloc[[row]] for name in self.predictors})
+            alone, _ = self._columns({name: data[name].iloc[[row]] for name in self.predictors})
             if not np.allclose(alone, X[row], rtol=1e-9, atol=1e-9 * np.abs(X).max(initial=0)):
                 raise LMMError("form holds a function of all rows, such as mean(x), so new rows cannot be predicted; use "
                                "center(x) or scale(x), which keep what they found, or compute the variable as a column of dat")
@@ -139,7 +140,18 @@ class Formula:
                 X = patsy.build_design_matrices([self._right], frame, NA_action=KEEP)[0]
         except (TypeError, ValueError, NotImplementedError, patsy.PatsyError) as error:
             raise LMMError(f"form cannot be evaluated on new data: {str(error).splitlines()[0]}") from error
-        return np.asarray(X)
+        return self._split(X)[:2]
+
+    def _split(self, X):
+        """X without the columns of ``offset(...)``, their sum, and which they are."""
+        is_offset = np.zeros(X.shape[1], bool)
+        for term, columns in self._right.term_slices.items():
+            calls = [factor.code.startswith("offset(") for factor in term.factors]
+            if any(calls) and len(calls) > 1:
+                raise LMMError(f"form holds {term.name()!r}; an offset is a term of its own, as in 'y ~ x + offset(z)'")
+            is_offset[columns] = any(calls)
+        X = np.array(X)
+        return X[:, ~is_offset], X[:, is_offset].sum(axis=1), is_offset
 
     def __getstate__(self):
         own = {name: _portable(value) for name, value in self.functions.items() if value is not STANDARD.get(name)}

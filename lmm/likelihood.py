@@ -35,7 +35,8 @@ class Setup:
     """A model ready for any theta: what `LMMsetup` returns. Nothing in it changes.
 
     X is represented by an orthonormal basis of its columns, X = Q_X R_X, and y by a residual, y = X beta_0 + e:
-    the likelihood is the same whatever beta_0, and large means cannot cancel.
+    the likelihood is the same whatever beta_0, and large means cannot cancel. Weights w, where the residuals have the
+    variances sigma^2 / w, come in as rows times sqrt(w): log|V| is then the sum of log w less.
     """
 
     design: Design
@@ -44,6 +45,7 @@ class Setup:
     Q_X: np.ndarray = field(repr=False)         # (n, k) orthonormal
     R_X: np.ndarray = field(repr=False)         # (k, k) upper triangular
     beta_0: np.ndarray = field(repr=False)      # (k,)
+    log_weights: float = 0.0                    # half the sum of the logs of the weights
 
     @property
     def df(self):
@@ -80,7 +82,7 @@ def _profile(nll, beta, factor):
     return value
 
 
-def LMMsetup(form, dat, ref=(), reml=False):
+def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None):
     """Build y, X and the blocks of Z, and QR-factor Z once.
 
     Parameters
@@ -96,6 +98,10 @@ def LMMsetup(form, dat, ref=(), reml=False):
         columns are factors, numeric ones multiply. ``()``: no random effects.
     reml : bool, optional
         Whether the criterion is REML's; the default is the likelihood, as in the practical.
+    weights : str or array_like, one per row of `dat`, optional
+        Positive: the residual of a row with weight w has the variance sigma^2 / w. A name is a column of `dat`.
+    offset : str or array_like, one per row of `dat`, optional
+        What is known of the mean, added to X beta; also written ``+ offset(x)`` in `form`.
 
     Returns
     -------
@@ -125,7 +131,7 @@ def LMMsetup(form, dat, ref=(), reml=False):
     >>> float(LMMprof([-0.039181011, 1.473499526, 1.222902944], setup))    # doctest: +ELLIPSIS
     63.01204267...
     """
-    return set_up(make_design(form, dat, ref), checked_reml(reml))
+    return set_up(make_design(form, dat, ref, weights, offset), checked_reml(reml))
 
 
 def checked_reml(reml):
@@ -139,29 +145,31 @@ def set_up(design, reml, beta_0=None, first=None):
 
     `first` is the block to factor first, see `factor`.
     """
-    Q_X, R_X = np.linalg.qr(design.X)
+    Q_X, R_X = np.linalg.qr(design.weighted(design.X))
     if reml:
         refuse_contained_blocks(design, Q_X)
     if beta_0 is None:
-        beta_0 = back_substitute(R_X, Q_X.T @ design.y)
+        beta_0 = back_substitute(R_X, Q_X.T @ design.weighted(design.y - design.offset))
     e, low = residual(design, beta_0)
-    engine = factor([block.matrix for block in design.blocks], np.column_stack([Q_X, e]), low, first)
+    engine = factor([design.weighted(block.matrix) for block in design.blocks], np.column_stack([Q_X, e]), low, first)
     refuse_perfect_fit(design, engine, reml)
-    return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0)
+    log_weights = 0.0 if design.root_weights is None else float(np.sum(np.log(design.root_weights)))
+    return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0, log_weights)
 
 
 def responding(setup, y):
     """The `Setup` for another response: only what holds y is computed anew. O(n p)."""
     design = setup.design.responding(y)
-    beta_0 = back_substitute(setup.R_X, setup.Q_X.T @ design.y)
+    beta_0 = back_substitute(setup.R_X, setup.Q_X.T @ design.weighted(design.y - design.offset))
     engine = setup.engine.responding(*residual(design, beta_0))
     refuse_perfect_fit(design, engine, setup.reml)
     return replace(setup, design=design, engine=engine, beta_0=beta_0)
 
 
 def residual(design, beta):
-    """y - X beta as a sum of two, the second what rounding takes from the first."""
-    exact = design.y - design.X.astype(np.longdouble) @ beta           # where the platform has a longer type than float
+    """y - offset - X beta, weighted, as a sum of two, the second what rounding takes from the first."""
+    longer = np.longdouble                                             # where the platform has a longer type than float
+    exact = design.weighted(design.y - design.offset.astype(longer) - design.X.astype(longer) @ beta)
     e = exact.astype(float)
     return e, (exact - e).astype(float)
 
@@ -207,7 +215,7 @@ def LMMprof(theta, setup, reml=None):
         return _profile(np.inf, np.full(k, np.nan), None)
     gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
     beta = setup.beta_0 + back_substitute(setup.R_X, gamma)     #      hence beta for X and y
-    nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2                   # (4): (y - X beta)' W (y - X beta) = g_yy^2
+    nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2 - setup.log_weights   # (4): (y - X beta)' W (y - X beta) = g_yy^2
     if setup.reml if reml is None else reml:
         nll += log_diagonal(G[:k, :k]) + log_diagonal(setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|
     return _profile(nll, beta, G)
@@ -254,7 +262,7 @@ def refuse_perfect_fit(design, engine, reml):
     "Any" means Z alone for the likelihood, X and Z for REML.
     """
     n, p = len(design.y), len(engine.R)
-    nothing = 30 * np.sqrt(n) * np.finfo(float).eps * linalg.norm(design.y)     # the size of rounding errors
+    nothing = 30 * np.sqrt(n) * np.finfo(float).eps * linalg.norm(design.weighted(design.y))    # the size of rounding errors
 
     def residual(T):                            # of T's last column on the others
         return linalg.norm(T[:, -1] - T[:, :-1] @ linalg.lstsq(T[:, :-1], T[:, -1], cond=1e-10)[0])
@@ -273,8 +281,9 @@ def refuse_perfect_fit(design, engine, reml):
 def refuse_contained_blocks(design, Q_X):
     """Raise an LMMError if X spans a whole block of Z: REML's criterion does not depend on its variance then."""
     for block in design.blocks:
-        whole = np.sum(block.matrix.data**2)
-        if whole - np.sum((block.matrix.T @ Q_X) ** 2) < 1e-10 * whole:
+        Z = design.weighted(block.matrix)
+        whole = np.sum(Z.data**2)
+        if whole - np.sum((Z.T @ Q_X) ** 2) < 1e-10 * whole:
             raise LMMError(f"block {block.name!r} is contained in the fixed effects, so REML cannot estimate its variance; "
                            "drop it from form or from ref")
 

@@ -100,11 +100,17 @@ def fixed_names(fit, effects):
 
 
 def fitted_values(fit):
-    """X beta + Z E[b | y], (n,)."""
+    """X beta + Z E[b | y] + offset, (n,)."""
     design = fit.setup.design
     at = offsets(design.blocks)
     b = modes(fit).b
-    return sum((block.matrix @ b[i:j] for block, i, j in zip(design.blocks, at, at[1:])), design.X @ fit.beta)
+    return sum((block.matrix @ b[i:j] for block, i, j in zip(design.blocks, at, at[1:])), design.X @ fit.beta + design.offset)
+
+
+def scaled_residuals(fit):
+    """(y - fitted) / sigma, times the square roots of the weights, (n,)."""
+    design = fit.setup.design
+    return design.weighted(design.y - fitted_values(fit)) / fit.sigma
 
 
 def leverages(fit):
@@ -113,8 +119,9 @@ def leverages(fit):
     As sigma^2 W = I - Z Var[b | y, beta] Z' / sigma^2, that of row i is z_i' Var[b | y, beta] z_i / sigma^2, and for
     the estimation of beta sigma^2 times the squared length of row i of W X (X'WX)^-1/2.
     """
-    m, blocks, sigma, k = modes(fit), fit.setup.design.blocks, fit.sigma, len(fit.beta)
-    entries = [(start + block.matrix.indices, block.matrix.data) for block, start in zip(blocks, offsets(blocks))]
+    m, design, sigma, k = modes(fit), fit.setup.design, fit.sigma, len(fit.beta)
+    entries = [(start + block.matrix.indices, design.weighted(block.matrix.data))
+               for block, start in zip(design.blocks, offsets(design.blocks))]
     WX = fit.setup.Q_X / sigma                                      # sigma W Q_X = (Q_X - Z psi Z'W Q_X) / sigma
     for columns, values in entries:
         WX = WX - values[:, None] * m.shift[columns] / sigma
@@ -129,4 +136,4 @@ def cooks_distances(fit):
     """
     h = leverages(fit)
     left = np.where(1 - h > LEFT, 1 - h, np.nan) if len(fit.beta) else np.nan
-    return ((fit.setup.design.y - fitted_values(fit)) / fit.sigma) ** 2 * h / (max(len(fit.beta), 1) * left**2)
+    return scaled_residuals(fit) ** 2 * h / (max(len(fit.beta), 1) * left**2)

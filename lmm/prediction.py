@@ -33,16 +33,16 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
     design = fit.setup.design
     if newdata is None:
         index, kept = design.index, np.arange(fit.nobs)
-        X = design.X
+        X, known = design.X, design.offset
         entries = [(start + block.matrix.indices if random else np.full(fit.nobs, -1), block.matrix.data)
                    for block, start in zip(design.blocks, offsets(design.blocks))]
     else:
-        X, entries, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
+        X, known, entries, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
         index = newdata.index
-    m, mean = modes(fit), X @ fit.beta
+    m, mean = modes(fit), X @ fit.beta + known
     for columns, values in entries:
-        known = columns >= 0
-        mean[known] += values[known] * m.b[columns[known]]
+        seen = columns >= 0
+        mean[seen] += values[seen] * m.b[columns[seen]]
     if interval is None:
         return _spread(mean, index, kept).rename(design.response)
     half = ndtri(0.5 + level / 2) * np.sqrt(error_variances(fit, m, X, entries, new_groups=random or interval == "prediction")
@@ -65,7 +65,7 @@ def error_variances(fit, m, X, entries, new_groups):
 
 
 def rows_of(design, newdata, random, new_levels, numbers):
-    """X, (column, value) by block, and the positions of the rows of `newdata` that lack nothing.
+    """X, offset, (column, value) by block, and the positions of the rows of `newdata` that lack nothing.
 
     Without random effects the grouping columns are not asked for, every group being new, and the numeric variables of the
     blocks only where their `numbers` matter.
@@ -77,11 +77,19 @@ def rows_of(design, newdata, random, new_levels, numbers):
     slopes = [name for block in design.blocks if numbers for name in block.numbers]
     fixed = design.formula.predictors
     advice = {name: "; for predictions without random effects give random=False" for name in factors if name not in fixed}
-    new, kept = like(design.data, newdata, dict.fromkeys([*fixed, *factors, *slopes]), advice)
+    given = design.given["offset"]
+    if not (given is None or isinstance(given, str)):
+        raise LMMError("the fit's offset was an array, which new rows do not have; give it as a column of dat: offset='name'")
+    offset = [] if given is None else [given]
+    new, kept = like(design.data, newdata, dict.fromkeys([*fixed, *factors, *slopes, *offset]), advice)
     for name in design.formula.predictors:
         if (unseen := new[name].isna().to_numpy()).any():
             _refuse_unseen(design, newdata, name, kept, unseen, "a fixed effect has no value there")
-    X = design.formula.columns_at(new, len(kept), design.data, design.X) if len(kept) else np.zeros((0, design.X.shape[1]))
+    X, known = np.zeros((0, design.X.shape[1])), np.zeros(0)
+    if len(kept):
+        X, known = design.formula.columns_at(new, len(kept), design.data, design.X)
+    for name in offset:
+        known = known + new[name].to_numpy(float)
     if not np.isfinite(X).all():
         row, column = np.argwhere(~np.isfinite(X))[0]
         raise LMMError(f"the column of X {design.x_names[column]!r} is {X[row, column]} in row {kept[row]} of newdata, "
@@ -99,7 +107,7 @@ def rows_of(design, newdata, random, new_levels, numbers):
             raise LMMError(f"row {row} of newdata, counted from 0, is of a combination of {block.group!r} that the fit "
                            "has not seen; for a prediction without its random effect give new_levels='population'")
         entries.append((np.where(codes >= 0, start + codes, -1), values))
-    return X, entries, kept
+    return X, known, entries, kept
 
 
 def _columns(block, data, new, n):

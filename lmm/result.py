@@ -162,7 +162,7 @@ class LMMResult(Actions, Mapping):
 
     @property
     def fittedvalues(self):
-        """X beta + Z E[b | y]: a Series by the index of the rows used."""
+        """X beta + Z E[b | y] + offset: a Series by the index of the rows used."""
         return self._by_row(modes.fitted_values(self), "fitted")
 
     @property
@@ -172,8 +172,8 @@ class LMMResult(Actions, Mapping):
 
     @property
     def resid_scaled(self):
-        """`resid` divided by `sigma`."""
-        return (self.resid / self.sigma).rename("resid_scaled")
+        """`resid` divided by its standard deviation, `sigma` over the square root of the weight."""
+        return self._by_row(modes.scaled_residuals(self), "resid_scaled")
 
     @property
     def leverage(self):

@@ -68,6 +68,9 @@ def about(fit):
     yield Table(f"Linear {'mixed ' if design.blocks else ''}model fit by {method}")
     yield Table(f"Formula: {design.form}")
     yield Table("Random effects: " + (", ".join(block.name for block in design.blocks) or "none"))
+    for name, value in design.given.items():
+        if value is not None:
+            yield Table(f"{name.capitalize()}: {value if isinstance(value, str) else 'an array'}")
 
 
 def criteria(fit):

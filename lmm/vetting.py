@@ -20,7 +20,7 @@ from .errors import unknown_column
 R_FUNCTIONS = {name: getattr(np, name) for name in (
     "log exp sqrt abs sin cos tan sinh cosh tanh log2 log10 log1p expm1 floor ceil trunc sign round".split())} | {
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "ceiling": np.ceil,
-    "mean": np.mean, "median": np.median, "ifelse": np.where}
+    "mean": np.mean, "median": np.median, "ifelse": np.where, "offset": np.positive}
 PATSY_FUNCTIONS = {name: getattr(patsy.builtins, name) for name in (
     "I Q C center standardize scale bs cr cc te Treatment Poly Sum Helmert Diff".split())}
 CODING = {name: PATSY_FUNCTIONS[name] for name in "C Treatment Poly Sum Helmert Diff".split()}     # these take text

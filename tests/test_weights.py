@@ -1,0 +1,173 @@
+"""Weights and offsets: against dense algebra with V = Z psi Z' + sigma^2 / w, and against lme4."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import LINEAR_ALGEBRA, designs, fit_at
+from numpy.testing import assert_allclose
+
+from lmm import LMMError, LMMprof, LMMsetup, anova, derivatives, lmm, load_data
+
+SLOPES = ["Subject", ["Subject", "Days"]]
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return load_data("sleepstudy").assign(w=0.5 + np.arange(180) % 7 / 2, o=3.0 * (np.arange(180) % 5))
+
+
+def dense(theta, setup, weights, offset):
+    """nll, beta, P, psi and Z by n x n algebra."""
+    design = setup.design
+    Z = np.hstack([np.zeros((len(design.y), 0)), *(block.matrix.toarray() for block in design.blocks)])
+    psi = np.diag(np.repeat(np.exp(2 * np.asarray(theta[1:])), [len(block.levels) for block in design.blocks]))
+    V = Z @ psi @ Z.T + np.exp(2 * theta[0]) * np.diag(1 / weights)
+    W, X, y = np.linalg.inv(V), design.X, design.y - offset
+    beta = np.linalg.solve(X.T @ W @ X, X.T @ W @ y) if X.shape[1] else np.zeros(0)
+    r = y - X @ beta
+    P = W - W @ X @ np.linalg.solve(X.T @ W @ X, X.T @ W) if X.shape[1] else W
+    reml = 0.5 * np.linalg.slogdet(X.T @ W @ X)[1] if setup.reml else 0.0
+    return 0.5 * np.linalg.slogdet(V)[1] + 0.5 * r @ W @ r + reml, beta, P, psi, Z
+
+
+@pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.parametrize("name, form, dat, ref", designs())
+def test_the_likelihood_is_that_of_dense_algebra(name, form, dat, ref, reml):
+    rng = np.random.default_rng(4)
+    weights, offset = rng.uniform(0.2, 5, len(dat)), rng.normal(size=len(dat))
+    setup = LMMsetup(form, dat, ref, reml, weights, offset)
+    for theta in rng.normal(0.2, 0.7, size=(3, len(setup.labels))):
+        nll, beta, *_ = dense(theta, setup, weights, offset)
+        value = LMMprof(theta, setup)
+        assert_allclose(value, nll, rtol=1e-10)
+        assert_allclose(value.beta, beta, **LINEAR_ALGEBRA)
+    h = 1e-5 * np.eye(len(theta))
+    slopes = [(dense(theta + e, setup, weights, offset)[0] - dense(theta - e, setup, weights, offset)[0]) / 2e-5 for e in h]
+    assert_allclose(derivatives(theta, setup).gradient, slopes, rtol=1e-6, atol=1e-6)
+
+
+def test_rows_are_those_of_dense_algebra(sleep):
+    fit = lmm("Reaction ~ Days", sleep, SLOPES, weights="w", offset="o")
+    w, o, y = sleep["w"].to_numpy(), sleep["o"].to_numpy(), fit.setup.design.y
+    _, _, P, psi, Z = dense(fit.theta, fit.setup, w, o)
+    e = fit.sigma**2 / w * (P @ (y - o))
+    assert_allclose(fit.fittedvalues, y - e, rtol=1e-10)
+    assert_allclose(fit.resid_scaled, e * np.sqrt(w) / fit.sigma, atol=1e-10)
+    assert_allclose(fit.leverage, 1 - fit.sigma**2 / w * np.diag(P), rtol=1e-9)
+    assert_allclose(fit.ranef(tidy=True)["estimate"], psi @ Z.T @ P @ (y - o), atol=1e-9)
+
+
+# sds of Subject, Subject:Days and sigma; beta; se; logLik; leverage, fitted value and scaled residual of row 4
+# R 4.2.2, lme4 1.1-31: lmer(Reaction ~ Days + (1 | Subject) + (0 + Days | Subject), weights = w, offset = o, ftol_abs 1e-14)
+LME4 = {False: [27.3886798, 6.27182235, 30.7714049, 248.96193, 9.49494579, 7.17105692, 1.59165981, -870.196996, 0.141036792,
+                327.041658, -0.257454065],
+        True: [28.3249638, 6.47892869, 30.7735592, 248.939689, 9.49927062, 7.37118388, 1.63724063, -865.905731, 0.142956782,
+               326.894368, -0.250667291]}
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_lme4(sleep, reml):
+    fit = lmm("Reaction ~ Days", sleep, SLOPES, reml=reml, weights="w", offset="o")
+    found = [*fit.sd, fit.sigma, *fit.beta, *fit.bse, fit.llf, fit.leverage[3], fit.fittedvalues[3], fit.resid_scaled[3]]
+    assert fit.optimum.certified
+    assert_allclose(found, LME4[reml], rtol=1e-4)
+    assert_allclose(fit.llf, LME4[reml][7], rtol=1e-9)
+
+
+def test_ways_to_say_the_same(sleep):
+    one = lmm("Reaction ~ Days", sleep, SLOPES, weights="w", offset="o")
+    for other in (lmm("Reaction ~ Days + offset(o)", sleep, SLOPES, weights=sleep["w"].tolist()),
+                  lmm("Reaction ~ offset(2 * o) + Days", sleep, SLOPES, weights=sleep["w"], offset=-sleep["o"].to_numpy()),
+                  lmm("I(Reaction - o) ~ Days", sleep, SLOPES, weights="w")):
+        assert_allclose([other.nll, *other.beta, *other.sd], [one.nll, *one.beta, *one.sd], rtol=1e-8)
+    assert list(lmm("Reaction ~ Days + offset(o)", sleep, "Subject").params.index) == ["Intercept", "Days"]
+    plain = lmm("Reaction ~ Days", sleep, SLOPES)
+    assert_allclose(lmm("Reaction ~ Days", sleep, SLOPES, weights=np.ones(180), offset=np.zeros(180)).theta, plain.theta, rtol=1e-12)
+
+
+def test_weights_times_c_are_sigma_squared_times_c(sleep):
+    one, other = (lmm("Reaction ~ Days", sleep.assign(w=c * sleep["w"]), SLOPES, weights="w") for c in (1.0, 100.0))
+    assert_allclose([other.sigma, *other.sd], [10 * one.sigma, *one.sd], rtol=1e-8)
+    assert_allclose(other.llf, one.llf, rtol=1e-12)
+
+
+def test_refits_simulations_and_updates_keep_them(sleep):
+    fit = lmm("Reaction ~ Days", sleep, SLOPES, weights="w", offset="o")
+    y = fit.simulate(4000, seed=1)
+    z = (y.mean(axis=1) - fit.setup.design.X @ fit.beta - sleep["o"]) / y.std(axis=1) * np.sqrt(4000)
+    assert np.abs(z).max() < 5
+    e = fit.sigma**2 / sleep["w"] + fit.sd["Subject"] ** 2 + fit.sd["Subject:Days"] ** 2 * sleep["Days"] ** 2
+    assert_allclose(y.var(axis=1), e, rtol=5 * np.sqrt(2 / 4000))
+    other = lmm("Reaction ~ Days", sleep.assign(Reaction=y[0]), SLOPES, weights="w", offset="o")
+    assert_allclose(fit.refit(y[0]).theta, other.theta, atol=1e-8)
+    assert_allclose(fit.bootstrap(1, seed=1).replicates.iloc[0]["sd"], [other.sigma, *other.sd], rtol=1e-6)
+    assert_allclose(fit.update(reml=True).nll, lmm("Reaction ~ Days", sleep, SLOPES, True, weights="w", offset="o").nll, rtol=1e-12)
+    assert_allclose(fit.update(ref="Subject").nll, lmm("Reaction ~ Days", sleep, "Subject", weights="w", offset="o").nll, rtol=1e-12)
+    assert_allclose(fit.conf_int().loc["beta"].mean(axis=1), fit.beta, rtol=0.02)
+    text = str(fit)
+    assert "Weights: w\nOffset: o" in text and "Weights: an array" in str(lmm("Reaction ~ Days", sleep, (), weights=sleep["w"]))
+
+
+def test_predictions(sleep):
+    by_name, by_form = lmm("Reaction ~ Days", sleep, SLOPES, weights="w", offset="o"), lmm("Reaction ~ Days + offset(o)", sleep, SLOPES)
+    for fit in by_name, by_form, pickle.loads(pickle.dumps(by_form)):
+        assert_allclose(fit.predict(sleep.iloc[[5, 9]]), fit.fittedvalues.iloc[[5, 9]], rtol=1e-10)
+        with pytest.raises(LMMError, match="newdata has no column 'o'"):
+            fit.predict(sleep[["Days", "Subject"]])
+    with pytest.raises(LMMError, match="the fit's offset was an array, which new rows do not have"):
+        lmm("Reaction ~ Days", sleep, SLOPES, offset=sleep["o"].to_numpy()).predict(sleep)
+
+
+def test_rows_left_out_may_lack_a_weight(sleep):
+    dat = sleep.copy()
+    dat.loc[[3, 8], ["Reaction", "w"]] = np.nan
+    fit = lmm("Reaction ~ Days", dat, SLOPES, weights="w")
+    assert fit.nobs == 178
+    assert_allclose(fit.nll, lmm("Reaction ~ Days", sleep.drop([3, 8]), SLOPES, weights="w").nll, rtol=1e-12)
+
+
+def test_models_with_different_weights_are_not_compared(sleep):
+    with pytest.raises(LMMError, match="m0 and m1 were fitted with different weights"):
+        anova(lmm("Reaction ~ Days", sleep, "Subject", weights="w"), lmm("Reaction ~ 1", sleep, "Subject"))
+    found = anova(lmm("Reaction ~ Days", sleep, "Subject", weights="w"), lmm("Reaction ~ 1", sleep, "Subject", weights="w"))
+    assert found.table["pvalue"].notna().sum() == 1
+
+
+def column(value, row=4):
+    values = np.ones(180)
+    values[row] = value
+    return values
+
+
+@pytest.mark.parametrize("options, words", [
+    (dict(weights=column(0.0)), "weights is 0 in row 4 of dat, counted from 0; weights are positive"),
+    (dict(weights=column(-1.0)), "weights is -1 in row 4"),
+    (dict(weights=column(np.nan)), "weights is nan in row 4 of dat, counted from 0; it takes finite numbers"),
+    (dict(weights=column(np.inf)), "weights is inf in row 4"),
+    (dict(weights=np.ones(179)), r"weights has shape \(179,\); it takes 180 numbers, one for each row of dat"),
+    (dict(weights=2.0), r"weights has shape \(\)"),
+    (dict(weights="v"), "weights is 'v', which is not a column of dat"),
+    (dict(weights=["a"] * 180), "weights holds values that are no numbers"),
+    (dict(weights="Subject"), "weights holds values that are no numbers"),
+    (dict(offset=column(np.nan)), "offset is nan in row 4"),
+    (dict(offset=np.ones(3)), r"offset has shape \(3,\)"),
+    (dict(offset="p"), "offset is 'p', which is not a column of dat"),
+    (dict(form="Reaction ~ Days:offset(o)"), "form holds '.*offset.o.*'; an offset is a term of its own"),
+])
+def test_bad_input(sleep, options, words):
+    dat = sleep.copy()
+    with pytest.raises(LMMError, match=words):
+        lmm(**{"form": "Reaction ~ Days", "dat": dat, "ref": "Subject"} | options)
+    pd.testing.assert_frame_equal(dat, sleep)
+
+
+def test_an_inverse_weight_is_a_residual_variance():
+    """Twice the rows' mean with weight 2 is the two rows, for what they say about beta."""
+    dat = load_data("Machines")
+    means = dat.groupby(["Worker", "Machine"], observed=True, as_index=False)["score"].mean()
+    one = fit_at(np.log([1.0, 4.0, 3.0]), dat=dat)
+    setup = LMMsetup("score ~ Machine", means.assign(n=3.0), ["Worker", ["Worker", "Machine"]][:1], weights="n")
+    value = LMMprof(np.log([np.sqrt(1.0 + 3 * 9.0), 4.0]), setup)                   # sigma^2 / 3 + 9 = (1 + 27) / 3
+    assert_allclose(value.beta, one.beta, rtol=1e-10)
