@@ -13,7 +13,7 @@ from .optimum import SMALL, derivatives
 STEP_LIMIT = 2.0            # of one Newton step, log units
 LENGTHS = 0.5 ** np.arange(30)      # of steps that are tried along Newton's direction
 POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
-DONE = 1e-7                 # see `newton`
+DONE, CLOSE = 1e-7, 1e-2    # see `newton`
 BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
 DWARFS = 1e6                # variance of an average level's whole, relative to sigma^2, that costs digits
 NEAR = 0.1                  # log units: how far a small sd may be from its parabola's minimum for Newton's iteration
@@ -42,7 +42,8 @@ def newton(theta, nll, setup, rival=None, held=(), done=DONE):
     held : sequence of int, optional
         Elements of theta that stay as they are.
     done : float, optional
-        The largest change of theta, log units, after which the iteration ends: the error is of the order of its square.
+        The largest change of theta, log units, after which the iteration ends: the error is of the order of its square. If more
+        than by default, a hundredth of it is not made any more.
     """
     theta, value = descend(theta, nll, setup, rival, list(held), done)
     for _ in theta if rival is None else ():
@@ -95,7 +96,7 @@ def descend(theta, nll, setup, rival, held, done):
         if convex and decrement < POLISH * max(1.0, abs(value)):
             # so close by, a step is worth more than differences of the criterion, which are rounding errors
             last, size = size, np.abs(step).max()
-            if (polished > 1 and size > 0.5 * last) or polished > 8:
+            if (done > DONE and size < CLOSE * done) or (polished > 1 and size > 0.5 * last) or polished > 8:
                 break
             theta = theta.copy()
             theta[free] += step

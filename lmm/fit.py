@@ -193,9 +193,8 @@ def first_theta(setup):
 
 def log_spread(setup):
     """The log of the root mean square of e = y - X beta_0."""
-    engine = setup.engine
-    squares = np.sum(engine.QtU[:, -1] ** 2) + np.sum(engine.S[:, -1] ** 2)                           # |Q'e|^2
-    return 0.5 * np.log(squares / len(setup.design.y))
+    Qe, left = setup.engine.QtU[:, -1], setup.engine.S[:, -1]
+    return 0.5 * np.log((Qe @ Qe + left @ left) / len(setup.design.y))
 
 
 def lost_digits(value):

@@ -67,10 +67,11 @@ class Setup:
 class Profile(float):
     """The negative profile log-likelihood, with `beta`, (k,), the estimate it was profiled at.
 
-    `factor`, (k + 1, k + 1), is the upper Cholesky factor of C = [Q_X e]' W [Q_X e].
+    `factor`, (k + 1, k + 1), is the upper Cholesky factor of C = [Q_X e]' W [Q_X e]; `derivatives` are kept here once
+    they have been asked for.
     """
 
-    __slots__ = ("beta", "factor")
+    __slots__ = ("beta", "derivatives", "factor")
 
     def __reduce__(self):
         return _profile, (float(self), self.beta, self.factor)
@@ -78,7 +79,7 @@ class Profile(float):
 
 def _profile(nll, beta, factor):
     value = Profile(nll)
-    value.beta, value.factor = beta, factor
+    value.beta, value.factor, value.derivatives = beta, factor, None
     return value
 
 

@@ -62,7 +62,10 @@ def derivatives(theta, setup, value=None):
     O(p^3), a small multiple of an evaluation, independent of n.
     """
     theta = checked(theta, setup)
-    G = (LMMprof(theta, setup) if value is None else value).factor
+    value = LMMprof(theta, setup) if value is None else value
+    if value.derivatives is not None:
+        return value.derivatives
+    G = value.factor
     if G is None:
         raise ArithmeticError(f"the likelihood cannot be evaluated at theta {theta}")
     k, J = len(setup.beta_0), len(theta) - 1
@@ -84,7 +87,8 @@ def derivatives(theta, setup, value=None):
     vv = v[:, None] * v                                         # (7), times 4 v_i v_j, and 2 g_i
     hessian = _with_sigma_twice(vv * (4 * K - 2 * T), 4 * forms - 2 * extent)
     hessian.flat[:: J + 2] += 2 * gradient
-    return Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), extent)
+    value.derivatives = Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), extent)
+    return value.derivatives
 
 
 def _with_sigma(values, total):
@@ -173,7 +177,7 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
     value = LMMprof(theta, setup) if value is None else value
     D = derivatives(theta, setup, value)
     free = np.isfinite(theta)
-    eigenvalues, vectors = np.linalg.eigh(D.hessian[np.ix_(free, free)])
+    eigenvalues, vectors = np.linalg.eigh(D.hessian[free][:, free])
     gradient = vectors.T @ D.gradient[free]
     definite = bool(eigenvalues[0] > CURVATURE * np.abs(eigenvalues).max())
     step, decrement = np.zeros(len(theta)), np.inf
