@@ -16,7 +16,7 @@ def new_axes(ax, *shape, **options):
     try:
         from matplotlib import pyplot
     except ImportError:
-        raise LMMError('plots need matplotlib; install it with pip install "lmm[plot]"') from None
+        raise LMMError("plots need matplotlib; install it with: pip install matplotlib") from None
     return pyplot.subplots(*shape, layout="constrained", **options)[1]
 
 

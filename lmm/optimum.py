@@ -22,7 +22,7 @@ from .likelihood import LMMprof, back_substitute, checked
 
 NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
-CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, relative to the largest
+CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, scaled to a diagonal of 1
 SMALL = 1e-2                # degrees of freedom in use below which a variance may be at the boundary
 
 
@@ -177,13 +177,16 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
     value = LMMprof(theta, setup) if value is None else value
     D = derivatives(theta, setup, value)
     free = np.isfinite(theta)
-    eigenvalues, vectors = np.linalg.eigh(D.hessian[free][:, free])
-    gradient = vectors.T @ D.gradient[free]
-    definite = bool(eigenvalues[0] > CURVATURE * np.abs(eigenvalues).max())
+    H = D.hessian[free][:, free]
+    scale = np.sqrt(np.abs(H.diagonal()))           # of a small sd the curvature is small on the log scale: no flat direction
+    scale[scale == 0] = 1.0
+    eigenvalues, vectors = np.linalg.eigh(H / scale / scale[:, None])
+    gradient = vectors.T @ (D.gradient[free] / scale)
+    definite = bool(eigenvalues[0] > CURVATURE)
     step, decrement = np.zeros(len(theta)), np.inf
     step[free] = np.inf
     if definite:
-        step[free] = np.abs(vectors @ (gradient / eigenvalues))
+        step[free] = np.abs(vectors @ (gradient / eigenvalues)) / scale
         decrement = float(0.5 * gradient @ (gradient / eigenvalues))
     multipliers = {block.name: float(slope * np.exp(2 * theta[0]))
                    for block, slope, is_free in zip(setup.design.blocks, D.slopes, free[1:]) if not is_free}
@@ -202,4 +205,4 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
         if not multiplier >= 0:
             reasons.append(f"the likelihood grows when {name!r} leaves zero")
     return Optimum(not reasons, tuple(reasons), D.gradient, float(np.abs(D.gradient).max()), D.hessian,
-                   float(eigenvalues[0]), decrement, step, multipliers, dict(evaluations), dict(seconds))
+                   float(np.linalg.eigvalsh(H)[0]), decrement, step, multipliers, dict(evaluations), dict(seconds))

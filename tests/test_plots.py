@@ -120,7 +120,7 @@ def test_without_matplotlib_the_advice_is_one_sentence(machines, profile, monkey
     for call in (*(getattr(plots, name) for name in SINGLE), plots.panels, lambda _: plots.profiles(profile)):
         with pytest.raises(LMMError) as error:
             call(machines)
-        assert str(error.value) == 'plots need matplotlib; install it with pip install "lmm[plot]"'
+        assert str(error.value) == "plots need matplotlib; install it with: pip install matplotlib"
 
 
 def test_names_from_the_data_are_not_read_as_mathematics():
