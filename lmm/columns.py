@@ -108,3 +108,10 @@ def like(data, newdata, used, advice):
                            f"{kept[~np.isfinite(values)][0]}, counted from 0")
         new[name] = pd.Series(values)
     return new, kept
+
+
+def spread(values, index, kept):
+    """A Series by `index`, its values at the positions `kept` given and nan elsewhere."""
+    whole = np.full(len(index), np.nan)
+    whole[kept] = values
+    return pd.Series(whole, index)

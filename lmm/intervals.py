@@ -25,20 +25,20 @@ def confidence_intervals(fit, method="profile", level=0.95, **options):
 
 
 def wald(fit, level):
-    return around(fit, fit.beta, np.full(len(fit.beta), ndtri(0.5 + level / 2)), level)
+    return around(fit, ndtri(0.5 + level / 2), level)
 
 
 def t_intervals(fit, level):
-    return around(fit, fit.beta, stdtrit(satterthwaite(fit), 0.5 + level / 2), level)
+    return around(fit, stdtrit(satterthwaite(fit), 0.5 + level / 2), level)
 
 
-def around(fit, beta, quantiles, level):
+def around(fit, quantiles, level):
     """beta -+ quantiles standard errors, and log sd -+ normal quantiles standard errors; nan where an sd is zero."""
     widths = quantiles * fit.bse.to_numpy()
     log_widths = ndtri(0.5 + level / 2) * np.sqrt(np.diag(fit.cov_theta()))
     theta = np.where(np.isfinite(fit.theta), fit.theta, np.nan)
-    return _frame(fit, np.concatenate([beta - widths, np.exp(theta - log_widths)]),
-                  np.concatenate([beta + widths, np.exp(theta + log_widths)]))
+    return _frame(fit, np.concatenate([fit.beta - widths, np.exp(theta - log_widths)]),
+                  np.concatenate([fit.beta + widths, np.exp(theta + log_widths)]))
 
 
 def profiled(fit, level):

@@ -41,19 +41,28 @@ def modes(fit):
     return Modes(b[order], A[:, order], N_X[order])
 
 
-def variances_of(m, entries):
-    """z' Var[b | y, beta] z, (n,), for rows z given by their `entries`: by block, the column of Z or -1, and the value there.
+def error_variances(fit, m, A, entries):
+    """The variance of the error of x'beta + z'E[b | y], (n,), theta taken as known: rows x are A R_X, z given by `entries`.
 
-    As the squared length of A z: the entries of the variance are large and cancel where blocks overlap. O(n p J).
+    That is z' Var[b | y, beta] z + (x - X'WZ psi z)' (X'WX)^-1 (x - X'WZ psi z), where a level that is not in the data, a
+    column -1, counts as 0. As squared lengths: the entries of the variance are large and cancel where blocks overlap.
+    O(n p J).
     """
-    n = len(entries[0][0]) if entries else 0
-    total = np.zeros(n)
-    for start in range(0, n, CHUNK):
+    k, known = len(fit.beta), [np.where(columns >= 0, values, 0.0) for columns, values in entries]
+    columns = [np.maximum(columns, 0) for columns, _ in entries]
+    for at, values in zip(columns, known):
+        A = A - values[:, None] * m.shift[at]
+    total = np.sum(back_substitute(fit.factor[:k, :k], A.T, trans=1) ** 2, axis=0)
+    for start in range(0, len(A), CHUNK):
         rows = slice(start, start + CHUNK)
-        Az = sum(m.root[:, np.maximum(columns[rows], 0)] * np.where(columns[rows] >= 0, values[rows], 0.0)
-                 for columns, values in entries)
-        total[rows] = np.sum(Az**2, axis=0)
+        root_z = sum((m.root[:, at[rows]] * values[rows] for at, values in zip(columns, known)), np.zeros((1, 1)))
+        total[rows] += np.sum(root_z**2, axis=0)
     return total
+
+
+def entries_of(blocks):
+    """The rows of Z: by block, the column of Z and the value there of each row."""
+    return [(start + block.matrix.indices, block.matrix.data) for block, start in zip(blocks, offsets(blocks))]
 
 
 def offsets(blocks):
@@ -101,10 +110,8 @@ def fixed_names(fit, effects):
 
 def fitted_values(fit):
     """X beta + Z E[b | y] + offset, (n,)."""
-    design = fit.setup.design
-    at = offsets(design.blocks)
-    b = modes(fit).b
-    return sum((block.matrix @ b[i:j] for block, i, j in zip(design.blocks, at, at[1:])), design.X @ fit.beta + design.offset)
+    design, b = fit.setup.design, modes(fit).b
+    return sum((values * b[columns] for columns, values in entries_of(design.blocks)), design.X @ fit.beta + design.offset)
 
 
 def scaled_residuals(fit):
@@ -116,17 +123,11 @@ def scaled_residuals(fit):
 def leverages(fit):
     """The diagonal of the matrix that takes y to the fitted values, theta known: I - sigma^2 P. O(p^3 + n p J).
 
-    As sigma^2 W = I - Z Var[b | y, beta] Z' / sigma^2, that of row i is z_i' Var[b | y, beta] z_i / sigma^2, and for
-    the estimation of beta sigma^2 times the squared length of row i of W X (X'WX)^-1/2.
+    That is the covariance of the fitted values with y, and over sigma^2 the variance of their error, weights taken in.
     """
-    m, design, sigma, k = modes(fit), fit.setup.design, fit.sigma, len(fit.beta)
-    entries = [(start + block.matrix.indices, design.weighted(block.matrix.data))
-               for block, start in zip(design.blocks, offsets(design.blocks))]
-    WX = fit.setup.Q_X / sigma                                      # sigma W Q_X = (Q_X - Z psi Z'W Q_X) / sigma
-    for columns, values in entries:
-        WX = WX - values[:, None] * m.shift[columns] / sigma
-    along_Z = variances_of(m, entries) / sigma**2 if entries else 0.0
-    return along_Z + np.sum(back_substitute(fit.factor[:k, :k], WX.T, trans=1) ** 2, axis=0)
+    design = fit.setup.design
+    entries = [(columns, design.weighted(values)) for columns, values in entries_of(design.blocks)]
+    return error_variances(fit, modes(fit), fit.setup.Q_X, entries) / fit.sigma**2
 
 
 def cooks_distances(fit):

@@ -1,21 +1,18 @@
 """Predictions for new rows: X beta, with or without the random effects of their groups, and their errors.
 
-The error of x'beta + z'b, theta taken as known, has the variance
-
-    z' Var[b | y, beta] z + (x - X'WZ psi z)' (X'WX)^-1 (x - X'WZ psi z)
-
-for groups in the data, and sd_j^2 z^2 more for each block whose group is not. Source: Henderson (1975).
+The error of x'beta + z'b has the variance of `error_variances` for groups in the data, and sd_j^2 z^2 more for each block
+whose group is not. Source: Henderson (1975).
 """
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from .columns import like
+from .columns import like, spread
 from .errors import LMMError, shorten
 from .inference import check_level
 from .likelihood import back_substitute
-from .modes import modes, offsets, variances_of
+from .modes import entries_of, error_variances, modes, offsets
 
 INTERVALS = ("confidence", "prediction")
 NEW_LEVELS = ("error", "population")
@@ -34,8 +31,7 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
     if newdata is None:
         index, kept = design.index, np.arange(fit.nobs)
         X, known = design.X, design.offset
-        entries = [(start + block.matrix.indices if random else np.full(fit.nobs, -1), block.matrix.data)
-                   for block, start in zip(design.blocks, offsets(design.blocks))]
+        entries = [(columns if random else np.full(fit.nobs, -1), values) for columns, values in entries_of(design.blocks)]
     else:
         X, known, entries, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
         index = newdata.index
@@ -44,24 +40,14 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
         seen = columns >= 0
         mean[seen] += values[seen] * m.b[columns[seen]]
     if interval is None:
-        return _spread(mean, index, kept).rename(design.response)
-    half = ndtri(0.5 + level / 2) * np.sqrt(error_variances(fit, m, X, entries, new_groups=random or interval == "prediction")
-                                            + (fit.sigma**2 if interval == "prediction" else 0.0))
-    return pd.DataFrame({name: _spread(values, index, kept) for name, values in (
+        return spread(mean, index, kept).rename(design.response)
+    error = error_variances(fit, m, back_substitute(fit.setup.R_X, X.T, trans=1).T, entries)
+    if random or interval == "prediction":
+        variances = np.exp(2 * fit.theta[1:])
+        error += sum(v * np.where(columns < 0, values, 0.0) ** 2 for v, (columns, values) in zip(variances, entries))
+    half = ndtri(0.5 + level / 2) * np.sqrt(error + (fit.sigma**2 if interval == "prediction" else 0.0))
+    return pd.DataFrame({name: spread(values, index, kept) for name, values in (
         ("mean", mean), ("lower", mean - half), ("upper", mean + half))})
-
-
-def error_variances(fit, m, X, entries, new_groups):
-    """The variance of each row's error; `entries` are (column of Z or -1, value) by block."""
-    k = len(fit.beta)
-    A = back_substitute(fit.setup.R_X, X.T, trans=1).T              # rows of X R_X^-1, on the scale of Q_X
-    total = variances_of(m, entries) if entries else np.zeros(len(X))
-    for v, (columns, values) in zip(np.exp(2 * fit.theta[1:]), entries):
-        known = columns >= 0
-        A = A - np.where(known, values, 0.0)[:, None] * m.shift[np.maximum(columns, 0)]
-        if new_groups:
-            total += np.where(known, 0.0, v * values**2)
-    return total + np.sum(back_substitute(fit.factor[:k, :k], A.T, trans=1) ** 2, axis=0)
 
 
 def rows_of(design, newdata, random, new_levels, numbers):
@@ -124,10 +110,3 @@ def _refuse_unseen(design, newdata, name, kept, unseen, advice):
     found = newdata[name].to_numpy(object)[row]
     raise LMMError(f"{name!r} is {found!r} in row {row} of newdata, counted from 0, which the fit has not "
                    f"seen; its levels are {shorten(design.data[name].array.categories.tolist())}; {advice}")
-
-
-def _spread(values, index, kept):
-    """A Series by `index`, nan where a row is not among those kept."""
-    whole = np.full(len(index), np.nan)
-    whole[kept] = values
-    return pd.Series(whole, index)

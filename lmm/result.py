@@ -8,6 +8,7 @@ import pandas as pd
 
 from . import inference, modes, tables
 from .actions import Actions
+from .columns import spread
 from .errors import LMMError
 from .likelihood import Setup, covariance_of_beta
 from .optimum import Optimum
@@ -190,9 +191,7 @@ class LMMResult(Actions, Mapping):
         design = self.setup.design
         if len(series) != len(design.rows):
             raise LMMError(f"the series has {len(series)} values; align takes one for each of the {len(design.rows)} rows used")
-        values = np.full(len(design.dat), np.nan)
-        values[design.rows] = series
-        return pd.Series(values, design.dat.index, name=getattr(series, "name", None))
+        return spread(series, design.dat.index, design.rows).rename(getattr(series, "name", None))
 
     # -- the fit -----------------------------------------------------------------------------------------
 
