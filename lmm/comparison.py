@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from . import tables
+from .blocks import same_grouping
 from .bootstrap import draws, generators
-from .design import same_grouping
 from .errors import LMMError
 from .fit import by_likelihood
 from .optimum import NLL_ERROR
