@@ -27,7 +27,7 @@ GUARD = 'in a script, keep what is to run under if __name__ == "__main__":'
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Bootstrap:
+class Bootstrap(tables.Shown):
     """What `bootstrap` returns.
 
     Attributes
@@ -50,11 +50,8 @@ class Bootstrap:
     def __repr__(self):
         return f"Bootstrap({self.nsim} refits, {self.failed} failed; {len(self.estimate)} numbers each)"
 
-    def __str__(self):
-        return tables.to_text(tables.of_bootstrap(self))
-
-    def _repr_html_(self):
-        return tables.to_html(tables.of_bootstrap(self))
+    def _tables(self):
+        return tables.of_bootstrap(self)
 
     @property
     def nsim(self):
@@ -88,15 +85,24 @@ def simulated(fit, rng):
     return y
 
 
-def generators(nsim, seed):
-    """One random generator per simulation, so that results do not depend on who computes which."""
-    if isinstance(nsim, bool) or not isinstance(nsim, (int, np.integer)) or nsim < 1:
-        raise LMMError(f"nsim is {nsim!r}; it is a number of simulations, 1 or more")
+def check_count(value, name, things):
+    """Raise an LMMError if the argument `name` is no number of things."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise LMMError(f"{name} is {value!r}; it is a number of {things}, 1 or more")
+
+
+def checked_seed(nsim, seed):
+    """The seed, ready for numpy; an LMMError if it is none, or `nsim` no number of simulations."""
+    check_count(nsim, "nsim", "simulations")
     try:
-        seeds = np.random.SeedSequence(seed).spawn(int(nsim))
+        return np.random.SeedSequence(seed)
     except (TypeError, ValueError) as error:
         raise LMMError(f"seed is {seed!r}; it is a whole number, not negative, or None for chance") from error
-    return [np.random.default_rng(s) for s in seeds]
+
+
+def generators(nsim, seed):
+    """One random generator per simulation, so that results do not depend on who computes which."""
+    return [np.random.default_rng(s) for s in checked_seed(nsim, seed).spawn(int(nsim))]
 
 
 def simulate(fit, nsim=1, seed=None):
@@ -167,8 +173,7 @@ def draws(source, fits, statistic, nsim, seed, processes, progress):
 
     Ctrl-C ends it early, with what is done.
     """
-    if isinstance(processes, bool) or not isinstance(processes, Integral) or processes < 1:
-        raise LMMError(f"processes is {processes!r}; it is a number of processes, 1 or more")
+    check_count(processes, "processes", "processes")
     rngs = generators(nsim, seed)
     task, done = (source, fits, statistic), []
     try:

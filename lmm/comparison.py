@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 
 from . import tables
 from .blocks import same_grouping
-from .bootstrap import draws, generators
+from .bootstrap import checked_seed, draws
 from .errors import LMMError
 from .fit import by_likelihood
 from .optimum import NLL_ERROR
@@ -22,7 +22,7 @@ INSIDE = 1e3            # rounding errors of the length of a column of X, below 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(tables.Shown):
     """What `anova` returns; printing it shows the table and the notes.
 
     Attributes
@@ -44,13 +44,10 @@ class Comparison:
     notes: tuple
     simulated: dict = field(default_factory=dict)
 
-    def __str__(self):
-        return tables.to_text(tables.of_comparison(self))
+    __repr__ = tables.Shown.__str__
 
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        return tables.to_html(tables.of_comparison(self))
+    def _tables(self):
+        return tables.of_comparison(self)
 
 
 def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
@@ -96,7 +93,7 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
     """
     names = _checked(fits)
     if nsim != 0:
-        generators(nsim, seed)                      # refuses what is no number of simulations
+        checked_seed(nsim, seed)
     by_reml = [name for name, fit in zip(names, fits) if fit.reml]
     notes = [f"{', '.join(by_reml)}: refitted by maximum likelihood, being by REML"] if by_reml else []
     ordered = sorted(zip(names, map(by_likelihood, fits)), key=lambda pair: pair[1].npar)

@@ -15,7 +15,7 @@ from .optimum import Optimum
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LMMResult(Actions, Mapping):
+class LMMResult(Actions, tables.Shown, Mapping):
     """What `lmm` returns: a mapping with the keys ``"beta"`` and ``"theta"``, and these attributes.
 
     Attributes
@@ -272,11 +272,8 @@ class LMMResult(Actions, Mapping):
         return (f"LMMResult({self.setup.design.form!r}, sigma {self.sigma:.4g}{', sd: ' + sds if sds else ''}; "
                 f"logLik {self.llf:.4f}, {self.nobs} obs)")
 
-    def __str__(self):
-        return tables.to_text(tables.of_fit(self))
-
-    def _repr_html_(self):
-        return tables.to_html(tables.of_fit(self))
+    def _tables(self):
+        return tables.of_fit(self)
 
     def _by_row(self, values, name):
         return pd.Series(values, self.setup.design.index, name=name)

@@ -22,6 +22,28 @@ class Table:
     rows: tuple = ()
 
 
+class Shown:
+    """What shows itself by tables, `_tables()`: as text when printed, as HTML in a notebook."""
+
+    def __str__(self):
+        return to_text(self._tables())
+
+    def _repr_html_(self):
+        return to_html(self._tables())
+
+
+@dataclass(frozen=True, repr=False)
+class Summary(Shown):
+    """Tables to look at, as text or HTML."""
+
+    tables: tuple
+
+    __repr__ = Shown.__str__
+
+    def _tables(self):
+        return self.tables
+
+
 def numbers(values, digits=5):
     """Strings for a column of numbers: equally many decimals, so many that the smallest has `digits` significant digits.
 
@@ -136,21 +158,6 @@ def of_bootstrap(boot, level=0.95):
 
 def _unless_empty(table):
     return [table] if table.rows else []
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Tables to look at, as text or HTML."""
-
-    tables: tuple
-
-    def __str__(self):
-        return to_text(self.tables)
-
-    __repr__ = __str__
-
-    def _repr_html_(self):
-        return to_html(self.tables)
 
 
 def health(fit):
