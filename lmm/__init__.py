@@ -9,10 +9,10 @@ from .bootstrap import Bootstrap
 from .comparison import Comparison, anova
 from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
-from .fit import lmm
+from .fit import lmer, lmm
 from .likelihood import LMMprof, LMMsetup
 from .optimum import Optimum, certify, derivatives
 from .result import LMMResult
 
 __all__ = ["Bootstrap", "Comparison", "ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
-           "Optimum", "anova", "certify", "derivatives", "lme4_reference", "lmm", "load_data", "models", "plots"]
+           "Optimum", "anova", "certify", "derivatives", "lme4_reference", "lmer", "lmm", "load_data", "models", "plots"]

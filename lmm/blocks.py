@@ -6,28 +6,37 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .errors import LMMError, warn
+from .errors import LMMError, shorten, warn
+
+COLLINEAR = 1e-10       # what columns before it leave of one, relative to its length, below which it is their combination
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One block of Z.
+    """One block of Z: one random effect, in each level of a grouping.
 
     Attributes
     ----------
-    factors, numbers : tuple of str
-        The categorical and the numeric variables it is the interaction of.
+    factors : tuple of str
+        The variables whose combinations of levels are the grouping.
+    predictors : tuple of str
+        The variables that its values depend on.
+    effect : str
+        What each level has a random one of: ``"Intercept"``, or the slope in a variable, ``"Days"``.
     levels : tuple of str
         One label per column: an observed combination of the factors' levels.
     matrix : scipy.sparse.csr_array, shape (n, number of levels)
-        At most one entry per row, so its columns are orthogonal: 1, or the product of the numeric variables.
+        Of a model by formula with at most one entry per row, so that its columns are orthogonal.
+    name : str
+        ``"Worker:Machine"``: the variables in the order of `ref`; or the grouping, and the effect if it is no intercept.
     """
 
     factors: tuple
-    numbers: tuple
+    predictors: tuple
+    effect: str
     levels: tuple
     matrix: sparse.csr_array = field(repr=False)
-    name: str                               # the variables, in the order of `ref`, joined by colons: "Worker:Machine"
+    name: str
 
     @property
     def group(self):
@@ -35,44 +44,74 @@ class Block:
         return ":".join(self.factors)
 
     @property
-    def effect(self):
-        """What each level has a random one of: ``"Intercept"``, or the slope in a variable, ``"Days"``."""
-        return ":".join(self.numbers) or "Intercept"
+    def codes(self):
+        """The number of the level of each row."""
+        return self.matrix.indices
 
 
-def make_block(term, data):
-    """The block of Z of one term: one column per observed combination of its factors, times its numeric variables."""
+def make_blocks(term, data):
+    """The blocks of Z of one term: one for each of its effects, with one column per observed combination of its factors."""
+    factors = tuple(name for name in term.variables if isinstance(data[name].dtype, pd.CategoricalDtype))
+    numbers = tuple(name for name in term.variables if name not in factors)
     n = len(data[term.variables[0]])
-    codes, levels = np.zeros(n, np.int64), [()]
-    values = np.ones(n)
-    is_factor = {name: isinstance(data[name].dtype, pd.CategoricalDtype) for name in term.variables}
-    for name in term.variables:
-        column = data[name]
-        if is_factor[name]:
-            labels = [str(label) for label in column.array.categories]
-            observed, codes = np.unique(codes * len(labels) + column.array.codes.astype(np.int64), return_inverse=True)
-            levels = [levels[c // len(labels)] + (labels[c % len(labels)],) for c in observed]
-        else:
-            with np.errstate(over="ignore"):
-                values = values * column.to_numpy(float)
-    factors = tuple(name for name in term.variables if is_factor[name])
-    numbers = tuple(name for name in term.variables if not is_factor[name])
-    p = len(levels)
+    codes, levels = observed_levels(factors, data, n)
+    values, effects = values_of(term, numbers, data, n)
+    name = term.name
     if not factors:
         _warn_of_numbers(term, data)
-    elif p == 1:
-        raise LMMError(f"block {term.name!r} has one level, {':'.join(levels[0])!r}, so its variance cannot be "
-                       "estimated; leave it out of ref")
-    elif p >= n and np.all(np.abs(values) == abs(values[0])):
-        raise LMMError(f"block {term.name!r} has {p} levels for {n} observations, so its variance cannot be told from "
+    elif len(levels) == 1:
+        raise LMMError(f"block {name!r} has one level, {levels[0]!r}, so its variance cannot be "
+                       "estimated; leave it out")
+    elif len(levels) >= n and len(effects) == 1 and np.all(np.abs(values) == abs(values[0])):
+        raise LMMError(f"block {name!r} has {len(levels)} levels for {n} observations, so its variance cannot be told from "
                        "the residual's; use a coarser grouping")
-    if not values.any():
-        raise LMMError(f"block {term.name!r} is zero in every row; leave it out of ref")
-    if not 1e-100 < np.abs(values).max() < 1e100:
-        raise LMMError(f"block {term.name!r} reaches {np.abs(values).max():.3g}; rescale {':'.join(numbers)!r}")
-    matrix = sparse.csr_array((values, codes, np.arange(n + 1)), shape=(n, p))
-    labels = tuple(":".join(level) for level in levels) if factors else (":".join(numbers),)
-    return Block(factors, numbers, labels, matrix, term.name)
+    labels = levels if factors else (":".join(numbers),)
+    predictors = numbers if term.effects is None else term.effects.predictors
+    blocks = []
+    for column, effect in zip(values.T, effects):
+        if term.effects is not None and not np.isfinite(column).all():
+            raise LMMError(f"the random effect {effect!r} of {term.bar} is {column[~np.isfinite(column)][0]} in some row; a function "
+                           "in it is not defined for the values there")
+        called = name if effect == "Intercept" or term.effects is None else f"{name}:{effect}"
+        if not column.any():
+            raise LMMError(f"block {called!r} is zero in every row; leave it out")
+        if not 1e-100 < np.abs(column).max() < 1e100:
+            raise LMMError(f"block {called!r} reaches {np.abs(column).max():.3g}; rescale {effect!r}")
+        matrix = sparse.csr_array((np.ascontiguousarray(column), codes, np.arange(n + 1)), shape=(n, len(labels)))
+        blocks.append(Block(factors, predictors, effect, labels, matrix, called))
+    return blocks
+
+
+def observed_levels(factors, data, n):
+    """For each row the number of its combination of the factors' levels, and the labels of the combinations."""
+    codes, levels = np.zeros(n, np.int64), [()]
+    for name in factors:
+        column = data[name].array
+        labels = [str(label) for label in column.categories]
+        observed, codes = np.unique(codes * len(labels) + column.codes.astype(np.int64), return_inverse=True)
+        levels = [levels[c // len(labels)] + (labels[c % len(labels)],) for c in observed]
+    return codes, tuple(":".join(level) for level in levels)
+
+
+def values_of(term, numbers, data, n):
+    """The values of a term's effects by row, (n, c), and their names."""
+    if term.effects is None:
+        values = np.ones(n)
+        with np.errstate(over="ignore"):
+            for name in numbers:
+                values = values * data[name].to_numpy(float)
+        return values[:, None], [":".join(numbers) or "Intercept"]
+    if "offset" in term.effects.functions:
+        raise LMMError(f"({term.bar}) holds an offset, which belongs to the fixed effects")
+    _, values, names, _ = term.effects.evaluate(data)
+    if not names:
+        raise LMMError(f"({term.bar}) holds no random effect; for a random intercept write (1 | g)")
+    lengths = np.linalg.norm(values, axis=0)
+    R = np.linalg.qr(values / np.where(lengths > 0, lengths, 1.0), mode="r")
+    if lengths.all() and (len(R) < len(names) or np.abs(R.diagonal()).min() < COLLINEAR):
+        raise LMMError(f"the random effects of ({term.bar}), {shorten(names)}, are linear combinations of each other; "
+                       "drop one of them")
+    return values, list(names)
 
 
 def _warn_of_numbers(term, data):
@@ -89,8 +128,9 @@ def check_distinct(blocks):
     for i, one in enumerate(blocks):
         for other in blocks[:i]:
             if same_grouping(one, other):
-                raise LMMError(f"blocks {other.name!r} and {one.name!r} are the same grouping, so their variances "
-                               "cannot be told apart; drop one of them")
+                twice = f"the effect {one.effect!r} of {one.group!r} comes twice" if one.name == other.name else (
+                    f"blocks {other.name!r} and {one.name!r} are the same grouping")
+                raise LMMError(f"{twice}, so their variances cannot be told apart; drop one of them")
 
 
 def same_grouping(one, other):

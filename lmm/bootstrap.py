@@ -20,7 +20,7 @@ import pandas as pd
 from . import tables
 from .errors import LMMError, shorten, warn
 from .fit import refitted
-from .inference import check_level, parameter_names
+from .inference import check_level, natural, parameter_names
 
 CHUNK = 20              # replicates that a worker process does between two reports
 GUARD = 'in a script, keep what is to run under if __name__ == "__main__":'
@@ -80,8 +80,10 @@ def simulated(fit, rng):
     design = fit.setup.design
     e = fit.sigma * rng.standard_normal(len(design.y))
     y = design.X @ fit.beta + design.offset + (e if design.root_weights is None else e / design.root_weights)
-    for sd, block in zip(np.exp(fit.theta[1:]), design.blocks):
-        y += sd * block.matrix.data * rng.standard_normal(block.matrix.shape[1])[block.matrix.indices]
+    T = fit.setup.covariance.root(fit.theta)
+    u = [rng.standard_normal(block.matrix.shape[1]) for block in design.blocks]
+    for block, row in zip(design.blocks, T):
+        y += block.matrix @ sum(t * u[j] for j, t in enumerate(row) if t) if row.any() else 0.0
     return y
 
 
@@ -135,8 +137,8 @@ def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=T
 
 
 def parameters(fit):
-    """The default statistic: fixed effects, sigma and standard deviations, named as by `parameter_names`."""
-    return np.concatenate([fit.beta, np.exp(fit.theta)])
+    """The default statistic: fixed effects, sigma, standard deviations and correlations, named as by `parameter_names`."""
+    return np.concatenate([fit.beta, natural(fit)])
 
 
 def as_series(value):

@@ -79,17 +79,18 @@ def like(data, newdata, used, advice):
     A category that `data` has not becomes a missing value, but for one that differs from a known one only in being text
     or a number, an error. `advice` is what to add to the message about a missing column, by name.
     """
-    for name in used:
-        if (count := list(newdata.columns).count(name)) != 1:
-            raise LMMError(f"newdata has {'several columns' if count else 'no column'} {name!r}, which the model uses; "
+    sources = {name: source_of(name, newdata.columns) for name in used}
+    for name, source in sources.items():
+        if (count := list(newdata.columns).count(source)) != 1:
+            raise LMMError(f"newdata has {'several columns' if count else 'no column'} {source!r}, which the model uses; "
                            f"its columns are {shorten(newdata.columns)}{advice.get(name, '') if not count else ''}")
     missing = np.zeros(len(newdata), bool)
-    for name in used:
-        missing |= newdata[name].isna().to_numpy(bool)
+    for source in sources.values():
+        missing |= newdata[source].isna().to_numpy(bool)
     kept = np.flatnonzero(~missing)
     new = {}
-    for name in used:
-        column = newdata[name].iloc[kept]
+    for name, source in sources.items():
+        column = newdata[source].iloc[kept]
         if isinstance(data[name].dtype, pd.CategoricalDtype):
             known, found = data[name].array.categories, column.to_numpy(object)
             codes = known.get_indexer(found)
@@ -108,6 +109,16 @@ def like(data, newdata, used, advice):
                            f"{kept[~np.isfinite(values)][0]}, counted from 0")
         new[name] = pd.Series(values)
     return new, kept
+
+
+def as_factor(column):
+    """The column of a grouping: categories also where it holds numbers."""
+    return column if isinstance(column.dtype, pd.CategoricalDtype) else pd.Series(pd.Categorical(column), copy=False)
+
+
+def source_of(name, columns):
+    """The column that a variable is made from: x for ``factor(x)``, the grouping by a variable that is also used as numbers."""
+    return name[7:-1] if name not in columns and name.startswith("factor(") else name
 
 
 def spread(values, index, kept):

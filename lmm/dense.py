@@ -5,7 +5,7 @@ are represented by a triangle of p + m columns, m being the number of columns of
 """
 
 from dataclasses import dataclass, field, replace
-from math import exp, inf
+from math import inf, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -41,22 +41,22 @@ class Dense:
     QtU: np.ndarray = field(repr=False)
     S: np.ndarray = field(repr=False)
     block: np.ndarray = field(repr=False)   # (p,) the block of Z that each column of R belongs to
-    members: np.ndarray = field(repr=False) # (p, J) 1 where it does, 0 elsewhere
-    parts: np.ndarray = field(repr=False)   # (p p, 1 + J) I and the R_j R_j', flat: A is linear in the variances
+    parts: np.ndarray = field(repr=False)   # (p p, 1 + q) I and the R_i R_j' (+ R_j R_i'), flat: A is linear in phi
+    pairs: "Pairs" = field(repr=False)      # which columns of R each element of psi relates
     rotation: "Rotation" = field(repr=False)    # applies Q'
 
-    def __call__(self, theta):
-        """log|V| and U' V^-1 U at `theta`: log sigma, then the log sd of each block. O(p^3), whatever n is.
+    def __call__(self, phi):
+        """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi. O(p^3), whatever n is.
 
-        Raises an ArithmeticError where theta is too extreme for that.
+        Raises an ArithmeticError where phi is too extreme for that.
         """
-        sigma2 = exp(2 * theta[0])
+        sigma2 = phi[0]
         n, p = self.n, len(self.block)
-        logdet = 2 * (n - p) * theta[0]
         cross = dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
+        logdet = (n - p) * log(sigma2)
         W = self.QtU
         if p:
-            L = self._factor(theta)                               # R psi R' + sigma^2 I = L'L, L upper triangular
+            L = self._factor(phi)                                 # R psi R' + sigma^2 I = L'L, L upper triangular
             # (2): log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
             logdet += 2 * np.add.reduce(np.log(L.diagonal()))
             # (1): U'V^-1 U = (Q'U)' [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'U
@@ -64,29 +64,46 @@ class Dense:
             cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
         if not logdet < inf:
             raise OverflowError
-        return Evaluation(logdet, cross, (W, self.S, exp(theta[0])))
+        return Evaluation(logdet, cross, (W, self.S, sqrt(sigma2)))
 
-    def products(self, theta):
+    def products(self, phi):
         """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""
         if not len(self.block):
             return self.R, self.QtU
-        L = self._factor(theta)
+        L = self._factor(phi)
         B = dtrsm(1.0, L, self.R, trans_a=1)                      # (1): Z'V^-1 Z = R' (L'L)^-1 R = B'B
         return B.T @ B, B.T @ dtrsm(1.0, L, self.QtU, trans_a=1)
 
-    def root_of_variance(self, theta):
-        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, equation (5); without that subtraction. O(p^3)."""
+    @property
+    def order(self):
+        """Where the columns of Z, in the order of its blocks, are among those of R."""
+        return np.argsort(self.block, kind="stable")
+
+    def root_of_variance(self, sigma, Lambda):
+        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, equation (5); without that subtraction. O(p^3).
+
+        psi = Lambda Lambda', its rows and the columns of A being in the order of the blocks.
+        """
         if not len(self.block):
             return self.R
-        s = np.exp(np.asarray(theta)[1:])[self.block]
-        sigma = exp(theta[0])
-        K = s[:, None] * (self.R.T @ self.R) * s
+        root = Lambda.T @ self.R[:, self.order].T                 # Lambda' R'
+        K = root @ root.T                                         # Lambda' Z'Z Lambda
         K.flat[:: len(K) + 1] += sigma**2
-        return dtrsm(sigma, cholesky(K), np.diag(s), trans_a=1)   # psi^1/2 (psi^1/2 Z'Z psi^1/2 / sigma^2 + I)^-1 psi^1/2
+        transposed = np.asfortranarray(Lambda.T.toarray())        # Lambda (Lambda' Z'Z Lambda / sigma^2 + I)^-1 Lambda'
+        return dtrsm(sigma, cholesky(np.asfortranarray(K)), transposed, trans_a=1)
 
     def combined(self, A):
         """The same engine for U A in place of U."""
         return replace(self, **_fixed(QtU=np.asfortranarray(self.QtU @ A), S=np.asfortranarray(self.S @ A)))
+
+    def reordered(self, order, entries, old):
+        """The same engine with the blocks in another order: block i is that of number order[i]; `entries` of psi by the new
+        numbers, and `old` by the old ones.
+        """
+        block = np.argsort(order)[self.block]
+        place = {frozenset(entry): a for a, entry in enumerate(old)}
+        columns = [0, *(1 + place[frozenset((order[i], order[j]))] for i, j in entries)]
+        return replace(self, block=block, parts=np.asfortranarray(self.parts[:, columns]), pairs=make_pairs(block, entries))
 
     def responding(self, e, low):
         """The same engine with e in place of the last column of U; `low` is what rounding took from e. O(n p)."""
@@ -95,9 +112,49 @@ class Dense:
         QtU[:, -1], S[:-1, -1], S[-1, -1] = column[: len(QtU)], column[len(QtU):], length
         return replace(self, **_fixed(QtU=QtU, S=S))
 
-    def _factor(self, theta):
-        A = dgemv(1.0, self.parts, [exp(2 * t) for t in theta])   # R psi R' + sigma^2 I
+    def _factor(self, phi):
+        A = dgemv(1.0, self.parts, phi)                           # R psi R' + sigma^2 I
         return cholesky(A.reshape(self.R.shape, order="F"))
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The pairs of columns of Z that share an entry of psi: (left, right), and (right, left) where they are of two blocks.
+
+    So Z psi Z' is the sum over the pairs of psi[owner] z_left z_right'.
+    """
+
+    left: np.ndarray                # columns of R; a slice of all of them where each block is paired with itself alone
+    right: np.ndarray
+    owners: np.ndarray              # (number of pairs, q) 1 where a pair belongs to an entry of psi, 0 elsewhere
+
+    def traces(self, M):
+        """tr(M Z_a), (q,), for M (p, p): the sums of M over the pairs of each entry of psi."""
+        return self.owners.T @ (M.diagonal() if isinstance(self.left, slice) else M[self.left, self.right])
+
+    def forms(self, d):
+        """d_left d_right summed over the pairs of each entry of psi: (q,) or, of the columns of d, (q, m)."""
+        return self.owners.T @ (d[self.left] * d[self.right])
+
+    def squares(self, M):
+        """tr(M Z_a M Z_b), (q, q), for M (p, p)."""
+        crossed = M[self.left][:, self.right]
+        return self.owners.T @ (crossed * crossed.T) @ self.owners
+
+    def double_forms(self, d, M):
+        """d' Z_a M Z_b d, (q, q), for d (p,) and M (p, p)."""
+        left = d[self.left]
+        return self.owners.T @ (left[:, None] * M[self.right][:, self.right] * left) @ self.owners
+
+
+def make_pairs(block, entries):
+    """The `Pairs` of the columns of R, `block` saying of which block each is, for the `entries` (i, j) of psi, numbers of blocks."""
+    if all(i == j for i, j in entries):
+        return Pairs(slice(None), slice(None), np.equal.outer(block, [i for i, _ in entries]) * 1.0)
+    columns = [np.flatnonzero(block == j) for j in range(block.max() + 1)]
+    pairs = [(a, columns[i], columns[j]) for a, entry in enumerate(entries) for i, j in dict.fromkeys([entry, entry[::-1]])]
+    owner = np.repeat([a for a, _, _ in pairs], [len(left) for _, left, _ in pairs])
+    return Pairs(*(np.concatenate(side) for side in list(zip(*pairs))[1:]), np.equal.outer(owner, np.arange(len(entries))) * 1.0)
 
 
 def cholesky(A):
@@ -139,18 +196,21 @@ def centred(first, columns, low):
     return part, columns
 
 
-def factor(blocks, U, low, first=None):
+def factor(blocks, U, low, entries, first=None):
     """QR-factor Z = [blocks] and apply Q' to U.
 
     Parameters
     ----------
     blocks : sequence of scipy.sparse.csr_array, each (n, p_j)
-        The blocks of Z, at most one entry in each row, so that the columns of each are orthogonal.
+        The blocks of Z.
     U : ndarray, shape (n, m)
     low : ndarray, shape (n,)
         What rounding took from the last column of U.
+    entries : sequence of (int, int)
+        The entries of psi, in the order of phi: which two blocks each relates.
     first : int, optional
-        The block to factor first; by default that with most columns.
+        The block to factor first; by default that with most columns. One that has at most one entry in each row, so that
+        its columns are orthogonal, if there is any.
 
     Returns
     -------
@@ -164,27 +224,30 @@ def factor(blocks, U, low, first=None):
     holds an n x p2 array.
     """
     n, m = U.shape
-    order = sorted(range(len(blocks)), key=lambda j: (j != first, -blocks[j].shape[1]))     # stable: ties as in ref
+    single = [np.diff(Z.indptr).max(initial=0) <= 1 for Z in blocks]
+    order = sorted(range(len(blocks)), key=lambda j: (not single[j], j != first, -blocks[j].shape[1]))  # stable: ties as in ref
     p = sum(Z.shape[1] for Z in blocks)
     block = np.repeat(order, [blocks[j].shape[1] for j in order]).astype(int)
     T = np.zeros((p + m, p + m), order="F")             # Q' [Z U], its rows of zeros left out
-    Z1 = blocks[order[0]] if blocks else sparse.csr_array((n, 0))
+    Z1 = blocks[order[0]] if blocks and single[order[0]] else sparse.csr_array((n, 0))
     done = Z1.shape[1]
     length = np.sqrt(np.bincount(Z1.indices, Z1.data**2, done))
     Q1 = sparse.csr_array((Z1.data / np.where(length > 0, length, 1)[Z1.indices], Z1.indices, Z1.indptr), Z1.shape)
     T[:done, :done].flat[:: done + 1] = length
-    rest = np.hstack([blocks[j].toarray() for j in order[1:]] + [U])
+    rest = np.hstack([blocks[j].toarray() for j in (order[1:] if done else order)] + [U])
     Q1 = (Q1, Q1.T.tocsr())
     T[:done, done:], rest = centred(Q1, rest, low)
     (reflectors, tau), R2 = linalg.qr(rest, mode="raw", overwrite_a=True, check_finite=False)
     R2 = R2[: p - done + m]
     T[done : done + len(R2), done:] = R2
     R, QtU, S = (np.asfortranarray(part) for part in (T[:p, :p], T[:p, p:], T[p:, p:]))
-    parts = [np.eye(p)] + [R[:, block == j] @ R[:, block == j].T for j in range(len(blocks))]
+    parts = [np.eye(p)]
+    for i, j in entries:
+        product = R[:, block == i] @ R[:, block == j].T
+        parts.append(product if i == j else product + product.T)
     parts = np.reshape(parts, (len(parts), p * p)).T
-    members = np.equal.outer(block, np.arange(len(blocks))) * 1.0
     rotation = Rotation(Q1, **_fixed(reflectors=reflectors, tau=tau))
-    return Dense(n, **_fixed(R=R, QtU=QtU, S=S, block=block, members=members, parts=parts), rotation=rotation)
+    return Dense(n, **_fixed(R=R, QtU=QtU, S=S, block=block, parts=parts), pairs=make_pairs(block, entries), rotation=rotation)
 
 
 def _fixed(**arrays):

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, sparse
 
-from .blocks import check_distinct, make_block
-from .columns import complete_rows, is_numeric
+from .blocks import check_distinct, make_blocks
+from .columns import as_factor, complete_rows, is_numeric, source_of
+from .covariance import Covariance
 from .errors import LMMError, shorten, unknown_column, user_frame, warn
 from .formula import Formula
-from .terms import parse_ref
+from .terms import parse_bars, parse_ref, split_bars
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Design:
         The fixed effects, ready to be evaluated on other data.
     terms : tuple of Term
         The random effects.
+    covariance : Covariance
+        How the blocks belong to the terms, and what theta means.
     y : ndarray, shape (n,)
         The response.
     X : ndarray, shape (n, k)
@@ -30,7 +33,7 @@ class Design:
     x_names : tuple of str
         The labels of its columns, e.g. ``"Machine[T.B]"``.
     blocks : tuple of Block
-        The blocks of Z, in the order of `ref`.
+        The blocks of Z, in the order of `ref`; a term with several effects per level has as many blocks, with the same levels.
     offset : ndarray, shape (n,)
         What is known of the mean, added to X beta.
     root_weights : ndarray, shape (n,), or None
@@ -43,10 +46,13 @@ class Design:
         What the user gave, and ...
     given : dict
         ... the arguments `weights` and `offset`.
+    form : str
+        The formula as the user wrote it, bars included.
     """
 
     formula: Formula
     terms: tuple
+    covariance: Covariance
     y: np.ndarray = field(repr=False)
     X: np.ndarray = field(repr=False)
     x_names: tuple
@@ -57,11 +63,20 @@ class Design:
     rows: np.ndarray = field(repr=False)
     dat: pd.DataFrame = field(repr=False)
     given: dict = field(repr=False)
+    form: str
 
     @property
-    def form(self):
-        """The formula as the user wrote it."""
-        return self.formula.form
+    def term_names(self):
+        """The names of the terms: of its block, or the grouping and the effects, ``"Subject (Intercept, Days)"``."""
+        of_terms = [self.blocks[b] for b, _ in self.covariance.terms]
+        return tuple(of[0].name if len(of) == 1 else f"{of[0].group} ({', '.join(one.effect for one in of)})" for of in of_terms)
+
+    @property
+    def labels(self):
+        """The names of theta's elements: ``"sigma"``, then a block, or an element of T, ``"T[Subject: Days, Intercept]"``."""
+        blocks, several = self.blocks, {j for b, _ in self.covariance.terms if b.stop - b.start > 1 for j in range(b.start, b.stop)}
+        return ("sigma", *(f"T[{blocks[i].group}: {blocks[i].effect}, {blocks[j].effect}]" if i in several else blocks[i].name
+                           for i, j in zip(self.covariance.rows, self.covariance.columns)))
 
     @property
     def response(self):
@@ -83,7 +98,8 @@ class Design:
         if self.root_weights is None:
             return rows
         if sparse.issparse(rows):
-            return sparse.csr_array((rows.data * self.root_weights, rows.indices, rows.indptr), rows.shape)
+            by_entry = np.repeat(self.root_weights, np.diff(rows.indptr))
+            return sparse.csr_array((rows.data * by_entry, rows.indices, rows.indptr), rows.shape)
         return rows * (self.root_weights if rows.ndim == 1 else self.root_weights[:, None])
 
     def responding(self, y):
@@ -115,24 +131,41 @@ class Design:
         raise LMMError("the index of y is not that of dat; to go by position, give y.to_numpy()")
 
 
-def make_design(form, dat, ref=(), weights=None, offset=None, functions=()):
-    """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused, `Formula` for `functions`."""
+def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars=False):
+    """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused, `Formula` for `functions`.
+
+    With `bars` the random effects are those of `form`, as in lmer's formulas.
+    """
     if not isinstance(dat, pd.DataFrame):
         raise LMMError(f"dat is of type {type(dat).__name__}, not a pandas DataFrame; make one with pd.DataFrame(dat)")
     if len(dat) == 0:
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
-    formula = Formula(form, columns, lambda name: is_numeric(dat[name]), user_frame()[0], functions)
-    terms = parse_ref(ref, columns)
-    used = list(dict.fromkeys([*formula.variables, *(v for term in terms for v in term.variables)]))
+
+    def formula_of(text, shown=None):
+        return Formula(text, columns, lambda name: is_numeric(dat[name]), frame, functions, shown)
+
+    frame = user_frame()[0]
+    if bars:
+        found, fixed = split_bars(form)
+        formula, terms = formula_of(fixed, form), parse_bars(form, found, columns, formula_of)
+    else:
+        formula, terms = formula_of(form), parse_ref(ref, columns)
+    effects = [name for term in terms if term.effects is not None for name in term.effects.predictors]
+    used = list(dict.fromkeys([*formula.variables, *effects, *(v for term in terms for v in term.variables)]))
     data, kept = complete_rows(dat, used)
+    if bars:
+        terms = tuple(_grouped(term, data, {*formula.variables, *effects}) for term in terms)
 
     for name in formula.variables:
         _check_fixed(data[name], dat.dtypes[name], name)
     for term in terms:
-        if set(formula.response_variables).intersection(term.variables):
-            raise LMMError(f"block {term.name!r} is the response, or an interaction with it; name a grouping column in ref")
-    blocks = tuple(make_block(term, data) for term in terms)
+        sides = term.variables + (() if term.effects is None else term.effects.predictors)
+        if set(formula.response_variables).intersection(source_of(name, columns) for name in sides):
+            raise LMMError(f"block {term.bar or term.name!r} is the response, or an interaction with it; name a grouping column")
+    blocks_of = [make_blocks(term, data) for term in terms]
+    blocks = tuple(block for of in blocks_of for block in of)
+    covariance = Covariance(tuple(map(len, blocks_of)))
     check_distinct(blocks)
     y, X, x_names, known = formula.evaluate(data)
     if len(y) != len(kept):
@@ -155,7 +188,19 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=()):
                            "leave out the rows that are not to count")
         weights = np.sqrt(weights)
     y.flags.writeable = X.flags.writeable = False
-    return Design(formula, terms, y, X, x_names, blocks, known, weights, data, kept, dat.copy(deep=False), given)
+    return Design(formula, terms, covariance, y, X, x_names, blocks, known, weights, data, kept, dat.copy(deep=False), given, form)
+
+
+def _grouped(term, data, others):
+    """A term by bars whose grouping variables are categories in `data`; numbers that are also used as such get a copy."""
+    names = []
+    for name in term.variables:
+        column = as_factor(data[name])
+        if column is not data[name] and name in others:
+            name = f"factor({name})"
+        data[name] = column
+        names.append(name)
+    return replace(term, variables=tuple(names))
 
 
 def _by_row(argument, name, dat, kept):

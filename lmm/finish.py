@@ -8,7 +8,7 @@ blocks are judged on the scale of the variance, where the derivative at zero dec
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from .optimum import SMALL, derivatives
+from .optimum import SMALL, derivatives, growth, units
 
 STEP_LIMIT = 2.0            # of one Newton step, log units
 LENGTHS = 0.5 ** np.arange(30)      # of steps that are tried along Newton's direction
@@ -23,7 +23,7 @@ SAME = 0.2                  # log units: where a Newton step ends closer than th
 def rescaled(theta, value, setup):
     """theta moved along the line on which all standard deviations keep their ratios, to the minimum there."""
     k = len(setup.beta_0)
-    return theta + 0.5 * np.log(value.factor[k, k] ** 2 / setup.df)
+    return setup.covariance.rescaled(theta, 0.5 * np.log(value.factor[k, k] ** 2 / setup.df))
 
 
 def newton(theta, nll, setup, rival=None, held=(), done=DONE):
@@ -55,23 +55,34 @@ def newton(theta, nll, setup, rival=None, held=(), done=DONE):
 
 
 def leaving_zero(theta, value, setup, held=()):
-    """theta with the blocks at zero whose variance wants to grow where the criterion's parabola has its minimum, or None."""
+    """theta with each singular covariance that wants to grow where the criterion's parabola has its minimum, or None."""
     if np.isfinite(theta).all() or value.factor is None:
         return None
-    D = derivatives(theta, setup, value)
-    growing = np.concatenate([[False], ~np.isfinite(theta[1:]) & (D.slopes < 0)])
-    growing[list(held)] = False
-    if not growing.any():
-        return None
-    start = opened(theta, setup)
-    for j in np.flatnonzero(growing[1:] & (D.curvatures > 0)):
-        start[1 + j] = 0.5 * np.log(-D.slopes[j] / D.curvatures[j])
-    return np.where(growing, start, theta)
+    D, start = derivatives(theta, setup, value), theta
+    for b, v, slope in growth(theta, setup, D.slopes, held):
+        if slope < 0:
+            start = grown(start, setup, D, b, v)
+    return None if start is theta else start
+
+
+def grown(theta, setup, D, b, v):
+    """theta with w v v' added to the covariance of the blocks `b`, by the derivatives D at zero; w from the criterion's parabola."""
+    covariance = setup.covariance
+    direction = np.zeros(len(setup.design.blocks))
+    direction[b] = v
+    along = direction[covariance.rows] * direction[covariance.columns]
+    slope, curvature = D.slopes @ along, along @ D.curvatures @ along
+    w = -slope / curvature if curvature > 0 else np.exp(2 * theta[0] - 2) / np.max((v / np.exp(units(setup)[b])) ** 2)
+    grown = covariance.theta(theta[0], covariance.psi(theta) + w * np.outer(direction, direction))
+    _, elements = covariance.term_of(b.start)
+    theta = theta.copy()
+    theta[elements] = grown[elements]
+    return theta
 
 
 def descend(theta, nll, setup, rival, held, done):
     """Newton's iteration from theta, see `newton`; a block at zero stays there."""
-    value = nll(theta)
+    value, covariance, unit = nll(theta), setup.covariance, np.exp(units(setup))
     if value.factor is not None and not held:
         theta = rescaled(theta, value, setup)
         value = nll(theta)
@@ -81,34 +92,34 @@ def descend(theta, nll, setup, rival, held, done):
             theta, value, D = settled(theta, value, nll, setup, held)
         except ArithmeticError:
             break
-        free = np.isfinite(theta)
+        free = covariance.free(theta)
         free[held] = False
         if not free.any():
             break
-        g, H = D.gradient[free], D.hessian[free][:, free]
+        lengths = covariance.lengths(theta, unit * np.exp(theta[0]))[free]
+        g, H = D.descent[free] * lengths, D.bowl[free][:, free] * lengths * lengths[:, None]
         step, convex = descent(g, H)
         if step is None:
             break
         decrement = -0.5 * g @ step
+        x, whole = covariance.coordinates(theta), np.zeros(len(theta))
+        whole[free] = step * lengths
         if rival is not None and convex and (
-                value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value)) or leads_to(theta, free, step, rival[0])):
+                value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value)) or leads_to(theta, free, x + whole, rival[0], setup)):
             break
         if convex and decrement < POLISH * max(1.0, abs(value)):
             # so close by, a step is worth more than differences of the criterion, which are rounding errors
             last, size = size, np.abs(step).max()
             if (done > DONE and size < CLOSE * done) or (polished > 1 and size > 0.5 * last) or polished > 8:
                 break
-            theta = theta.copy()
-            theta[free] += step
+            theta = covariance.at(x + whole)
             value = nll(theta)
             polished += 1
             if size < done:
                 break
             continue
-        step *= min(1.0, STEP_LIMIT / np.abs(step).max())
-        for length in LENGTHS:
-            trial = theta.copy()
-            trial[free] += length * step
+        for length in LENGTHS * min(1.0, STEP_LIMIT / np.abs(step).max()):
+            trial = covariance.at(x + length * whole)
             trial_value = nll(trial)
             if trial_value <= value + 1e-4 * length * (g @ step):
                 break
@@ -131,55 +142,67 @@ def descent(g, H):
 
 
 def settled(theta, value, nll, setup, held=()):
-    """theta, its value and derivatives, after small blocks have been set to zero or put back into the open."""
+    """theta, its value and derivatives, after small blocks have been set to zero or put back into the open.
+
+    Of a term with several effects these are the columns of T, each from its diagonal down.
+    """
     D = derivatives(theta, setup, value)
-    for j in np.flatnonzero((D.extent[1:] < SMALL) & np.isfinite(theta[1:])):
-        if 1 + j in held:
+    covariance = setup.covariance
+    for j in np.flatnonzero(D.extent[1:] < SMALL):
+        at, (b, elements) = covariance.diagonal[j], covariance.term_of(j)
+        if at in held or theta[at] == -np.inf or covariance.holds_correlation(elements, held):
             continue
-        at_zero = without(theta, j)
+        at_zero = without(theta, j, setup)
         D_at_zero = derivatives(at_zero, setup)
-        slope, curvature = D_at_zero.slopes[j], D_at_zero.curvatures[j]
+        v = np.ones(1)
+        if b.stop - j > 1:
+            unit = np.exp(units(setup)[j : b.stop])
+            G = covariance.symmetric(D_at_zero.slopes)[j : b.stop, j : b.stop]
+            v = unit * np.linalg.eigh(G * unit * unit[:, None])[1][:, 0]
+        v = np.concatenate([np.zeros(j - b.start), v])
+        slope = v @ covariance.symmetric(D_at_zero.slopes)[b, b] @ v
         if slope >= 0:
             moved = at_zero
-        elif curvature > 0 and abs(theta[1 + j] - 0.5 * np.log(-slope / curvature)) > NEAR:
-            moved = theta.copy()
-            moved[1 + j] = 0.5 * np.log(-slope / curvature)
         else:
-            continue
+            moved = grown(at_zero, setup, D_at_zero, b, v)
+            if abs(theta[at] - moved[at]) < NEAR:
+                continue
         moved_value = nll(moved)
         if moved_value <= value + 1e-12 * abs(value):
             theta, value, D = moved, moved_value, derivatives(moved, setup, moved_value)
     return theta, value, D
 
 
-def leads_to(theta, free, step, optimum):
-    """Whether a Newton step ends at a known optimum."""
-    return bool(np.array_equal(free, np.isfinite(optimum)) and np.abs(theta[free] + step - optimum[free]).max() < SAME)
+def leads_to(theta, free, x, optimum, setup):
+    """Whether a Newton step from theta, to the coordinates x, ends at a known optimum."""
+    covariance = setup.covariance
+    if not np.array_equal(free, covariance.free(optimum)):
+        return False
+    away = x[free] - covariance.coordinates(optimum)[free]
+    return bool(np.abs(away / covariance.lengths(optimum, np.exp(optimum[0] + units(setup)))[free]).max() < SAME)
 
 
-def without(theta, j):
-    """theta with the standard deviation of block j zero."""
+def without(theta, j, setup):
+    """theta with column j of T zero: for a term with one effect, with the standard deviation of block j zero."""
+    covariance = setup.covariance
     theta = theta.copy()
-    theta[1 + j] = -np.inf
+    theta[1:][covariance.columns == j] = 0.0
+    theta[covariance.diagonal[j]] = -np.inf
     return theta
-
-
-def units(setup):
-    """(J,): log standard deviations that contribute 1 to the variance of an average level's whole, per unit of sigma."""
-    members, lengths = setup.engine.members, np.einsum("ij,ij->j", setup.engine.R, setup.engine.R)
-    return -0.5 * np.log(lengths @ members / members.sum(axis=0))
 
 
 def opened(theta, setup):
     """theta with the blocks at zero put back on the scale of sigma."""
     if np.isfinite(theta).all():
         return theta
-    return np.where(np.isfinite(theta), theta, np.concatenate([theta[:1], theta[0] + units(setup) - 1.0]))
+    usual = np.zeros(len(theta))
+    usual[setup.covariance.diagonal] = theta[0] + units(setup) - 1.0
+    return np.where(np.isfinite(theta), theta, usual)
 
 
 def dominant(theta, setup):
     """The block that dwarfs sigma and all other blocks, if it should be factored first so as to keep digits, or None."""
-    ratios = 2 * (theta[1:] - theta[0] - units(setup))
+    ratios = 2 * (setup.covariance.log_sds(theta) - theta[0] - units(setup))
     j = int(np.argmax(ratios)) if len(ratios) else 0
     return j if len(ratios) > 1 and ratios[j] > np.log(DWARFS) and j != setup.engine.block[0] else None
 
@@ -188,25 +211,39 @@ def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
     Each block on the other side of the boundary: one at zero put back on the scale of sigma, another set to zero;
-    with several blocks, each of them alone in being large; and where Z has half as many columns as rows, a
-    small sigma.
+    each effect of several in a term with its correlations turned around; with several blocks, each of them alone in being
+    large; and where Z has half as many columns as rows, a small sigma.
     """
-    J = len(theta) - 1
-    unit = theta[0] + units(setup)
+    covariance = setup.covariance
+    log_unit, diagonal = theta[0] + units(setup), covariance.diagonal
+    J = len(diagonal)
+
+    def independent(log_sigma, log_sds):
+        other = np.zeros(len(theta))
+        other[0], other[diagonal] = log_sigma, log_sds
+        return other
+
     for j in range(J):
-        if theta[1 + j] == -np.inf:
+        if theta[diagonal[j]] == -np.inf:
             for offset in (-1.0, 2.0):
                 other = theta.copy()
-                other[1 + j] = unit[j] + offset
+                other[diagonal[j]] = log_unit[j] + offset
                 yield other
         else:
-            yield without(theta, j)
+            yield without(theta, j, setup)
+    for b, _ in covariance.terms:
+        for i in range(b.start + 1, b.stop):
+            off = (covariance.rows == i) & (covariance.columns < i)
+            if theta[1:][off].any():
+                other = theta.copy()
+                other[1:][off] *= -1
+                yield other
     if len(setup.engine.R) + len(setup.beta_0) > len(setup.design.y) / 2:       # few degrees of freedom for sigma
-        yield theta - np.where(np.arange(1 + J) == 0, 6.0, 0.0)
-        yield np.concatenate([theta[:1] - 5.0, unit])
-        yield np.concatenate([theta[:1], unit + 2.0])
+        yield theta - np.where(np.arange(len(theta)) == 0, 6.0, 0.0)
+        yield independent(theta[0] - 5.0, log_unit)
+        yield independent(theta[0], log_unit + 2.0)
     for large in range(J if J > 1 else 0):
-        yield np.concatenate([theta[:1], unit + np.where(np.arange(J) == large, 2.0, -1.0)])
+        yield independent(theta[0], log_unit + np.where(np.arange(J) == large, 2.0, -1.0))
 
 
 def best_optimum(theta, value, nll, setup):

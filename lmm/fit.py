@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from .design import make_design
-from .errors import ConvergenceWarning, LMMError, warn
+from .errors import ConvergenceWarning, LMMError, point_at, warn
 from .finish import DONE, best_optimum, dominant, newton, opened, rescaled
 from .formula import without_dots
 from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, checked_reml, refuse_contained_blocks, responding, set_up
@@ -78,6 +78,69 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, 
     [52.356, 7.967, 13.917]
     """
     setup = LMMsetup(form, dat, ref, reml, weights, offset)
+    theta = first_theta(setup) if start is None else checked_start(start, setup)
+    return fitted(setup, theta, ("simplex", "newton", "elsewhere"), verbose)
+
+
+def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offset=None):
+    """Fit a linear mixed model written as one of lme4's formulas; by REML, as there.
+
+    Parameters
+    ----------
+    formula : str
+        Fixed effects and, in parentheses with a bar, random ones: ``"Reaction ~ Days + (Days | Subject)"``. Left of the bar
+        stand the effects, as patsy reads them, their intercept included; right of it the grouping. Effects of one bar are
+        correlated:
+
+        ==============================  =======================================================================
+        ``(1 | g)``                     a random intercept for each level of g
+        ``(x | g)``, ``(1 + x | g)``    an intercept and a slope in x, correlated
+        ``(0 + x | g)``                 a slope alone
+        ``(x || g)``                    ``(1 | g) + (0 + x | g)``: independent
+        ``(0 + f | g)``                 one effect for each level of the factor f, correlated
+        ``(1 | a:b)``, ``(1 | a/b)``    for each combination of a and b; the same and ``(1 | a)``
+        ==============================  =======================================================================
+
+        A grouping by numbers is a factor here, unlike in the `ref` of `lmm`.
+    dat : pandas.DataFrame
+        The data; never changed.
+    reml : bool, optional
+        Whether to maximise the REML criterion, as lme4 does by default, or else the likelihood.
+    start, verbose, weights, offset : optional
+        As for `lmm`; ``setup.log_labels`` names the elements of theta.
+
+    Returns
+    -------
+    LMMResult
+        As from `lmm`.
+
+    Raises
+    ------
+    LMMError
+        If the formula has no bar, or one that cannot be read, with carets below it; and as `lmm`.
+    patsy.PatsyError
+        If patsy cannot read or evaluate what is not in bars.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the optimum could not be certified.
+
+    References
+    ----------
+    The formulas: Bates, Maechler, Bolker and Walker (2015), "Fitting Linear Mixed-Effects Models Using lme4", section 2.
+
+    Examples
+    --------
+    >>> fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
+    >>> fit.sd.round(4).to_dict(), fit.corr.round(4).to_dict()
+    ({'Subject': 24.7405, 'Subject:Days': 5.9221}, {'Subject (Intercept, Days)': 0.0656})
+    """
+    design = make_design(formula, dat, (), weights, offset, bars=True)
+    if not design.terms:
+        at = formula.index("~") + 1
+        raise point_at("formula has no random effects, such as (1 | g); for a model without any, call lmm", formula, at, len(formula))
+    setup = set_up(design, checked_reml(reml))
     theta = first_theta(setup) if start is None else checked_start(start, setup)
     return fitted(setup, theta, ("simplex", "newton", "elsewhere"), verbose)
 
@@ -188,7 +251,9 @@ def first_theta(setup):
     """A theta on the data's scale: sigma and every block explain the same share of the residual variance of OLS."""
     n = len(setup.design.y)
     shares = np.array([1.0, *(np.sum(block.matrix.data**2) / n for block in setup.design.blocks)])    # of diag Z_j Z_j'
-    return log_spread(setup) - 0.5 * np.log(len(shares) * shares)
+    theta = np.zeros(len(setup.labels))
+    theta[[0, *setup.covariance.diagonal]] = log_spread(setup) - 0.5 * np.log(len(shares) * shares)
+    return theta
 
 
 def log_spread(setup):
@@ -212,9 +277,12 @@ def search_simplex(theta, record):
     theta = rescaled(theta, value, record.setup)
     if len(theta) == 1:
         return theta, "No random effects: the optimum is known in closed form."
-    simplex = theta + np.vstack([np.zeros(len(theta)), STEP * np.eye(len(theta))])
+    covariance = record.setup.covariance
+    lengths = np.ones(len(theta))                           # of what is no logarithm: the scale of the effect's standard deviation
+    lengths[~covariance.on_log] = np.exp(theta[covariance.diagonal][covariance.rows])[~covariance.on_log[1:]]
+    simplex = theta / lengths + np.vstack([np.zeros(len(theta)), STEP * np.eye(len(theta))])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)             # inf - inf among failed evaluations
-        search = minimize(record, theta, method="Nelder-Mead", options={
+        search = minimize(lambda x: record(x * lengths), simplex[0], method="Nelder-Mead", options={
             "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": F_TOLERANCE, "maxfev": 60 * len(theta)})
-    return search.x, f"Nelder-Mead: {search.message}"
+    return search.x * lengths, f"Nelder-Mead: {search.message}"

@@ -37,6 +37,8 @@ class Formula:
         Where the user called from; functions, never variables, are looked up there.
     functions : dict, optional
         Functions and modules by name that are meant before any found there: those of a formula that this one continues.
+    shown : str, optional
+        What errors show in place of `form`: a string with the same at the same places.
 
     Attributes
     ----------
@@ -52,14 +54,14 @@ class Formula:
     patsy's descriptions cannot be pickled: an unpickled formula reads its string again, when it is used.
     """
 
-    def __init__(self, form, columns, is_numeric, frame, functions=()):
+    def __init__(self, form, columns, is_numeric, frame, functions=(), shown=None):
         if not isinstance(form, str):
             raise LMMError(f"form is of type {type(form).__name__}; it is a formula string such as 'score ~ Machine'")
         if len(form) > LONGEST:
             raise LMMError(f"form has {len(form)} characters; it may have {LONGEST}")
         if "~" not in form:
             raise LMMError(f"form has no '~': {form!r}; write response ~ fixed effects, as in 'score ~ Machine'")
-        self.form = form
+        self.form, self._shown = form, shown or form
         self._vocabulary = Vocabulary(columns, is_numeric, frame, dict(functions))
         self._right = None
         try:
@@ -77,7 +79,7 @@ class Formula:
     def _read(self):
         """Check the formula's structure, and patsy's description of it; nothing is evaluated."""
         if power := re.search(r"\)\s*\^", self.form):
-            raise point_at(CARET, self.form, power.end() - 1, power.end())
+            raise point_at(CARET, self._shown, power.end() - 1, power.end())
         tree = parse_formula(self.form)
         if len(tree.args) != 2 or tree.args[0].type in ("ZERO", "ONE"):
             raise LMMError(f"form has no response: {self.form!r}; write it on the left, as in 'score ~ Machine'")
@@ -93,6 +95,10 @@ class Formula:
             raise LMMError(f"form stands for more than {MOST_TERMS} terms")
         self.response = left.token.extra
         self._description = patsy.ModelDesc.from_formula(tree)
+
+    def right_terms(self):
+        """The names of the terms of the right-hand side, ``"Intercept"`` for the constant."""
+        return [term.name() for term in self._description.rhs_termlist]
 
     def evaluate(self, data):
         """``(y, X, names of X's columns, offset)`` on `data`, a dict of Series without missing values."""
@@ -189,7 +195,7 @@ class Formula:
             self._check(part)
 
     def _error(self, node, message):
-        return point_at(message, self.form, node.origin.start, node.origin.end)
+        return point_at(message, self._shown, node.origin.start, node.origin.end)
 
 
 def _terms(node):

@@ -11,24 +11,26 @@ from scipy.special import stdtr
 from .errors import LMMError
 from .likelihood import back_substitute
 
+EDGE = 1e-9             # of 1 - |correlation|, below which it is +-1 but for rounding
+
 
 def satterthwaite(fit):
     """Degrees of freedom for the t of each fixed effect, (k,): 2 c^2 / (g' A g).
 
     c is the variance of the estimate as a function of theta, g its gradient, A the covariance of theta's estimate.
-    With C = (X'WX)^-1, dC/dv_j = C X'W Z_j Z_j'W X C for the variance v_j of block j; and as C is of degree one in all
-    variances together, the derivatives in log variances, sigma's included, sum to C. Standard deviations that are
-    estimated as zero are taken as known. nan if the optimum is not certified.
+    With C = (X'WX)^-1, dC/dv_j = C X'W Z_j Z_j'W X C for the variance v_j of block j, likewise for a covariance; and as C is
+    of degree one in all of these together, its derivatives, each times its parameter, sigma^2 included, sum to C. Standard
+    deviations that are estimated as zero are taken as known. nan if the optimum is not certified.
     """
     setup, k = fit.setup, len(fit.beta)
     root = back_substitute(fit.factor[:k, :k], back_substitute(setup.R_X, np.eye(k), trans=1), trans=1)
     c = np.sum(root**2, axis=0)                                     # (X'WX)^-1 = (G_XX R_X)^-1 (G_XX R_X)^-T
-    N_X = setup.engine.products(fit.theta)[1][:, :k]                # Z'W Q_X
+    phi = np.array(setup.covariance.phi(fit.theta))
+    N_X = setup.engine.products(phi)[1][:, :k]                      # Z'W Q_X
     pull = N_X @ back_substitute(fit.factor[:k, :k], root)          # Z'W X C
-    g = np.empty((1 + len(setup.design.blocks), k))
-    g[1:] = 2 * np.exp(2 * fit.theta[1:, None]) * (setup.engine.members.T @ pull**2)
-    g[0] = 2 * c - g[1:].sum(axis=0)
-    free = np.isfinite(fit.theta)
+    in_phi = setup.engine.pairs.forms(pull)                         # dC/dphi
+    g = np.vstack([2 * (c - phi[1:] @ in_phi), dphi_dtheta(fit).T @ in_phi])
+    free = setup.covariance.free(fit.theta)
     A = fit.cov_theta().to_numpy()[np.ix_(free, free)]
     return 2 * c**2 / np.sum(g[free] * (A @ g[free]), axis=0)
 
@@ -38,10 +40,17 @@ def p_of_t(t, df):
     return 2 * stdtr(df, -np.abs(t))
 
 
+def dphi_dtheta(fit):
+    """The derivatives of psi's entries in theta's elements, (q, q), without log sigma."""
+    covariance = fit.setup.covariance
+    J = covariance.jacobian(fit.theta) * covariance.free(fit.theta)[1:]
+    return J * np.where(covariance.on_log, np.exp(np.where(covariance.on_log, fit.theta, 0.0)), 1.0)[1:]
+
+
 def explained(fit):
     """Nakagawa and Schielzeth's R^2: a Series with marginal, fixed effects alone, and conditional, with random ones.
 
-    The variance of X beta over the rows (divisor n - 1), the mean over the rows of each block's variance, sd^2 z^2,
+    The variance of X beta over the rows (divisor n - 1), the mean over the rows of each term's variance, z' psi z,
     and sigma^2 add up to the whole.
     """
     fixed = np.var(fit.setup.design.X @ fit.beta, ddof=1)
@@ -51,34 +60,89 @@ def explained(fit):
 
 
 def intraclass_correlations(fit):
-    """Each block's share of the variance that the fixed effects leave: a Series by block.
+    """Each term's share of the variance that the fixed effects leave: a Series by term.
 
-    For a random intercept sd^2 / (sum of all sd^2 + sigma^2); a block with numeric variables counts with its mean over
-    the rows.
+    For a random intercept sd^2 / (sum of all sd^2 + sigma^2); a term with slopes counts with its mean over the rows.
     """
     random = mean_variances(fit)
     return (random / (random.sum() + fit.sigma**2)).rename("icc")
 
 
 def mean_variances(fit):
-    """The mean over the rows of each block's variance: the diagonal of Z_j Z_j' times sd_j^2."""
-    return pd.Series([sd**2 * np.sum(block.matrix.data**2) / fit.nobs
-                      for sd, block in zip(fit.sd, fit.setup.design.blocks)], fit.sd.index, dtype=float)
+    """The mean over the rows of each term's variance, the diagonal of Z_j psi_j Z_j': a Series by term."""
+    design, covariance = fit.setup.design, fit.setup.covariance
+    psi = covariance.psi(fit.theta)
+    means = [sum(psi[i, j] * (design.blocks[i].matrix.multiply(design.blocks[j].matrix)).sum()
+                 for i in range(b.start, b.stop) for j in range(b.start, b.stop)) / fit.nobs for b, _ in covariance.terms]
+    return pd.Series(means, list(design.term_names), dtype=float)
 
 
 def variance_components(fit, se=False):
-    """The random effects' variances and standard deviations, and sigma's: a DataFrame by row group, name."""
-    blocks = fit.setup.design.blocks
+    """The random effects' variances, standard deviations and correlations, and sigma's: a DataFrame by row group, name.
+
+    Where a term has several effects, corr1 is the correlation with its first one, and so on.
+    """
+    blocks, covariance = fit.setup.design.blocks, fit.setup.covariance
+    sd = np.append(fit.sd, fit.sigma)
     frame = pd.DataFrame({"group": [*(block.group for block in blocks), "Residual"],
-                          "name": [*(block.effect for block in blocks), ""],
-                          "variance": np.exp(2 * np.roll(fit.theta, -1)), "sd": np.exp(np.roll(fit.theta, -1))})
-    return frame.assign(sd_se=np.roll(fit.sd_se, -1)) if se else frame
+                          "name": [*(block.effect for block in blocks), ""], "variance": sd**2, "sd": sd})
+    if se:
+        frame["sd_se"] = np.roll(fit.sd_se, -1)
+    C = covariance.correlations(fit.theta)
+    for place in range(max(covariance.sizes, default=1) - 1):
+        frame[f"corr{place + 1}"] = np.nan
+        for b, _ in covariance.terms:
+            later = range(b.start + place + 1, b.stop)
+            frame.loc[list(later), f"corr{place + 1}"] = C[later, b.start + place]
+    return frame
+
+
+def correlation_pairs(design):
+    """The pairs of blocks, (i, j), that are correlated, and a name for each: ``"Subject (Intercept, Days)"``."""
+    covariance, blocks = design.covariance, design.blocks
+    pairs = [(i, j) for i, j in zip(covariance.rows, covariance.columns) if i != j]
+    return pairs, [f"{blocks[i].group} ({blocks[j].effect}, {blocks[i].effect})" for i, j in pairs]
+
+
+def natural(fit):
+    """sigma, the standard deviations and the correlations: a Series by ("sd", "sigma"), ("sd", block) and ("corr", pair)."""
+    pairs, _ = correlation_pairs(fit.setup.design)
+    C = fit.setup.covariance.correlations(fit.theta)
+    return pd.Series([fit.sigma, *fit.sd, *(C[i, j] for i, j in pairs)], parameter_names(fit)[len(fit.beta):], name="estimate")
+
+
+def on_straight_scale(fit):
+    """log sigma, the log standard deviations and Fisher's z of the correlations, and their standard errors by the delta method.
+
+    The errors are nan for a standard deviation of zero and for a correlation of +-1, and if the optimum is not certified.
+    """
+    covariance = fit.setup.covariance
+    pairs, _ = correlation_pairs(fit.setup.design)
+    A, free = fit.cov_theta().to_numpy(), covariance.free(fit.theta)
+    if covariance.scalar:
+        return fit.theta, np.sqrt(np.diag(A))
+    values, psi = natural(fit).to_numpy(), covariance.psi(fit.theta)
+    J, variance = dphi_dtheta(fit), covariance.diagonal - 1
+    rho = values[1 + len(psi):]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_sd = 0.5 * J[variance] / psi.diagonal()[:, None]
+        entry, sd = {pair: a for a, pair in enumerate(zip(covariance.rows, covariance.columns))}, values[1:]
+        z = [(J[entry[i, j]] / (sd[i] * sd[j]) - r * (log_sd[i] + log_sd[j])) / (1 - r**2) for (i, j), r in zip(pairs, rho)]
+        gradient = np.zeros((len(values), len(fit.theta)))
+        gradient[0, 0] = 1.0
+        gradient[1:, 1:] = np.vstack([log_sd, *z])
+        errors = np.sqrt(np.einsum("ai,ij,aj->a", gradient[:, free], A[np.ix_(free, free)], gradient[:, free]))
+        certain = np.concatenate([[True], psi.diagonal() > 0, np.abs(rho) < 1 - EDGE])
+        straight = np.concatenate([np.log(values[: 1 + len(psi)]), np.arctanh(rho)])
+    return np.where(certain, straight, np.nan), np.where(certain, errors, np.nan)
 
 
 def parameter_names(fit):
-    """The names of the parameters: ("beta", column of X), then ("sd", "sigma" or block)."""
-    return pd.MultiIndex.from_tuples([*(("beta", name) for name in fit.params.index),
-                                      *(("sd", label) for label in fit.setup.labels)], names=["kind", "name"])
+    """The names of the parameters: ("beta", column of X), then ("sd", "sigma" or block), then ("corr", pair of effects)."""
+    design = fit.setup.design
+    return pd.MultiIndex.from_tuples([*(("beta", name) for name in design.x_names), ("sd", "sigma"),
+                                      *(("sd", block.name) for block in design.blocks),
+                                      *(("corr", name) for name in correlation_pairs(design)[1])], names=["kind", "name"])
 
 
 def check_level(level):

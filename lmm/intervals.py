@@ -1,4 +1,4 @@
-"""Confidence intervals for the fixed effects and the standard deviations: Wald's, from profiles, from a bootstrap."""
+"""Confidence intervals for the fixed effects, standard deviations and correlations: Wald's, from profiles, from a bootstrap."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from scipy.special import ndtri, stdtrit
 from .bootstrap import bootstrap
 from .errors import LMMError
 from .fit import by_likelihood
-from .inference import check_level, parameter_names, satterthwaite
+from .inference import check_level, on_straight_scale, parameter_names, satterthwaite
 from .profiles import curves_of, interval
 
 
@@ -33,12 +33,19 @@ def t_intervals(fit, level):
 
 
 def around(fit, quantiles, level):
-    """beta -+ quantiles standard errors, and log sd -+ normal quantiles standard errors; nan where an sd is zero."""
-    widths = quantiles * fit.bse.to_numpy()
-    log_widths = ndtri(0.5 + level / 2) * np.sqrt(np.diag(fit.cov_theta()))
-    theta = np.where(np.isfinite(fit.theta), fit.theta, np.nan)
-    return _frame(fit, np.concatenate([fit.beta - widths, np.exp(theta - log_widths)]),
-                  np.concatenate([fit.beta + widths, np.exp(theta + log_widths)]))
+    """beta -+ quantiles standard errors, and log sd and Fisher's z of correlations -+ normal quantiles standard errors.
+
+    nan where an sd is zero, or a correlation -+1.
+    """
+    widths, sds = quantiles * fit.bse.to_numpy(), 1 + len(fit.sd)
+    centre, errors = on_straight_scale(fit)
+    half = ndtri(0.5 + level / 2) * np.where(np.isfinite(centre), errors, np.nan)
+
+    def bounds(sign):
+        u = centre + sign * half
+        return np.concatenate([fit.beta + sign * widths, np.exp(u[:sds]), np.tanh(u[sds:])])
+
+    return _frame(fit, bounds(-1), bounds(1))
 
 
 def profiled(fit, level):

@@ -4,7 +4,8 @@ The model is y = X beta + Z b + e with b ~ N(0, psi), e ~ N(0, sigma^2 I), hence
 
     V = Z psi Z' + sigma^2 I,    W = V^-1,    psi = diag(sd_j^2), the same sd_j for all columns of block j of Z.
 
-`theta` holds the logarithms of sigma and of the sd_j. With Z = QR (engine in dense.py):
+`theta` holds the logarithms of sigma and of the sd_j. (A term with several correlated effects in each level has a matrix T T'
+in psi, and T in theta: covariance.py.) With Z = QR (engine in dense.py):
 
     (1)  V^-1 = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'
     (2)  log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
@@ -54,14 +55,24 @@ class Setup:
 
     @property
     def labels(self):
-        """The names of theta's elements: 'sigma', then the blocks in the order of `ref`."""
-        return ("sigma", *(block.name for block in self.design.blocks))
+        """The names of theta's elements: 'sigma', then the blocks in the order of `ref`; see `Design.labels`."""
+        return self.design.labels
+
+    @property
+    def log_labels(self):
+        """The same with 'log' before those that are on the log scale."""
+        return tuple(f"log {label}" if log else label for label, log in zip(self.labels, self.covariance.on_log))
+
+    @property
+    def covariance(self):
+        """What theta means for psi: a `Covariance`."""
+        return self.design.covariance
 
     def __repr__(self):
         d = self.design
         Z = ", ".join(f"{b.name}: {b.matrix.shape[1]}" for b in d.blocks) or "none"
         return (f"LMMsetup({d.form!r}{', reml' if self.reml else ''}: y ({len(d.y)},), X ({len(d.y)}, {len(d.x_names)}), "
-                f"columns of Z by block ({Z}), theta ({', '.join(f'log {x}' for x in self.labels)}))")
+                f"columns of Z by block ({Z}), theta ({', '.join(self.log_labels)}))")
 
 
 class Profile(float):
@@ -152,7 +163,8 @@ def set_up(design, reml, beta_0=None, first=None):
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.weighted(design.y - design.offset))
     e, low = residual(design, beta_0)
-    engine = factor([design.weighted(block.matrix) for block in design.blocks], np.column_stack([Q_X, e]), low, first)
+    entries = list(zip(design.covariance.rows, design.covariance.columns))
+    engine = factor([design.weighted(block.matrix) for block in design.blocks], np.column_stack([Q_X, e]), low, entries, first)
     refuse_perfect_fit(design, engine, reml)
     log_weights = 0.0 if design.root_weights is None else float(np.sum(np.log(design.root_weights)))
     return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0, log_weights)
@@ -182,7 +194,9 @@ def LMMprof(theta, setup, reml=None):
     ----------
     theta : array_like, shape (1 + number of blocks,)
         log sigma, then the log standard deviation of each block in the order of `ref`, in the units of y
-        (per unit of the numeric variables). ``-inf`` for a block is a standard deviation of zero.
+        (per unit of the numeric variables). ``-inf`` for a block is a standard deviation of zero. A term of `lmer` with c
+        effects has c (c + 1) / 2 elements: the T of its covariance T T' column by column, the diagonal on the log scale;
+        ``setup.log_labels`` names them.
     setup : Setup
         From `LMMsetup`.
     reml : bool, optional
@@ -210,7 +224,8 @@ def LMMprof(theta, setup, reml=None):
     theta = checked(theta, setup)
     k = len(setup.beta_0)
     try:
-        V = setup.engine(theta)                                 # (1), (2): log|V| and C = [X y]' W [X y]
+        phi = setup.covariance.phi(theta)                       # sigma^2 and the entries of psi
+        V = setup.engine(phi)                                   # (1), (2): log|V| and C = [X y]' W [X y]
         G = triangle(V)                                         # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
     except ArithmeticError:                                     # theta too extreme: worse than any other
         return _profile(np.inf, np.full(k, np.nan), None)
@@ -297,13 +312,15 @@ def checked(theta, setup):
     if theta.dtype != float and theta.dtype.kind not in "iuf":
         raise LMMError(f"theta holds {theta.dtype.name}, not numbers; it is a list or array of log standard deviations")
     values = theta.tolist()
-    if theta.shape == (1 + len(setup.design.blocks),) and -inf < values[0] and (
-            sum(values) < inf or all(t < inf for t in values)):     # the sum is quick, but may overflow; both fail for nan
+    covariance = setup.covariance
+    if theta.shape == covariance.on_log.shape and -inf < values[0] and (
+            sum(values) < inf or all(t < inf for t in values)) and (    # the sum is quick, but may overflow; both fail for nan
+            covariance.scalar or np.all(theta[~covariance.on_log] > -inf)):
         return values
-    labels = setup.labels
-    wanted = f"it takes {len(labels)} numbers: {', '.join(f'log {label}' for label in labels)}"
+    labels = setup.log_labels
+    wanted = f"it takes {len(labels)} numbers: {', '.join(labels)}"
     if theta.shape != (len(labels),):
         raise LMMError(f"theta has shape {theta.shape}; {wanted}")
-    i = next((i for i, t in enumerate(values) if not t < inf), 0)
-    raise LMMError(f"theta[{i}] (log {labels[i]}) is {values[i]}; {wanted}, all finite "
+    i = next((i for i, t in enumerate(values) if not t < inf or (t == -inf and not (i and covariance.on_log[i]))), 0)
+    raise LMMError(f"theta[{i}] ({labels[i]}) is {values[i]}; {wanted}, all finite "
                    "(or -inf for a block, a standard deviation of zero)")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from .likelihood import back_substitute
 
@@ -30,39 +31,35 @@ class Modes(NamedTuple):
 def modes(fit):
     """The `Modes` of a fit. O(p^3)."""
     setup, k = fit.setup, len(fit.beta)
-    engine = setup.engine
-    order = np.argsort(engine.block, kind="stable")
-    variances = np.exp(2 * fit.theta[1:])[engine.block]
-    N = engine.products(fit.theta)[1]                               # Z'W[Q_X e]
-    N_X = variances[:, None] * N[:, :k]
+    engine, covariance = setup.engine, setup.covariance
+    Lambda = covariance.factor(fit.theta, [block.matrix.shape[1] for block in setup.design.blocks])     # psi = Lambda Lambda'
+    N = engine.products(covariance.phi(fit.theta))[1][engine.order]     # Z'W[Q_X e]
+    shift = Lambda @ (Lambda.T @ N[:, :k])
     gamma = back_substitute(fit.factor[:k, :k], fit.factor[:k, k])
-    b = variances * N[:, k] - N_X @ gamma                           # psi Z'W (y - X beta)
-    A = engine.root_of_variance(fit.theta)
-    return Modes(b[order], A[:, order], N_X[order])
+    b = Lambda @ (Lambda.T @ N[:, k]) - shift @ gamma               # psi Z'W (y - X beta)
+    return Modes(b, engine.root_of_variance(fit.sigma, Lambda), shift)
 
 
-def error_variances(fit, m, A, entries):
-    """The variance of the error of x'beta + z'E[b | y], (n,), theta taken as known: rows x are A R_X, z given by `entries`.
+def error_variances(fit, m, A, Z):
+    """The variance of the error of x'beta + z'E[b | y], (n,), theta taken as known: rows x are A R_X, rows z those of Z, sparse.
 
-    That is z' Var[b | y, beta] z + (x - X'WZ psi z)' (X'WX)^-1 (x - X'WZ psi z), where a level that is not in the data, a
-    column -1, counts as 0. As squared lengths: the entries of the variance are large and cancel where blocks overlap.
-    O(n p J).
+    That is z' Var[b | y, beta] z + (x - X'WZ psi z)' (X'WX)^-1 (x - X'WZ psi z), where a level that is not in the data
+    has no entry in Z and counts as 0. As squared lengths: the entries of the variance are large and cancel where blocks
+    overlap. O(n p J).
     """
-    k, known = len(fit.beta), [np.where(columns >= 0, values, 0.0) for columns, values in entries]
-    columns = [np.maximum(columns, 0) for columns, _ in entries]
-    for at, values in zip(columns, known):
-        A = A - values[:, None] * m.shift[at]
-    total = np.sum(back_substitute(fit.factor[:k, :k], A.T, trans=1) ** 2, axis=0)
+    k = len(fit.beta)
+    total = np.sum(back_substitute(fit.factor[:k, :k], (A - Z @ m.shift).T, trans=1) ** 2, axis=0)
+    root = np.ascontiguousarray(m.root.T)
     for start in range(0, len(A), CHUNK):
         rows = slice(start, start + CHUNK)
-        root_z = sum((m.root[:, at[rows]] * values[rows] for at, values in zip(columns, known)), np.zeros((1, 1)))
-        total[rows] += np.sum(root_z**2, axis=0)
+        total[rows] += np.sum((Z[rows] @ root) ** 2, axis=1)
     return total
 
 
-def entries_of(blocks):
-    """The rows of Z: by block, the column of Z and the value there of each row."""
-    return [(start + block.matrix.indices, block.matrix.data) for block, start in zip(blocks, offsets(blocks))]
+def rows_of_z(design):
+    """Z, (n, p), sparse, its columns in the order of the blocks."""
+    nothing = sparse.csr_array((len(design.y), 0))
+    return sparse.csr_array(sparse.hstack([nothing, *(block.matrix for block in design.blocks)], format="csr"))
 
 
 def offsets(blocks):
@@ -110,8 +107,8 @@ def fixed_names(fit, effects):
 
 def fitted_values(fit):
     """X beta + Z E[b | y] + offset, (n,)."""
-    design, b = fit.setup.design, modes(fit).b
-    return sum((values * b[columns] for columns, values in entries_of(design.blocks)), design.X @ fit.beta + design.offset)
+    design = fit.setup.design
+    return design.X @ fit.beta + design.offset + rows_of_z(design) @ modes(fit).b
 
 
 def scaled_residuals(fit):
@@ -126,8 +123,7 @@ def leverages(fit):
     That is the covariance of the fitted values with y, and over sigma^2 the variance of their error, weights taken in.
     """
     design = fit.setup.design
-    entries = [(columns, design.weighted(values)) for columns, values in entries_of(design.blocks)]
-    return error_variances(fit, modes(fit), fit.setup.Q_X, entries) / fit.sigma**2
+    return error_variances(fit, modes(fit), fit.setup.Q_X, design.weighted(rows_of_z(design))) / fit.sigma**2
 
 
 def cooks_distances(fit):

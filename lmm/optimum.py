@@ -10,6 +10,10 @@ with no second derivative of V; on the log scale of theta they are multiplied by
 the gradient added to the diagonal. What belongs to sigma follows because W V = I: summed over all variances,
 v_i tr(W V_i) gives n [REML: n - k], and v_i tr(W V_i W V_j) gives tr(W V_j), likewise for the quadratic forms.
 At s_j = 0 the log scale is flat; there (6) itself decides (the Karush-Kuhn-Tucker condition).
+
+A covariance psi_ij of two effects of one term is one more such parameter, with Z_i Z_j' + Z_j Z_i' for Z_j Z_j' over the levels
+that the two share. At a singular psi the condition is that the matrix of the derivatives (6) of its term, G with
+G_ij = G_ji half of that in psi_ij, is positive semidefinite: psi + w v v' grows from psi with the slope v'G v in w.
 """
 
 from dataclasses import dataclass
@@ -23,17 +27,20 @@ from .likelihood import LMMprof, back_substitute, checked
 NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
 CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, scaled to a diagonal of 1
+ROUNDING = 1e-6             # of the slopes of nll as a singular covariance grows, relative to the largest
 SMALL = 1e-2                # degrees of freedom in use below which a variance may be at the boundary
 
 
 class Derivatives(NamedTuple):
-    """Of nll, at a theta whose zero standard deviations are -inf."""
+    """Of nll, at a theta whose zero standard deviations are -inf. With q entries of psi, in J blocks:"""
 
-    gradient: np.ndarray    # (1 + J,) in theta, 0 where a standard deviation is 0
-    hessian: np.ndarray     # (1 + J, 1 + J) in theta, likewise
-    slopes: np.ndarray      # (J,) first and ...
-    curvatures: np.ndarray  # (J,) ... second derivatives in the variances s_j^2
-    extent: np.ndarray      # (1 + J,) v_i tr(W V_i): how many degrees of freedom sigma and each block make use of
+    gradient: np.ndarray    # (1 + q,) in theta, 0 where a standard deviation is 0
+    hessian: np.ndarray     # (1 + q, 1 + q) in theta, likewise
+    slopes: np.ndarray      # (q,) first and ...
+    curvatures: np.ndarray  # (q, q) ... second derivatives in the entries of psi
+    extent: np.ndarray      # (1 + J,) v_j tr(W V_j): how many degrees of freedom sigma and each column of T make use of
+    descent: np.ndarray     # (1 + q,) gradient and ...
+    bowl: np.ndarray        # (1 + q, 1 + q) ... Hessian in `Covariance.coordinates`
 
 
 def derivatives(theta, setup, value=None):
@@ -68,41 +75,89 @@ def derivatives(theta, setup, value=None):
     G = value.factor
     if G is None:
         raise ArithmeticError(f"the likelihood cannot be evaluated at theta {theta}")
-    k, J = len(setup.beta_0), len(theta) - 1
+    k, q = len(setup.beta_0), len(theta) - 1
     quadratic = G[k, k] ** 2                                    # (y - X beta)' W (y - X beta)
-    v = np.exp(2 * np.array(theta[1:]))
-    t, q, T, K = np.zeros(J), np.zeros(J), np.zeros((J, J)), np.zeros((J, J))
-    if J:
-        M, N = setup.engine.products(theta)                     # Z'WZ, Z'W[Q_X e]
+    phi = setup.covariance.phi(theta)
+    t, y_t, T, K = np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q))
+    if q:
+        M, N = setup.engine.products(phi)                       # Z'WZ, Z'W[Q_X e]
         F = back_substitute(G, N.T, trans=1)                    # its last row is Z'W (y - X beta) / g_yy
         d, F = G[k, k] * F[k], F[:k]
         M_P = M - F.T @ F                                       # Z'PZ
         traced = M_P if setup.reml else M
-        E = setup.engine.members                                # sums over the columns of each block
-        t, q = E.T @ traced.diagonal(), E.T @ (d * d)           # tr(W V_j), y'P V_j P y
-        T = E.T @ (traced * traced) @ E                         # tr(W V_i W V_j)
-        K = E.T @ (d[:, None] * M_P * d) @ E                    # y'P V_i P V_j P y
-    extent, forms = _with_sigma(v * t, setup.df), _with_sigma(v * q, quadratic)
-    gradient = extent - forms                                   # (6), times 2 v_i
-    vv = v[:, None] * v                                         # (7), times 4 v_i v_j, and 2 g_i
-    hessian = _with_sigma_twice(vv * (4 * K - 2 * T), 4 * forms - 2 * extent)
-    hessian.flat[:: J + 2] += 2 * gradient
-    value.derivatives = Derivatives(gradient, hessian, 0.5 * (t - q), K.diagonal() - 0.5 * T.diagonal(), extent)
+        pairs = setup.engine.pairs                              # sums over the columns of Z that an entry of psi relates
+        t, y_t = pairs.traces(traced), pairs.forms(d)           # tr(W V_a), y'P V_a P y
+        T, K = pairs.squares(traced), pairs.double_forms(d, M_P)    # tr(W V_a W V_b), y'P V_a P V_b P y
+    value.derivatives = in_theta(np.array(theta), np.array(phi[1:]), t, y_t, K - 0.5 * T, setup.df, quadratic, setup.covariance)
     return value.derivatives
 
 
-def _with_sigma(values, total):
-    """Sigma's part in front: the parts of all variances sum to the total."""
-    return np.concatenate(([total - np.add.reduce(values)], values))
+def in_theta(theta, phi, t, y_t, H, df, quadratic, covariance):
+    """The `Derivatives`, from those in phi: (6) is (t - y_t) / 2 and (7) is H. `phi` and these are without sigma^2.
+
+    Its part follows, for W V = I: phi_a tr(W V_a) summed over all a, sigma^2 among them, is `df`, and so on.
+    """
+    g = 0.5 * (t - y_t)
+    h = y_t - 0.5 * t                                           # H times all of phi
+    g_sigma = 0.5 * (df - quadratic) - phi @ g                  # the derivatives in sigma^2, times sigma^2
+    b = h - H @ phi
+    h_sigma = quadratic - 0.5 * df - phi @ h - phi @ b
+    gradient, hessian = np.empty(len(theta)), np.empty((len(theta),) * 2)
+    gradient[0], hessian[0, 0] = 2 * g_sigma, 4 * (h_sigma + g_sigma)
+    if covariance.scalar:
+        J = 2 * phi                                             # d phi / d theta, phi = exp(2 theta)
+        gradient[1:] = J * g
+        hessian[0, 1:] = hessian[1:, 0] = 2 * J * b
+        hessian[1:, 1:] = J[:, None] * H * J
+        hessian.flat[len(theta) + 1 :: len(theta) + 1] += 2 * gradient[1:]
+        extent = phi * t
+        extent = np.concatenate(([df - np.add.reduce(extent)], extent))
+        return Derivatives(gradient, hessian, g, H, extent, gradient, hessian)
+    free = covariance.free(theta)
+    J = covariance.jacobian(theta) * free[1:]
+    gradient[1:] = J.T @ g
+    hessian[0, 1:] = hessian[1:, 0] = 2 * b @ J
+    hessian[1:, 1:] = J.T @ H @ J + np.outer(free, free)[1:, 1:] * covariance.bend(g)
+    extent = covariance.forms_of_columns(theta, t)
+    extent = np.concatenate(([df - np.add.reduce(extent)], extent))
+    in_theta, in_coordinates = covariance.from_T(theta, gradient, hessian)
+    return Derivatives(*in_theta, g, H, extent, *in_coordinates)
 
 
-def _with_sigma_twice(S, total):
-    """The same for a symmetric matrix whose rows sum to `total`."""
-    full = np.empty((len(total), len(total)))
-    full[1:, 1:] = S
-    full[0, 1:] = full[1:, 0] = total[1:] - np.add.reduce(S, axis=1)
-    full[0, 0] = total[0] - np.add.reduce(full[0, 1:])
-    return full
+def units(setup):
+    """(J,): log standard deviations that contribute 1 to the variance of an average level's whole, per unit of sigma."""
+    engine = setup.engine
+    lengths = np.bincount(engine.block, np.einsum("ij,ij->j", engine.R, engine.R)) / np.bincount(engine.block)
+    return -0.5 * np.log(lengths)
+
+
+def growth(theta, setup, slopes, held=()):
+    """For each term whose psi is singular: its blocks, the direction v, (c,), in which psi + w v v' is best to grow, and nll's
+    derivative in w. Directions of effects that are held, elements of theta, are left out.
+
+    Those in the range of psi are left out too, where T says all about them, its zero columns being the last: there the gradient
+    is 0.
+    """
+    covariance = setup.covariance
+    for b, elements in covariance.terms:
+        diagonal = covariance.diagonal[b]
+        zero = theta[diagonal] == -np.inf
+        chosen = ~np.isin(diagonal, held)
+        if not (zero & chosen).any() or covariance.holds_correlation(elements, held):
+            continue
+        if len(zero) == 1:
+            v, slope = np.exp(theta[:1]), slopes[diagonal[0] - 1] * np.exp(2 * theta[0])
+        else:
+            unit = np.exp(theta[0] + units(setup)[b]) * chosen
+            G = covariance.symmetric(slopes)[b, b] * unit * unit[:, None]
+            basis, rank = np.eye(len(zero))[:, chosen], np.sum(~zero)
+            if not zero[:rank].any() and chosen.all():
+                basis = np.linalg.qr(covariance.root(theta)[b, b][:, :rank] / unit[:, None], mode="complete")[0][:, rank:]
+            eigenvalues, vectors = np.linalg.eigh(basis.T @ G @ basis)
+            v, slope = unit * (basis @ vectors[:, 0]), eigenvalues[0]
+            if len(basis.T) > len(zero) - rank and slope > -ROUNDING * np.abs(eigenvalues).max():
+                slope = 0.0
+        yield b, v, slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,21 +170,22 @@ class Optimum:
         Whether this is a local minimum of the criterion to within the errors given here.
     reasons : tuple of str
         Why not, if not.
-    gradient : ndarray, shape (1 + J,)
+    gradient : ndarray, shape of theta
         Of nll in theta; 0 for blocks at zero.
     gradient_norm : float
         The largest of its absolute values.
-    hessian : ndarray, shape (1 + J, 1 + J)
+    hessian : ndarray, two axes like theta
         Of nll in theta; rows and columns of blocks at zero are 0.
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float
         The Newton decrement: how far nll is above the minimum, to second order.
-    theta_error : ndarray, shape (1 + J,)
-        The size of the next Newton step, log units; 0 for blocks at zero.
+    theta_error : ndarray, shape of theta
+        The size of the next Newton step, log units, or for the T of several effects relative to their standard deviations;
+        0 for blocks at zero.
     multipliers : dict
-        By the names of the blocks at zero: the derivative of nll in the variance over sigma^2, not negative
-        at an optimum.
+        By the names of the terms with a variance of zero, or a singular covariance: the derivative of nll in the variance over
+        sigma^2, or the smallest as the covariance becomes regular; not negative at an optimum.
     evaluations, seconds : dict
         By phase of the fit.
     """
@@ -176,20 +232,21 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
     theta = np.asarray(theta, float)
     value = LMMprof(theta, setup) if value is None else value
     D = derivatives(theta, setup, value)
-    free = np.isfinite(theta)
-    H = D.hessian[free][:, free]
+    free = setup.covariance.free(theta)
+    H = D.bowl[free][:, free]
     scale = np.sqrt(np.abs(H.diagonal()))           # of a small sd the curvature is small on the log scale: no flat direction
     scale[scale == 0] = 1.0
     eigenvalues, vectors = np.linalg.eigh(H / scale / scale[:, None])
-    gradient = vectors.T @ (D.gradient[free] / scale)
+    gradient = vectors.T @ (D.descent[free] / scale)
     definite = bool(eigenvalues[0] > CURVATURE)
     step, decrement = np.zeros(len(theta)), np.inf
     step[free] = np.inf
     if definite:
-        step[free] = np.abs(vectors @ (gradient / eigenvalues)) / scale
+        lengths = setup.covariance.lengths(theta, np.exp(theta[0] + units(setup)))
+        step[free] = np.abs(vectors @ (gradient / eigenvalues)) / scale / lengths[free]
         decrement = float(0.5 * gradient @ (gradient / eigenvalues))
-    multipliers = {block.name: float(slope * np.exp(2 * theta[0]))
-                   for block, slope, is_free in zip(setup.design.blocks, D.slopes, free[1:]) if not is_free}
+    names = dict(zip((b.start for b, _ in setup.covariance.terms), setup.design.term_names))
+    multipliers = {names[b.start]: float(slope) for b, _, slope in growth(theta, setup, D.slopes)}
     reasons = []
     if D.extent[0] < SMALL:
         reasons.append("the residual sd goes to 0, for the random effects can reproduce the response; "
@@ -205,4 +262,4 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
         if not multiplier >= 0:
             reasons.append(f"the likelihood grows when {name!r} leaves zero")
     return Optimum(not reasons, tuple(reasons), D.gradient, float(np.abs(D.gradient).max()), D.hessian,
-                   float(np.linalg.eigvalsh(H)[0]), decrement, step, multipliers, dict(evaluations), dict(seconds))
+                   float(np.linalg.eigvalsh(D.hessian[free][:, free])[0]), decrement, step, multipliers, dict(evaluations), dict(seconds))

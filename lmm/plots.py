@@ -47,9 +47,9 @@ def panels(fit, x=None, group=None, ax=None):
     """
     check_fit(fit)
     design, block = fit.setup.design, _block(fit, group)
-    frame = pd.DataFrame({"level": block.matrix.indices, "y": design.y, "fitted": fit.fittedvalues.to_numpy(),
+    frame = pd.DataFrame({"level": block.codes, "y": design.y, "fitted": fit.fittedvalues.to_numpy(),
                           "population": fit.predict(random=False).to_numpy()})
-    variables = dict.fromkeys([*design.formula.predictors, *(name for one in design.blocks for name in one.numbers)])
+    variables = dict.fromkeys([*design.formula.predictors, *(name for one in design.blocks for name in one.predictors)])
     if x is not None and x not in variables:
         raise LMMError(f"x is {x!r}, which is not a variable of the model; it has {shorten(variables) or 'none'}")
     if not variables:
@@ -62,7 +62,7 @@ def panels(fit, x=None, group=None, ax=None):
     axes = _panels(len(order), ax)
     grid = np.atleast_2d(axes)
     levels = dict(list(frame.groupby("level")))
-    others = [one.matrix.indices for one in design.blocks if one.factors and one.group != block.group]
+    others = [one.codes for one in design.blocks if one.factors and one.group != block.group]
     several = any(pd.Series(codes).groupby(frame["level"]).nunique().max() > 1 for codes in others)
     points = {"ls": "", "marker": ".", "ms": 4}
     population = points if set(variables) - {x} else {}
@@ -264,10 +264,10 @@ def _within(fit, group):
     """The within-group estimates of `shrinkage`: a DataFrame, levels by effects."""
     design, b, at = fit.setup.design, modes(fit).b, offsets(fit.setup.design.blocks)
     own = [block for block in design.blocks if block.group == group]
-    level = pd.Series(own[0].matrix.indices)
+    level = pd.Series(own[0].codes)
     rest = design.X @ fit.beta
     for block, i, j in zip(design.blocks, at, at[1:]):
-        if block.group != group and level.groupby(block.matrix.indices).nunique().max() > 1:       # not nested
+        if block.group != group and level.groupby(block.codes).nunique().max() > 1:       # not nested
             rest = rest + block.matrix @ b[i:j]
     Z = np.column_stack([block.matrix.data for block in own])
     names = fixed_names(fit, [block.effect for block in own])

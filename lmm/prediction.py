@@ -1,18 +1,20 @@
 """Predictions for new rows: X beta, with or without the random effects of their groups, and their errors.
 
-The error of x'beta + z'b has the variance of `error_variances` for groups in the data, and sd_j^2 z^2 more for each block
-whose group is not. Source: Henderson (1975).
+The error of x'beta + z'b has the variance of `error_variances` for groups in the data, and z' psi z more for each term whose
+group is not. Source: Henderson (1975).
 """
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.special import ndtri
 
+from .blocks import values_of
 from .columns import like, spread
 from .errors import LMMError, shorten
 from .inference import check_level
 from .likelihood import back_substitute
-from .modes import entries_of, error_variances, modes, offsets
+from .modes import error_variances, modes, rows_of_z
 
 INTERVALS = ("confidence", "prediction")
 NEW_LEVELS = ("error", "population")
@@ -27,31 +29,32 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
     if new_levels not in NEW_LEVELS:
         raise LMMError(f"new_levels is {new_levels!r}; it is 'error' or 'population' (no random effect for a new level)")
     check_level(level)
-    design = fit.setup.design
+    design, covariance = fit.setup.design, fit.setup.covariance
     if newdata is None:
         index, kept = design.index, np.arange(fit.nobs)
-        X, known = design.X, design.offset
-        entries = [(columns if random else np.full(fit.nobs, -1), values) for columns, values in entries_of(design.blocks)]
+        X, known, Z = design.X, design.offset, rows_of_z(design)
+        new = [] if random else [np.column_stack([block.matrix.data for block in design.blocks[b]]) for b, _ in covariance.terms]
+        Z = Z if random else Z * 0.0
     else:
-        X, known, entries, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
+        X, known, Z, new, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
         index = newdata.index
-    m, mean = modes(fit), X @ fit.beta + known
-    for columns, values in entries:
-        seen = columns >= 0
-        mean[seen] += values[seen] * m.b[columns[seen]]
+    m = modes(fit)
+    mean = X @ fit.beta + known + Z @ m.b
     if interval is None:
         return spread(mean, index, kept).rename(design.response)
-    error = error_variances(fit, m, back_substitute(fit.setup.R_X, X.T, trans=1).T, entries)
+    error = error_variances(fit, m, back_substitute(fit.setup.R_X, X.T, trans=1).T, Z)
     if random or interval == "prediction":
-        variances = np.exp(2 * fit.theta[1:])
-        error += sum(v * np.where(columns < 0, values, 0.0) ** 2 for v, (columns, values) in zip(variances, entries))
+        psi = covariance.psi(fit.theta)
+        for (b, _), z in zip(covariance.terms, new):                # the values of the effects where the level is new
+            error += np.einsum("ij,jk,ik->i", z, psi[b, b], z)
     half = ndtri(0.5 + level / 2) * np.sqrt(error + (fit.sigma**2 if interval == "prediction" else 0.0))
     return pd.DataFrame({name: spread(values, index, kept) for name, values in (
         ("mean", mean), ("lower", mean - half), ("upper", mean + half))})
 
 
 def rows_of(design, newdata, random, new_levels, numbers):
-    """X, offset, (column, value) by block, and the positions of the rows of `newdata` that lack nothing.
+    """X, offset, Z, the values of each term's effects where the level is new and 0 elsewhere, (n, c), and the positions of the
+    rows of `newdata` that lack nothing.
 
     Without random effects the grouping columns are not asked for, every group being new, and the numeric variables of the
     blocks only where their `numbers` matter.
@@ -60,7 +63,7 @@ def rows_of(design, newdata, random, new_levels, numbers):
         raise LMMError(f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; one row is dat.iloc[[0]], or "
                        "pd.DataFrame([{'x': 1.5, 'g': 'a'}])")
     factors = [name for block in design.blocks if random for name in block.factors]
-    slopes = [name for block in design.blocks if numbers for name in block.numbers]
+    slopes = [name for block in design.blocks if numbers for name in block.predictors]
     fixed = design.formula.predictors
     advice = {name: "; for predictions without random effects give random=False" for name in factors if name not in fixed}
     given = design.given["offset"]
@@ -80,10 +83,10 @@ def rows_of(design, newdata, random, new_levels, numbers):
         row, column = np.argwhere(~np.isfinite(X))[0]
         raise LMMError(f"the column of X {design.x_names[column]!r} is {X[row, column]} in row {kept[row]} of newdata, "
                        "counted from 0")
-    entries = []
-    for block, start in zip(design.blocks, offsets(design.blocks)):
-        codes = _columns(block, design.data, new, len(kept)) if random else np.full(len(kept), -1)
-        values = np.ones(len(kept)) * np.prod([new[name].to_numpy(float) for name in block.numbers if numbers], axis=0)
+    parts, unseen_values = [sparse.csr_array((len(kept), 0))], []
+    for term, (b, _) in zip(design.terms, design.covariance.terms):
+        block = design.blocks[b.start]
+        codes = _levels(block, design.data, new, len(kept)) if random else np.full(len(kept), -1)
         if random and new_levels == "error" and (codes < 0).any():
             name = next((name for name in block.factors if new[name].isna().any()), None)
             if name is not None:
@@ -92,15 +95,33 @@ def rows_of(design, newdata, random, new_levels, numbers):
             row = kept[np.flatnonzero(codes < 0)[0]]
             raise LMMError(f"row {row} of newdata, counted from 0, is of a combination of {block.group!r} that the fit "
                            "has not seen; for a prediction without its random effect give new_levels='population'")
-        entries.append((np.where(codes >= 0, start + codes, -1), values))
-    return X, known, entries, kept
+        values, seen = _values(term, design, b, new, len(kept), numbers), codes >= 0
+        rows = np.flatnonzero(seen)
+        parts += [sparse.csr_array((column[seen], (rows, codes[seen])), (len(kept), len(block.levels))) for column in values.T]
+        unseen_values.append(values * ~seen[:, None])
+    return X, known, sparse.csr_array(sparse.hstack(parts, format="csr")), unseen_values, kept
 
 
-def _columns(block, data, new, n):
-    """The column of Z's block for each new row, -1 if there is none."""
+def _values(term, design, b, new, n, numbers):
+    """The values of a term's effects for n new rows, (n, c)."""
+    if not (n and numbers):
+        return np.ones((n, b.stop - b.start))
+    if term.effects is None:
+        return values_of(term, design.blocks[b.start].predictors, new, n)[0]
+    known = np.column_stack([block.matrix.data for block in design.blocks[b]])
+    for name in term.effects.predictors:
+        if (unseen := new[name].isna().to_numpy()).any():
+            row = np.flatnonzero(unseen)[0]
+            raise LMMError(f"{name!r} in row {row} of newdata, counted from 0, is of a level that the fit has not seen; "
+                           f"its random effect in ({term.bar}) has no value there")
+    return term.effects.columns_at(new, n, design.data, known)[0]
+
+
+def _levels(block, data, new, n):
+    """The number of the level of each new row, -1 if there is none."""
     if not block.factors:
         return np.zeros(n, int)
-    _, first = np.unique(block.matrix.indices, return_index=True)        # a row of each level
+    _, first = np.unique(block.codes, return_index=True)                 # a row of each level
     levels = pd.MultiIndex.from_arrays([data[name].array.codes[first] for name in block.factors])
     return levels.get_indexer(pd.MultiIndex.from_arrays([new[name].array.codes for name in block.factors]))
 

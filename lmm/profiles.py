@@ -8,15 +8,17 @@ The likelihood is meant, not REML's criterion, which models with different beta 
 """
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import root_scalar
 
+from .covariance import LARGEST_Z, WithCorrelation
 from .errors import LMMError
 from .finish import newton, opened, without
 from .fit import by_likelihood
-from .inference import parameter_names
+from .inference import correlation_pairs, on_straight_scale, parameter_names
 from .likelihood import LMMprof, covariance_of_beta
 from .optimum import NLL_ERROR, derivatives
 
@@ -33,8 +35,10 @@ def curves_of(fit):
     """The curves of a fit by maximum likelihood: ("beta", column of X) and ("sd", label) to curve."""
     if not fit.converged:
         raise LMMError(f"the optimum is not certified ({'; '.join(fit.optimum.reasons)}), so it has no profile")
-    return dict(zip(parameter_names(fit), [*(BetaCurve(fit, i) for i in range(len(fit.beta))),
-                                           *(SdCurve(fit, i) for i in range(len(fit.theta)))]))
+    errors = iter(on_straight_scale(fit)[1])
+    return dict(zip(parameter_names(fit), [*(BetaCurve(fit, i) for i in range(len(fit.beta))), SigmaCurve(fit, next(errors)),
+                                           *(SdCurve(fit, j, next(errors)) for j in range(len(fit.sd))),
+                                           *(CorrelationCurve(fit, i, j, next(errors)) for i, j in correlation_pairs(fit.setup.design)[0])]))
 
 
 def profile_frame(fit):
@@ -52,7 +56,8 @@ def profile_frame(fit):
 
 def walk(curve, sign):
     """Points (u, zeta) from the estimate outwards, GAP apart in zeta, to REACH or a standard deviation of zero."""
-    if curve.estimate == -np.inf and sign < 0:
+    edge = curve.edges.get(sign)
+    if curve.estimate == edge:
         return []
     u, points = curve.start(), []
     step = sign * GAP * curve.se
@@ -63,20 +68,21 @@ def walk(curve, sign):
         if abs(height) >= REACH:
             break
         step = sign * min(GAP / slope, 3 * abs(step))
-        if curve.may_be_zero and sign < 0 and GAP / slope > LONG:
-            points.append((-np.inf, float(zeta(curve, -np.inf)[0])))
+        if edge is not None and GAP / slope > LONG:
+            points.append((edge, float(zeta(curve, edge)[0])))
             break
     return points
 
 
-class SdCurve:
-    """The criterion as a function of u = log sd, of sigma or a block, the other parameters at their best."""
+class SigmaCurve:
+    """The criterion as a function of u, an element of theta, by default log sigma, the other parameters at their best."""
 
-    def __init__(self, fit, i):
-        self.setup, self.i, self.theta, self.nll = fit.setup, i, fit.theta, fit.nll
-        self.estimate = fit.theta[i]                            # may be -inf
-        self.se = np.fmin(np.sqrt(fit.cov_theta().iloc[i, i]), 0.5)      # where a step is tried: small ones lie on a plateau
-        self.may_be_zero = i > 0
+    edges: ClassVar = {}                                        # the u where a parameter ends, by the sign of the way there
+
+    def __init__(self, fit, se, setup=None, theta=None, i=0):
+        self.setup, self.theta, self.i, self.nll = setup or fit.setup, fit.theta if theta is None else theta, i, fit.nll
+        self.estimate = self.theta[i]
+        self.se = np.fmin(se, 0.5)                              # where a step is tried: small sds lie on a plateau
 
     natural = staticmethod(np.exp)
 
@@ -96,10 +102,52 @@ class SdCurve:
         return opened(self.theta, self.setup)[self.i]
 
 
+class SdCurve(SigmaCurve):
+    """The same of the log standard deviation of block j: put first in its term, it is an element of theta."""
+
+    edges: ClassVar = {-1: -np.inf}
+
+    def __init__(self, fit, j, se):
+        setup, theta, j = in_front(fit, [j])
+        super().__init__(fit, se, setup, theta, setup.covariance.diagonal[j])
+
+    def __call__(self, u):
+        if u == -np.inf:                                        # the effect's covariances are 0 then
+            self.theta = without(self.theta, self.setup.covariance.columns[self.i - 1], self.setup)
+        return super().__call__(u)
+
+
+class CorrelationCurve(SigmaCurve):
+    """The same of Fisher's z of the correlation of blocks i and j, where u = -+LARGEST_Z is a correlation of -+1."""
+
+    edges: ClassVar = {-1: -LARGEST_Z, 1: LARGEST_Z}
+    natural = staticmethod(np.tanh)
+
+    def __init__(self, fit, i, j, se):
+        setup, theta, first = in_front(fit, [j, i])
+        by_correlation = WithCorrelation(setup.covariance.sizes, first)
+        psi = setup.covariance.psi(theta)
+        setup = replace(setup, design=replace(setup.design, covariance=by_correlation))
+        super().__init__(fit, se, setup, by_correlation.theta(theta[0], psi), by_correlation.correlation_at)
+
+
+def in_front(fit, chosen):
+    """The setup of a fit with the chosen blocks of one term put first in it, its theta, and the new number of the first one."""
+    setup, covariance = fit.setup, fit.setup.covariance
+    b, _ = covariance.term_of(chosen[0])
+    order = [*range(b.start), *chosen, *(j for j in range(b.start, b.stop) if j not in chosen), *range(b.stop, len(fit.sd))]
+    if order == sorted(order):
+        return setup, fit.theta, b.start
+    entries = list(zip(covariance.rows, covariance.columns))
+    design = replace(setup.design, blocks=tuple(setup.design.blocks[j] for j in order))
+    setup = replace(setup, design=design, engine=setup.engine.reordered(order, entries, entries))
+    return setup, covariance.theta(fit.theta[0], covariance.psi(fit.theta)[np.ix_(order, order)]), b.start
+
+
 class BetaCurve:
     """The criterion as a function of u = one fixed effect, the other parameters at their best."""
 
-    may_be_zero = False
+    edges: ClassVar = {}
 
     def __init__(self, fit, i):
         self.setup, self.i, self.theta, self.nll = fit.setup, i, fit.theta, fit.nll
@@ -156,7 +204,7 @@ def interval(curve, z):
     origin, width = curve.start(), z * curve.se
     for sign in (-1, 1):
         def miss(u, sign=sign):
-            if not abs(u - origin) <= FAR * width and u != -np.inf:
+            if not abs(u - origin) <= FAR * width and u not in curve.edges.values():
                 raise OverflowError
             height, slope = zeta(curve, u)
             return height - sign * z, slope
@@ -170,8 +218,9 @@ def interval(curve, z):
             return found
 
         curve.theta = at_estimate
-        if sign < 0 and curve.may_be_zero and (curve.estimate == -np.inf or miss(-np.inf)[0] >= 0):
-            bounds.append(-np.inf)
+        edge = curve.edges.get(sign)
+        if edge is not None and (curve.estimate == edge or sign * miss(edge)[0] <= 0):
+            bounds.append(edge)
             continue
         curve.theta = at_estimate
         u = root_by_newton(miss, origin + sign * width, width)
@@ -211,8 +260,8 @@ def branch(curve, u):
     followed = curve.theta
     setup, held = curve.at(u)
     at_zero = not np.isfinite(followed).all()
-    starts = [without(start, j) for start in (followed, *[opened(followed, setup)] * at_zero)
-              for j in range(len(followed) - 1) if start[1 + j] > -np.inf] + [opened(followed, setup)] * at_zero
+    starts = [without(start, j, setup) for start in (followed, *[opened(followed, setup)] * at_zero)
+              for j, i in enumerate(setup.covariance.diagonal) if start[i] > -np.inf] + [opened(followed, setup)] * at_zero
     for start in starts:
         if np.array_equal(start[held], followed[held]):
             theta, value = newton(start, lambda theta: LMMprof(theta, setup), setup, (followed, nll), held, DONE)

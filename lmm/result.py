@@ -23,7 +23,8 @@ class LMMResult(Actions, tables.Shown, Mapping):
     beta : ndarray, shape (k,)
         The fixed effects, in the order of X's columns; `params` has them with their names.
     theta : ndarray, shape (1 + number of blocks,)
-        log sigma, then the log standard deviation of each block in the order of `ref`.
+        log sigma, then the log standard deviation of each block in the order of `ref`; for a term with several effects its T,
+        see `LMMprof`.
     nll : float
         The criterion at the optimum: minus the log-likelihood without n/2 log(2 pi).
     optimum : Optimum
@@ -67,20 +68,45 @@ class LMMResult(Actions, tables.Shown, Mapping):
     @property
     def sd(self):
         """The standard deviation of each block's random effects: a Series by block."""
-        return pd.Series(np.exp(self.theta[1:]), [block.name for block in self.setup.design.blocks], name="sd")
+        return pd.Series(np.exp(self.setup.covariance.log_sds(self.theta)), [block.name for block in self.setup.design.blocks], name="sd")
+
+    @property
+    def corr(self):
+        """The correlations of the effects of one term, nan where a standard deviation is zero: a Series by pair of effects."""
+        pairs, names = inference.correlation_pairs(self.setup.design)
+        C = self.setup.covariance.correlations(self.theta)
+        return pd.Series([C[i, j] for i, j in pairs], names, dtype=float, name="corr")
+
+    def psi(self):
+        """The covariance of each term's random effects within a level: a dict from term to DataFrame, effects by effects."""
+        design, psi = self.setup.design, self.setup.covariance.psi(self.theta)
+        effects = [block.effect for block in design.blocks]
+        return {name: pd.DataFrame(psi[b, b], effects[b], effects[b])
+                for name, (b, _) in zip(design.term_names, self.setup.covariance.terms)}
+
+    @property
+    def rank(self):
+        """The rank of each term's covariance, the number of its effects unless it is singular: a Series by term."""
+        ranks = [int(np.isfinite(self.theta[self.setup.covariance.diagonal[b]]).sum()) for b, _ in self.setup.covariance.terms]
+        return pd.Series(ranks, list(self.setup.design.term_names), dtype=int, name="rank")
 
     @property
     def singular(self):
-        """The names of the blocks whose estimated standard deviation is zero: empty, hence false, if there are none."""
-        return tuple(self.sd.index[self.theta[1:] == -np.inf])
+        """The names of the terms whose estimated covariance is singular: empty, hence false, if there are none.
+
+        That is a standard deviation of zero or, of several effects, a perfect correlation; `rank` says how many dimensions
+        are left.
+        """
+        sizes = np.array(self.setup.covariance.sizes, int)
+        return tuple(self.rank.index[self.rank < sizes])
 
     def cov_theta(self):
         """The covariance of theta's estimate, the inverse Hessian of nll: a DataFrame; nan for blocks at zero.
 
         All of it is nan if the optimum is not certified.
         """
-        labels = [f"log {label}" for label in self.setup.labels]
-        free = np.isfinite(self.theta)
+        labels = list(self.setup.log_labels)
+        free = self.setup.covariance.free(self.theta)
         covariance = np.full((len(free), len(free)), np.nan)
         if self.optimum.certified:
             covariance[np.ix_(free, free)] = np.linalg.inv(self.optimum.hessian[np.ix_(free, free)])
@@ -89,12 +115,14 @@ class LMMResult(Actions, tables.Shown, Mapping):
     @property
     def sd_se(self):
         """The standard errors of sigma and of `sd`, by the delta method: a Series; nan for blocks at zero."""
-        return pd.Series(np.exp(self.theta) * np.sqrt(np.diag(self.cov_theta())), list(self.setup.labels), name="std_error")
+        sd = np.append(self.sigma, self.sd)
+        return pd.Series(sd * inference.on_straight_scale(self)[1][: len(sd)], ["sigma", *self.sd.index], name="std_error")
 
     def varcorr(self, *, se=False):
         """Variances and standard deviations: a DataFrame with group, name, variance, sd, a row per block and one for Residual.
 
-        With `se` also ``sd_se``, the standard error of sd.
+        With `se` also ``sd_se``, the standard error of sd. Where a term has several effects also ``corr1``, the correlation with
+        its first effect, ``corr2``, ... `psi` has the covariance matrices.
         """
         return inference.variance_components(self, se)
 
@@ -121,9 +149,9 @@ class LMMResult(Actions, tables.Shown, Mapping):
         return modes.coefficients_by_group(self)
 
     def icc(self):
-        """Each block's share of the variance that the fixed effects leave, sd^2 / (sum of all sd^2 + sigma^2): a Series.
+        """Each term's share of the variance that the fixed effects leave, sd^2 / (sum of all sd^2 + sigma^2): a Series.
 
-        A block with numeric variables counts with the mean over the rows of its variance.
+        A term with slopes counts with the mean over the rows of its variance, z' psi z.
         """
         return inference.intraclass_correlations(self)
 
@@ -223,7 +251,7 @@ class LMMResult(Actions, tables.Shown, Mapping):
     def r2(self):
         """Nakagawa and Schielzeth's R^2: a Series with marginal (fixed effects) and conditional (random ones as well).
 
-        The shares of var(X beta) and of that plus the blocks' variances, sd^2 z^2 averaged over the rows, in their sum
+        The shares of var(X beta) and of that plus the terms' variances, z' psi z averaged over the rows, in their sum
         with sigma^2.
         """
         return inference.explained(self)
@@ -246,11 +274,10 @@ class LMMResult(Actions, tables.Shown, Mapping):
     @property
     def trace(self):
         """Every evaluation, in order: a DataFrame with phase, nll, theta ("log sigma", ...) and standard deviations."""
-        labels = self.setup.labels
         theta = np.array([theta for _, _, theta in self.evaluated])
+        sds = np.array([[np.exp(t[0]), *np.exp(self.setup.covariance.log_sds(t))] for t in theta])
         return pd.DataFrame({"phase": [phase for phase, _, _ in self.evaluated], "nll": [nll for _, nll, _ in self.evaluated],
-                             **{f"log {label}": theta[:, i] for i, label in enumerate(labels)},
-                             **{label: np.exp(theta[:, i]) for i, label in enumerate(labels)}})
+                             **dict(zip(self.setup.log_labels, theta.T)), **dict(zip(["sigma", *self.sd.index], sds.T))})
 
     @property
     def nobs(self):
