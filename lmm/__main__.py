@@ -13,7 +13,7 @@ from patsy import PatsyError
 from . import tables
 from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning
-from .fit import lmm
+from .fit import lmer, lmm
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +29,7 @@ def main(arguments=None):
     fit = commands.add_parser("fit", help="fit a CSV file", description=(
         "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
         'lmm fit "score ~ Machine" machines.csv --ref Worker --ref Worker:Machine'))
-    fit.add_argument("form", metavar="FORMULA", help='the fixed effects, e.g. "score ~ Machine"')
+    fit.add_argument("form", metavar="FORMULA", help='the fixed effects, e.g. "score ~ Machine", or a formula of lmer\'s, with bars')
     fit.add_argument("file", metavar="FILE", help="a CSV file with a line of column names")
     fit.add_argument("--ref", metavar="BLOCK", action="append", default=[],
                      help="a block of random effects: a column, or columns joined by colons; may be given several times")
@@ -67,14 +67,17 @@ def fit_file(options):
             raise LMMError(f"--factor names {column!r}, which is not a column of {options.file}; "
                            f"its columns are {', '.join(map(repr, dat.columns))}")
         dat[column] = dat[column].astype("category")
-    fit = lmm(options.form, dat, options.ref, reml=options.reml)
+    if "|" in options.form and not options.ref:
+        fit = lmer(options.form, dat, reml=options.reml)
+    else:
+        fit = lmm(options.form, dat, options.ref, reml=options.reml)
     if not options.json:
         return str(fit)
     theta = [value if math.isfinite(value) else None for value in fit.theta.tolist()]      # JSON has no -inf, an sd of 0
     return json.dumps({
         "form": options.form, "reml": fit.reml, "ref": [block.name for block in fit.setup.design.blocks],
         "beta": fit.params.to_dict(), "se": fit.bse.to_dict(),
-        "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(),
+        "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(), "corr": fit.corr.astype(object).where(fit.corr.notna(), None).to_dict(),
         "logLik": fit.llf, "nobs": fit.nobs, "n_dropped": fit.n_dropped,
         "converged": fit.converged, "singular": fit.singular, "message": fit.message, "nfev": fit.nfev,
     }, indent=2, allow_nan=False)

@@ -11,13 +11,14 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from . import tables
-from .blocks import same_grouping
 from .bootstrap import checked_seed, draws
 from .errors import LMMError
 from .fit import by_likelihood
 from .optimum import NLL_ERROR
 from .result import LMMResult
 
+SAME = 1e-11            # of the squared length of V, below which what other covariances leave of it is nothing
+ZERO = 1e-6             # of a term's largest variance, below which another is 0 but for rounding
 INSIDE = 1e3            # rounding errors of the length of a column of X, below which what others leave of it is nothing
 
 
@@ -32,7 +33,7 @@ class Comparison(tables.Shown):
         each row compared with the one above; ``pvalue_mixture`` where a variance is tested, and after simulations
         ``pvalue_boot``.
     models : dict
-        By the same names: formula and random effects.
+        By the same names: formula, and the names of the random-effect terms or, where the formula has bars, None.
     notes : tuple of str
         What to know about the p-values.
     simulated : dict
@@ -114,7 +115,8 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
                 if failed := len(values) - len(simulated[name]):
                     notes.append(f"{failed} of {len(values)} simulations for {name} failed and are left out")
         rows[name] = row
-    models = {name: (fit.setup.design.form, [block.name for block in fit.setup.design.blocks]) for name, fit in ordered}
+    models = {name: (design.form, None if any(term.bar for term in design.terms) else list(design.term_names))
+              for name, design in ((name, fit.setup.design) for name, fit in ordered)}
     return Comparison(pd.DataFrame.from_dict(rows, orient="index"), models, tuple(notes), simulated)
 
 
@@ -133,30 +135,72 @@ def test(chisq, df, below, smaller, name, larger):
     if chisq < 0:
         return {}, [f"{name} contains {below} but fits worse, so its optimum was missed; fit it again with another start="]
     p = {"pvalue": float(chdtrc(df, chisq))}
-    variances = new_blocks(smaller, larger)
-    if not variances:
+    tested, dimensions = on_the_boundary(smaller, larger)
+    if not tested:
         return p, []
     better = "give nsim= for a p-value by simulation"
-    if len(variances) == 1:
+    if dimensions == 1:
         without = float(chdtrc(df - 1, chisq)) if df > 1 else float(chisq == 0)
         p["pvalue_mixture"] = 0.5 * (p["pvalue"] + without)
         better = "the 50:50 mixture is beside it"
-    tested = " and ".join(f"the variance of {block}" for block in variances)
-    return p, [f"{name} against {below} tests {tested} on the boundary: p is conservative (too large); {better}"]
+    return p, [f"{name} against {below} tests {' and '.join(tested)} on the boundary: p is conservative (too large); {better}"]
 
 
-def new_blocks(smaller, larger):
-    """The names of the blocks of the larger model that the smaller one has not."""
-    known = smaller.setup.design.blocks
-    return [block.name for block in larger.setup.design.blocks if not any(same_grouping(block, other) for other in known)]
+def expressed(smaller, larger):
+    """V of the smaller model, its covariances those of independent effects of variance 1, by those of the larger one.
+
+    Returns psi of the larger model, (J, J), and how much of V is left, relative to its length.
+    """
+    one, other = smaller.setup.design, larger.setup.design
+    n = len(one.y)
+    Z = [other.weighted(block.matrix) for block in other.blocks]
+    known = [(None, None), *((Z[i], Z[j]) for i, j in zip(other.covariance.rows, other.covariance.columns))]
+    wanted = [(Z, Z) for Z in (one.weighted(block.matrix) for block in one.blocks)]
+    G = np.array([[inner(a, b, n) for b in known] for a in known])
+    rhs = np.array([[inner(a, b, n) for b in wanted] for a in known])
+    lengths = np.sqrt(G.diagonal())
+    solution = np.linalg.lstsq(G / lengths / lengths[:, None], rhs / lengths[:, None], rcond=1e-14)[0] / lengths[:, None]
+    left = [abs(inner(a, a, n) - x @ r) / inner(a, a, n) for a, x, r in zip(wanted, solution.T, rhs.T)]
+    psi = np.zeros((len(other.blocks),) * 2)
+    psi[other.covariance.rows, other.covariance.columns] = solution[1:].sum(axis=1)
+    return psi + np.tril(psi, -1).T, max(left, default=0.0)
+
+
+def inner(a, b, n):
+    """tr(V_a V_b), V_a being Z_i Z_j' + Z_j Z_i' for a = (Z_i, Z_j), Z_i Z_i' for equal ones, and I, (n, n), for Nones."""
+    if b[0] is None:
+        a, b = b, a
+    if a[0] is None:
+        return float(n) if b[0] is None else (1 if b[0] is b[1] else 2) * float(b[0].multiply(b[1]).sum())
+    total = 0.0
+    for i, j in {(0, 1), (1, 0)} if a[0] is not a[1] else {(0, 1)}:
+        for k, m in {(0, 1), (1, 0)} if b[0] is not b[1] else {(0, 1)}:
+            total += float((a[i].T @ b[k]).multiply(a[j].T @ b[m]).sum())
+    return total
+
+
+def on_the_boundary(smaller, larger):
+    """What the larger model lets vary that is 0 in the smaller one: texts, and how many dimensions they are together."""
+    psi, covariance, design = expressed(smaller, larger)[0], larger.setup.covariance, larger.setup.design
+    lengths = np.array([np.linalg.norm(block.matrix.data) for block in design.blocks])
+    psi *= lengths * lengths[:, None]
+    nothing = ZERO * psi.diagonal().max(initial=0.0)
+    texts, dimensions = [], 0
+    for name, (b, _) in zip(design.term_names, covariance.terms):
+        zero = psi[b, b].diagonal() <= nothing
+        singular = len(zero) - zero.sum() - (np.linalg.matrix_rank(psi[b, b], tol=nothing) if not zero.all() else 0)
+        texts += [f"the variance of {one.name}" for one, at_zero in zip(design.blocks[b], zero) if at_zero]
+        texts += [f"{singular} more dimension{'s' if singular > 1 else ''} of {name}"] * bool(singular)
+        dimensions += zero.sum() + singular
+    return texts, dimensions
 
 
 def nested(smaller, larger):
-    """Whether the columns of X and the blocks of one model are among those of the other."""
+    """Whether the columns of X of one model are among those of the other, and its V among the other's."""
     X, Q = smaller.setup.design.weighted(smaller.setup.design.X), larger.setup.Q_X
     left = np.linalg.norm(X - Q @ (Q.T @ X), axis=0)
     nothing = INSIDE * np.sqrt(len(X)) * np.finfo(float).eps * np.linalg.norm(X, axis=0)
-    return bool(np.all(left <= nothing)) and not new_blocks(larger, smaller)
+    return bool(np.all(left <= nothing)) and expressed(smaller, larger)[1] < SAME
 
 
 def _checked(fits):

@@ -117,7 +117,7 @@ class Design:
             raise LMMError(f"y has shape {y.shape}; it takes {len(self.y)} numbers, one for each row used")
         if not np.isfinite(y).all():
             raise LMMError(f"y[{np.flatnonzero(~np.isfinite(y))[0]}] is {y[~np.isfinite(y)][0]}; it takes finite numbers")
-        _check_response(y, self.response)
+        check_response(y, self.response)
         y.flags.writeable = False
         return replace(self, y=y)
 
@@ -172,21 +172,16 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
         raise LMMError(f"the response {formula.response!r} is one number, not one per row")
     _check_finite(y[:, None], (formula.response,), kept, "the response")
     _check_finite(X, x_names, kept, "the column of X")
-    _check_rank(X, x_names)
-    _check_response(y, formula.response)
+    check_rank(X, x_names)
+    check_response(y, formula.response)
     given = {"weights": weights, "offset": offset}
     if offset is not None:
-        values = _by_row(offset, "offset", dat, kept)
+        values = by_row(offset, "offset", dat, kept)
         known = known + values
         if isinstance(offset, str):
             data = data | {offset: pd.Series(values)}
     if weights is not None:
-        weights = _by_row(weights, "weights", dat, kept)
-        if not (weights > 0).all():
-            row = np.flatnonzero(~(weights > 0))[0]
-            raise LMMError(f"weights is {weights[row]:g} in row {kept[row]} of dat, counted from 0; weights are positive: "
-                           "leave out the rows that are not to count")
-        weights = np.sqrt(weights)
+        weights = root_of_weights(weights, dat, kept)
     y.flags.writeable = X.flags.writeable = False
     return Design(formula, terms, covariance, y, X, x_names, blocks, known, weights, data, kept, dat.copy(deep=False), given, form)
 
@@ -203,7 +198,17 @@ def _grouped(term, data, others):
     return replace(term, variables=tuple(names))
 
 
-def _by_row(argument, name, dat, kept):
+def root_of_weights(weights, dat, kept):
+    """The square roots of the weights, which are positive."""
+    weights = by_row(weights, "weights", dat, kept)
+    if not (weights > 0).all():
+        row = np.flatnonzero(~(weights > 0))[0]
+        raise LMMError(f"weights is {weights[row]:g} in row {kept[row]} of dat, counted from 0; weights are positive: "
+                       "leave out the rows that are not to count")
+    return np.sqrt(weights)
+
+
+def by_row(argument, name, dat, kept):
     """`weights` or `offset`, the name of a column or one number per row of `dat`, at the rows `kept`."""
     if isinstance(argument, str):
         if argument not in dat.columns:
@@ -247,7 +252,7 @@ def _check_finite(matrix, names, kept, what):
                        "a function in form is not defined for the values there")
 
 
-def _check_rank(X, names):
+def check_rank(X, names):
     """More rows than columns, and no column of X a combination of the others.
 
     A column counts as a combination when what the columns before it leave of it is below the rounding errors of
@@ -276,7 +281,7 @@ def _check_rank(X, names):
                        f"(rank {len(independent)} of {k}); drop a term from form")
 
 
-def _check_response(y, name):
+def check_response(y, name):
     largest = np.abs(y).max()
     if largest and not 1e-70 < largest < 1e70:
         raise LMMError(f"the response {name!r} reaches {largest:.3g}; rescale it")

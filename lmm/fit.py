@@ -12,9 +12,12 @@ from .design import make_design
 from .errors import ConvergenceWarning, LMMError, point_at, warn
 from .finish import DONE, best_optimum, dominant, newton, opened, rescaled
 from .formula import without_dots
-from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, checked_reml, refuse_contained_blocks, responding, set_up
+from .identifiability import refuse_contained_blocks
+from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, checked_reml, responding, set_up
+from .matrices import Matrices
 from .optimum import certify
 from .result import LMMResult
+from .terms import with_bars_of
 
 X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
 F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
@@ -164,15 +167,21 @@ def refitted(fit, y=None, reml=None, thorough=True):
 
 
 def updated(fit, form=None, ref=None, dat=None, reml=None):
-    """The model of a fit with some arguments of `lmm` changed; see `LMMResult.update`."""
+    """The model of a fit with some arguments of `lmm` or `lmer` changed; see `LMMResult.update`."""
     design = fit.setup.design
     reml = checked_reml(fit.reml if reml is None else reml)
     if form is None and ref is None and dat is None:
         return refitted(fit, reml=reml)
-    form = design.form if form is None else without_dots(form, design.form)
+    if isinstance(design.formula, Matrices):
+        raise LMMError("this is a fit of matrices, which has no formula to update; call lmm with other matrices")
+    bars = ref is None and any(term.bar for term in design.terms)
+    if form is None:
+        form = design.form if bars else design.formula.form
+    else:
+        form = with_bars_of(form, design.form) if bars else without_dots(form, design.formula.form)
     ref = [list(term.variables) for term in design.terms] if ref is None else ref
     dat = design.dat if dat is None else dat
-    setup = set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions), reml)
+    setup = set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars), reml)
     return fitted(setup, first_theta(setup), ("simplex", "newton", "elsewhere"))
 
 

@@ -234,7 +234,7 @@ def without_dots(form, old):
 
     An intercept that the old one had not comes only if a 1 is written.
     """
-    if not isinstance(form, str) or form.count("~") != 1 or not DOT.search(QUOTED.sub("", form)):
+    if not isinstance(form, str) or form.count("~") != 1 or not has_dot(form):
         return form
     left, right = form.split("~")
     old_right = patsy.ModelDesc.from_formula(old).rhs_termlist
@@ -244,6 +244,11 @@ def without_dots(form, old):
     left = _replace_dots(left, old.split("~", 1)[0].strip())
     right = _replace_dots(right, f"({terms})") + ("" if had_intercept or one else " - 1")
     return patsy.ModelDesc.from_formula(f"{left} ~ {right}").describe()
+
+
+def has_dot(text):
+    """Whether there is a lone dot outside of quotes."""
+    return bool(DOT.search(QUOTED.sub("", text)))
 
 
 def _replace_dots(text, by):

@@ -20,13 +20,14 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
-from scipy import linalg
 from scipy.linalg.blas import dtrsm, dtrsv
 from scipy.linalg.lapack import dpotrf
 
 from .dense import Dense, factor
 from .design import Design, make_design
-from .errors import LMMError, shorten
+from .errors import LMMError
+from .identifiability import refuse_contained_blocks, refuse_perfect_fit, refuse_unidentified
+from .matrices import are_matrices, matrix_design
 
 LOST_DIGITS = 1e-6      # share of the residual in y'Wy below which its digits are lost to the square
 
@@ -102,12 +103,17 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None):
     form : str
         The fixed effects, as patsy reads them, e.g. ``"score ~ Machine"``. Variables are columns of `dat`;
         functions are R's everyday ones (``log(x)``), numpy's (``np.log(x)``), patsy's (``C(x)``) and your own.
+        Or, for a model that no formula says, y itself: array_like, (n,).
     dat : pandas.DataFrame, n rows
         The data; never changed. Rows with a missing value in any variable of the model are left out together.
+        Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's columns give the names.
     ref : str or list, optional
         The random effects, one element per block of Z: a column of `dat` or a list of columns, whose
         interaction is meant, as in ``["Worker", ["Worker", "Machine"]]``. Text, bool and categorical
         columns are factors, numeric ones multiply. ``()``: no random effects.
+        Where `form` is y, a dict from names to blocks of Z, array_like or sparse, (n, p_j), each column a level with the
+        same variance; or to (block, levels), the level that each column belongs to: of a level with several columns these
+        are its effects, in their order, with a covariance matrix; or to (block, levels, names of the effects).
     reml : bool, optional
         Whether the criterion is REML's; the default is the likelihood, as in the practical.
     weights : str or array_like, one per row of `dat`, optional
@@ -143,7 +149,8 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None):
     >>> float(LMMprof([-0.039181011, 1.473499526, 1.222902944], setup))    # doctest: +ELLIPSIS
     63.01204267...
     """
-    return set_up(make_design(form, dat, ref, weights, offset), checked_reml(reml))
+    make = matrix_design if are_matrices(form) else make_design
+    return set_up(make(form, dat, ref, weights, offset), checked_reml(reml))
 
 
 def checked_reml(reml):
@@ -165,6 +172,7 @@ def set_up(design, reml, beta_0=None, first=None):
     e, low = residual(design, beta_0)
     entries = list(zip(design.covariance.rows, design.covariance.columns))
     engine = factor([design.weighted(block.matrix) for block in design.blocks], np.column_stack([Q_X, e]), low, entries, first)
+    refuse_unidentified(design, engine)
     refuse_perfect_fit(design, engine, reml)
     log_weights = 0.0 if design.root_weights is None else float(np.sum(np.log(design.root_weights)))
     return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0, log_weights)
@@ -270,38 +278,6 @@ def back_substitute(R, b, trans=0):
     if not np.size(b):
         return b
     return dtrsv(R, b, trans=trans) if np.ndim(b) == 1 else dtrsm(1.0, R, b, trans_a=trans)
-
-
-def refuse_perfect_fit(design, engine, reml):
-    """Raise an LMMError if X and Z reproduce y, and not any y: then nll falls without bound as sigma goes to zero.
-
-    "Any" means Z alone for the likelihood, X and Z for REML.
-    """
-    n, p = len(design.y), len(engine.R)
-    nothing = 30 * np.sqrt(n) * np.finfo(float).eps * linalg.norm(design.weighted(design.y))    # the size of rounding errors
-
-    def residual(T):                            # of T's last column on the others
-        return linalg.norm(T[:, -1] - T[:, :-1] @ linalg.lstsq(T[:, :-1], T[:, -1], cond=1e-10)[0])
-
-    if abs(engine.S[-1, -1]) > nothing or residual(engine.S) > nothing:     # the usual case, in m dimensions
-        return
-    T = np.block([[engine.R, engine.QtU], [np.zeros((len(engine.S), p)), engine.S]])
-    lengths = linalg.norm(T[:, :-1], axis=0)
-    T[:, :-1] /= np.where(lengths > 0, lengths, 1)
-    if residual(T) <= nothing and (p == 0 or np.linalg.matrix_rank(T[:, :-1] if reml else T[:, :p], tol=1e-10) < n):
-        blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
-        raise LMMError(f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd would be 0 "
-                       "and the likelihood infinite; use a coarser model, or a response that varies within it")
-
-
-def refuse_contained_blocks(design, Q_X):
-    """Raise an LMMError if X spans a whole block of Z: REML's criterion does not depend on its variance then."""
-    for block in design.blocks:
-        Z = design.weighted(block.matrix)
-        whole = np.sum(Z.data**2)
-        if whole - np.sum((Z.T @ Q_X) ** 2) < 1e-10 * whole:
-            raise LMMError(f"block {block.name!r} is contained in the fixed effects, so REML cannot estimate its variance; "
-                           "drop it from form or from ref")
 
 
 def checked(theta, setup):

@@ -89,7 +89,8 @@ def about(fit):
     method = "REML" if fit.reml else "maximum likelihood"
     yield Table(f"Linear {'mixed ' if design.blocks else ''}model fit by {method}")
     yield Table(f"Formula: {design.form}")
-    yield Table("Random effects: " + (", ".join(block.name for block in design.blocks) or "none"))
+    if not any(term.bar for term in design.terms):
+        yield Table("Random effects: " + (", ".join(design.term_names) or "none"))
     for name, value in design.given.items():
         if value is not None:
             yield Table(f"{name.capitalize()}: {value if isinstance(value, str) else 'an array'}")
@@ -105,10 +106,14 @@ def variances(fit, se=False):
     """The variance components, with the standard errors of the standard deviations if wanted."""
     frame = fit.varcorr(se=se)
     columns = [frame["group"], frame["name"], numbers(frame["variance"]), numbers(frame["sd"])]
+    headings = ["<Groups", "<Name", "Variance", "Std.Dev."]
     if se:
         columns.append(numbers(frame["sd_se"]))
-    headings = ("<Groups", "<Name", "Variance", "Std.Dev.", "SE(Std.Dev.)")
-    return Table("Random effects:", headings[: len(columns)], tuple(zip(*columns)))
+        headings.append("SE(Std.Dev.)")
+    for name in frame.columns[frame.columns.str.startswith("corr")]:
+        columns.append(["" if np.isnan(r) else f"{r:.2f}" for r in frame[name]])
+        headings.append("Corr" if name == "corr1" else "")
+    return Table("Random effects:", tuple(headings), tuple(zip(*columns)))
 
 
 def counts(fit):
@@ -133,8 +138,8 @@ def correlations(fit):
 def of_comparison(comparison):
     """The tables of a comparison of models."""
     t = comparison.table
-    models = [Table(f"{name}: {form}; random effects: {', '.join(blocks) or 'none'}")
-              for name, (form, blocks) in comparison.models.items()]
+    models = [Table(f"{name}: {form}" + ("" if terms is None else f"; random effects: {', '.join(terms) or 'none'}"))
+              for name, (form, terms) in comparison.models.items()]
     columns = [t.index, t["npar"].map(str), *([f"{x:.2f}" for x in t[c]] for c in ("aic", "bic", "llf", "deviance")),
                ["" if np.isnan(x) else f"{x:.4f}" for x in t["chisq"]], ["" if np.isnan(x) else f"{x:.0f}" for x in t["df"]]]
     headings = ["<", "npar", "AIC", "BIC", "logLik", "deviance", "Chisq", "Df"]
@@ -161,14 +166,18 @@ def _unless_empty(table):
 
 
 def health(fit):
-    """What to know before trusting the numbers: the optimum's line, and the blocks at zero."""
+    """What to know before trusting the numbers: the optimum's line, and the singular covariances."""
     yield Table("")
     if fit.optimum.certified:
         yield Table("Optimum: certified (gradient zero, curvature positive)")
     else:
         yield Table(f"Optimum: NOT certified: {'; '.join(fit.optimum.reasons)}")
-    if fit.singular:
-        yield Table(f"Singular: standard deviation 0 for {', '.join(fit.singular)}")
+    if zero := list(fit.sd.index[fit.sd == 0]):
+        yield Table(f"Singular: standard deviation 0 for {', '.join(zero)}")
+    for name, rank, c in zip(fit.rank.index, fit.rank, fit.setup.covariance.sizes):
+        if 0 < rank < c:
+            yield Table(f"Singular: the {c} effects of {name} vary in {rank} dimension{'s' if rank > 1 else ''} only, their covariance "
+                        f"is of rank {rank}")
 
 
 def to_text(tables):

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from .errors import LMMError, point_at, unknown_column
-from .formula import Formula
+from .formula import Formula, has_dot, without_dots
 
 HOW = 'ref is a list with one element per block: a column of dat, or a list of columns, as in ["Worker", ["Worker", "Machine"]]'
 NAMES = re.compile(r"""\s*(?:Q\(\s*(?P<q>'[^']*'|"[^"]*")\s*\)|(?P<name>[^\W\d][\w.]*)|(?P<other>[:/()]))""")
@@ -217,3 +217,29 @@ def _groupings(form, place, columns):
         raise refuse(start, end, f"form holds a grouping that ends too early; {how}")
     so_far = [tuple(dict.fromkeys(name for level in levels[: i + 1] for name in level)) for i in range(len(levels))]
     return list(dict.fromkeys(so_far))
+
+
+def with_bars_of(form, old):
+    """A formula of lmer's with each lone dot replaced by what was on its side of the old one, on the right with its bars.
+
+    ``". ~ . + (1 | h)"`` adds one, ``". ~ . - (1 | g)"`` takes one away.
+    """
+    if not isinstance(form, str) or form.count("~") != 1:
+        return form
+    right = form.index("~") + 1
+    kept = [old[slice(*bar.span)] for bar in _find_bars(old)] if has_dot(form[right:]) else []
+    rest = list(form)
+    for bar in _find_bars(form):
+        start, end = bar.span
+        before, text = "".join(rest[:start]).rstrip(), form[start:end]
+        if before[-1:] == "-":
+            same = [other for other in kept if "".join(other.split()) == "".join(text.split())]
+            if not same:
+                raise point_at(f"the formula has no random effects {text}; it has {', '.join(kept) or 'none'}", form, start, end)
+            kept.remove(same[0])
+        else:
+            kept.append(text)
+        rest[len(before) - (before[-1:] in ("+", "-")) : end] = " " * (end - len(before) + (before[-1:] in ("+", "-")))
+    rest = "".join(rest)
+    fixed = without_dots(rest if rest[right:].strip() else rest + "1", split_bars(old)[1])
+    return " + ".join([fixed, *kept])

@@ -35,7 +35,7 @@ LARGEST = 100               # of the degrees of freedom of a spline, of digits t
 ELSEWHERE = (*{os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}, os.path.dirname(__file__))
 CARET = "form holds '^', which is exclusive or in Python; write I(x**2) for a square, (a + b)**2 for interactions"
 BAR = ("form holds a random effect written with '|'; name it in ref instead, "
-       'as in lmm("score ~ Machine", dat, ["Worker"])')
+       'as in lmm("score ~ Machine", dat, ["Worker"]), or call lmer(form, dat)')
 PLAIN = "a formula holds arithmetic, comparisons, columns of dat, constants and calls of named functions"
 
 
