@@ -1,7 +1,8 @@
-# Writes every file of this folder but models.csv (which model is fitted to which data) and exact.csv
+# Writes every file of this folder but models.csv and vector_models.csv (which models are fitted to which data) and exact.csv
 # (the exact optima): the data sets as CSV, columns.csv (the type and level order of their columns),
 # lme4_fits.csv (lme4's ML and REML fits, and their distance from the exact optimum), lme4_inference.csv
-# (what lme4 and lmerTest make of these fits; not for InstEval) and versions.csv.
+# (what lme4 and lmerTest make of these fits; not for InstEval), lme4_vector_fits.csv (the criterion of models with
+# vector-valued terms where lme4 stops, and where it stops with another optimiser and tight tolerances) and versions.csv.
 #
 #   apt-get install --no-install-recommends r-base-core r-cran-lme4 r-cran-nlme r-cran-mlmrev r-cran-lmertest
 #   cd data && Rscript lme4_reference.R
@@ -93,6 +94,27 @@ for (i in seq_len(nrow(models))) {
 }
 inferences$lme4 <- ifelse(is.na(inferences$lme4), "", digits17(inferences$lme4))
 write.csv(inferences, "lme4_inference.csv", row.names = FALSE, quote = FALSE)
+
+# Models with vector-valued terms: data sets that are not there yet, and the criterion.
+vector_models <- read.csv("vector_models.csv")
+vector_fits <- NULL
+tight <- lmerControl(optimizer = "bobyqa", optCtrl = list(rhoend = 1e-9, maxfun = 1e5))
+for (i in seq_len(nrow(vector_models))) {
+  m <- vector_models[i, ]
+  if (m$package == "mlmRev") data(list = m$data, package = "mlmRev")
+  whole <- as.data.frame(eval(parse(text = m$object)))
+  names <- strsplit(m$columns, " ")[[1]]
+  dat <- setNames(data.frame(lapply(names, function(x) whole[[x]])), gsub(".", "_", names, fixed = TRUE))
+  if (!(m$data %in% columns$data)) columns <- rbind(columns, write_data(m$data, dat))
+  for (reml in c(FALSE, TRUE)) {
+    fit <- suppressMessages(suppressWarnings(lme4::lmer(as.formula(m$lmer), dat, REML = reml)))
+    best <- suppressMessages(suppressWarnings(lme4::lmer(as.formula(m$lmer), dat, REML = reml, control = tight)))
+    vector_fits <- rbind(vector_fits, data.frame(
+      model = m$name, method = if (reml) "REML" else "ML", lme4 = digits17(-2 * as.numeric(logLik(fit))),
+      tight = digits17(-2 * as.numeric(logLik(best))), singular = isSingular(best)))
+  }
+}
+write.csv(vector_fits, "lme4_vector_fits.csv", row.names = FALSE, quote = FALSE)
 
 exact <- read.csv("exact.csv")
 key <- function(d) paste(d$data, d$method, d$quantity, d$term)

@@ -139,7 +139,8 @@ class Covariance:
 
     def coordinates(self, theta):
         """theta for steps: the diagonals of T as they are, but log standard deviations of single effects."""
-        return theta if self.scalar else np.where(self.moved_as_is & self.on_log, np.exp(theta), theta)
+        logs = self.moved_as_is & self.on_log
+        return theta if self.scalar else np.where(logs, np.exp(np.where(logs, theta, 0.0)), theta)
 
     def at(self, x):
         """The theta of such coordinates."""
