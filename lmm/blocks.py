@@ -103,7 +103,7 @@ def values_of(term, numbers, data, n):
         return values[:, None], [":".join(numbers) or "Intercept"]
     if "offset" in term.effects.functions:
         raise LMMError(f"({term.bar}) holds an offset, which belongs to the fixed effects")
-    _, values, names, _ = term.effects.evaluate(data)
+    values, names, _ = term.effects.evaluate_right(data)
     if not names:
         raise LMMError(f"({term.bar}) holds no random effect; for a random intercept write (1 | g)")
     lengths = np.linalg.norm(values, axis=0)

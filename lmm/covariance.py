@@ -81,30 +81,41 @@ class Covariance:
             return np.isfinite(theta)
         return np.concatenate([[True], np.isfinite(theta[self.diagonal])[self.columns]])
 
+    @cached_property
+    def below(self):
+        """Which elements of theta are no logarithms, as a list."""
+        return np.flatnonzero(~self.on_log).tolist()
+
+    @cached_property
+    def _flat(self):
+        return self.rows * len(self.diagonal) + self.columns
+
     def root(self, theta):
         """T, (J, J), block-diagonal over the terms; J is the number of blocks."""
-        T = np.zeros((len(self.diagonal),) * 2)
-        with np.errstate(over="raise"):
-            T[self.rows, self.columns] = np.where(self.on_log, np.exp(np.where(self.on_log, theta, 0.0)), theta)[1:]
-        return T
+        values, J = np.array(theta[1:], float), len(self.diagonal)
+        values[self.diagonal - 1] = [exp(theta[i]) for i in self.diagonal]
+        T = np.zeros(J * J)
+        T[self._flat] = values
+        return T.reshape(J, J)
 
     def psi(self, theta):
         """T T', (J, J): the covariance of the random effects in one level of each term."""
-        T = self.root(np.asarray(theta))
+        T = self.root(theta)
         return T @ T.T
 
     def phi(self, theta):
         """sigma^2, and the entries of psi: all that V depends on, linearly."""
         if self.scalar:
             return [exp(2 * t) for t in theta]
-        return [exp(2 * theta[0]), *self.psi(theta)[self.rows, self.columns].tolist()]
+        return [exp(2 * theta[0]), *self.psi(theta).ravel()[self._flat].tolist()]
 
     def log_sds(self, theta):
         """(J,): the log standard deviation of each block."""
         if self.scalar:
             return theta[1:]
+        T = self.root(theta)
         with np.errstate(divide="ignore"):
-            return np.log(np.linalg.norm(self.root(theta), axis=1))
+            return 0.5 * np.log(np.einsum("ij,ij->i", T, T))
 
     def correlations(self, theta):
         """(J, J): psi over the standard deviations, nan where one is zero."""
@@ -139,23 +150,39 @@ class Covariance:
 
     def coordinates(self, theta):
         """theta for steps: the diagonals of T as they are, but log standard deviations of single effects."""
-        logs = self.moved_as_is & self.on_log
-        return theta if self.scalar else np.where(logs, np.exp(np.where(logs, theta, 0.0)), theta)
+        if self.scalar:
+            return theta
+        x = theta.copy()
+        x[self._moved_diagonal] = [exp(theta[i]) for i in self._moved_diagonal]
+        return x
 
     def at(self, x):
         """The theta of such coordinates."""
         if self.scalar:
             return x
-        sign = np.concatenate([[1.0], np.where(self.moved_as_is, np.sign(x), 1.0)[self.diagonal][self.columns]])
+        theta, sign = x.copy(), np.ones(len(self.diagonal))
+        sign[self._of_moved_diagonal] = np.sign(x[self._moved_diagonal])
+        theta[self.below] *= sign[self.columns[np.array(self.below) - 1]]
         with np.errstate(divide="ignore"):
-            return np.where(self.moved_as_is, np.where(self.on_log, np.log(np.abs(x)), x * sign), x)
+            theta[self._moved_diagonal] = np.log(np.abs(x[self._moved_diagonal]))
+        return theta
+
+    @cached_property
+    def _moved_diagonal(self):
+        return self.diagonal[self._of_moved_diagonal]
+
+    @cached_property
+    def _of_moved_diagonal(self):
+        return self.moved_as_is[self.diagonal]
 
     def lengths(self, theta, unit):
         """What counts as a step of 1 in each coordinate: 1 for logs, for an element of T its effect's sd, or its `unit`, (J,)."""
         if self.scalar:
             return np.ones(len(theta))
-        sd = np.exp(self.log_sds(theta))
-        return np.where(self.moved_as_is, np.concatenate([[1.0], np.where(sd > 0, sd, unit)[self.rows]]), 1.0)
+        T, lengths = self.root(theta), np.ones(len(theta))
+        sd = np.sqrt(np.einsum("ij,ij->i", T, T))
+        lengths[self.moved_as_is] = np.where(sd > 0, sd, unit)[self.rows][self.moved_as_is[1:]]
+        return lengths
 
     @cached_property
     def moved_as_is(self):
@@ -165,42 +192,51 @@ class Covariance:
 
     # -- derivatives
 
-    def jacobian(self, theta):
+    def jacobian(self, T):
         """d phi / d T, without sigma's: d psi_ij / d T_kl = [i = k] T_jl + [j = k] T_il."""
-        T, i, j = self.root(theta), self.rows[:, None], self.columns[:, None]
-        k, m = self.rows, self.columns
-        return (i == k) * T[j, m] + (j == k) * T[i, m]
+        by_column = T[:, self.columns]
+        return self._same_row * by_column[self.columns] + self._column_is_row * by_column[self.rows]
+
+    @cached_property
+    def _same_row(self):
+        return self.rows[:, None] == self.rows
+
+    @cached_property
+    def _column_is_row(self):
+        return self.columns[:, None] == self.rows
+
+    @cached_property
+    def _same_column(self):
+        return 2.0 * (self.columns[:, None] == self.columns)
 
     def symmetric(self, g):
         """The derivatives g in the entries of psi as a symmetric matrix, (J, J), whose product with a change of psi is nll's."""
         G = np.zeros((len(self.diagonal),) * 2)
-        G[self.rows, self.columns] = 0.5 * g
+        G.ravel()[self._flat] = 0.5 * g
         return G + G.T
 
     def bend(self, g):
         """What the curvature of psi = T T' adds to the Hessian in T, where the gradient in phi is g (sigma's left out)."""
-        return (self.columns[:, None] == self.columns) * 2 * self.symmetric(g)[self.rows[:, None], self.rows]
+        return self._same_column * self.symmetric(g)[self.rows][:, self.rows]
 
-    def forms_of_columns(self, theta, t):
+    def forms_of_columns(self, T, t):
         """u'G u for each column u of T, (J,), G being `symmetric(t)`."""
-        T = self.root(theta)
         return np.sum(T * (self.symmetric(t) @ T), axis=0)
 
     def from_T(self, theta, gradient, hessian):
         """Derivatives in log sigma and T as those in theta, and as those in `coordinates`: two pairs of gradient and Hessian."""
-        return [_stretched(gradient, hessian, np.diag(np.where(logs, np.exp(np.where(logs, theta, 0.0)), 1.0)), logs)
-                for logs in (self.on_log & ~_is_sigma(len(theta)), self.on_log & ~self.moved_as_is & ~_is_sigma(len(theta)))]
+        found = []
+        for logs in self._logs_of_T:
+            lengths = np.ones(len(theta))
+            lengths[logs] = [exp(theta[i]) for i in logs]                   # d T / d log T
+            g, H = gradient * lengths, hessian * lengths * lengths[:, None]
+            H[logs, logs] += g[logs]
+            found.append((g, H))
+        return found
 
-
-def _stretched(gradient, hessian, M, logs):
-    """Derivatives in T as those in x, where dT/dx = M, and T is the exponential of what the `logs` say."""
-    gradient = M.T @ gradient
-    return gradient, M.T @ hessian @ M + np.diag(gradient * logs)
-
-
-def _is_sigma(n):
-    """The place of log sigma in theta."""
-    return np.arange(n) == 0
+    @cached_property
+    def _logs_of_T(self):
+        return self.diagonal, np.array([i for i in self.diagonal if not self.moved_as_is[i]], int)
 
 
 @dataclass(frozen=True)
@@ -249,9 +285,11 @@ class WithCorrelation(Covariance):
     def from_T(self, theta, gradient, hessian):
         """As above, but for second derivatives in the correlation, which is held."""
         z, log_sd = self._at
-        logs = self.on_log & ~_is_sigma(len(theta))
-        M = np.diag(np.where(logs, np.exp(np.where(logs, theta, 0.0)), 1.0))
+        M = np.eye(len(theta))                                          # d (log sigma, T) / d theta
+        M[self.diagonal, self.diagonal] = [exp(theta[i]) for i in self.diagonal]
         T = self.root(theta)[self.first + 1, self.first : self.first + 2]
         M[[z, log_sd], log_sd] = T
         M[[z, log_sd], z] = T[1] * np.array([1 / np.cosh(theta[z]), -np.tanh(theta[z])])
-        return [_stretched(gradient, hessian, M, logs)] * 2
+        gradient, hessian = M.T @ gradient, M.T @ hessian @ M
+        hessian[self.diagonal, self.diagonal] += gradient[self.diagonal]
+        return [(gradient, hessian)] * 2

@@ -5,6 +5,7 @@ are represented by a triangle of p + m columns, m being the number of columns of
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import inf, log, sqrt
 from typing import NamedTuple
 
@@ -65,6 +66,11 @@ class Dense:
         if not logdet < inf:
             raise OverflowError
         return Evaluation(logdet, cross, (W, self.S, sqrt(sigma2)))
+
+    @cached_property
+    def lengths(self):
+        """(J,): the mean squared length of the columns of Z of each block."""
+        return np.bincount(self.block, np.einsum("ij,ij->j", self.R, self.R)) / np.bincount(self.block)
 
     def products(self, phi):
         """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""

@@ -210,8 +210,8 @@ def dominant(theta, setup):
 def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
-    Each block on the other side of the boundary: one at zero put back on the scale of sigma, another set to zero;
-    each effect of several in a term with its correlations turned around; with several blocks, each of them alone in being
+    Each term on the other side of the boundary: a column of T at zero put back on the scale of sigma, the last other one set
+    to zero; each effect of several in a term with its correlations turned around; with several terms, each of them alone in being
     large; and where Z has half as many columns as rows, a small sigma.
     """
     covariance = setup.covariance
@@ -223,15 +223,15 @@ def elsewhere(theta, setup):
         other[0], other[diagonal] = log_sigma, log_sds
         return other
 
-    for j in range(J):
-        if theta[diagonal[j]] == -np.inf:
+    for b, _ in covariance.terms:
+        zero = theta[diagonal[b]] == -np.inf
+        for j in np.arange(b.start, b.stop)[zero]:
             for offset in (-1.0, 2.0):
                 other = theta.copy()
                 other[diagonal[j]] = log_unit[j] + offset
                 yield other
-        else:
-            yield without(theta, j, setup)
-    for b, _ in covariance.terms:
+        if not zero.all():
+            yield without(theta, b.start + np.flatnonzero(~zero)[-1], setup)
         for i in range(b.start + 1, b.stop):
             off = (covariance.rows == i) & (covariance.columns < i)
             if theta[1:][off].any():
@@ -242,8 +242,8 @@ def elsewhere(theta, setup):
         yield theta - np.where(np.arange(len(theta)) == 0, 6.0, 0.0)
         yield independent(theta[0] - 5.0, log_unit)
         yield independent(theta[0], log_unit + 2.0)
-    for large in range(J if J > 1 else 0):
-        yield independent(theta[0], log_unit + np.where(np.arange(J) == large, 2.0, -1.0))
+    for b, _ in covariance.terms if len(covariance.terms) > 1 else ():
+        yield independent(theta[0], log_unit + np.where((np.arange(J) >= b.start) & (np.arange(J) < b.stop), 2.0, -1.0))
 
 
 def best_optimum(theta, value, nll, setup):

@@ -293,5 +293,5 @@ def search_simplex(theta, record):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)             # inf - inf among failed evaluations
         search = minimize(lambda x: record(x * lengths), simplex[0], method="Nelder-Mead", options={
-            "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": F_TOLERANCE, "maxfev": 60 * len(theta)})
+            "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": F_TOLERANCE, "maxfev": (60 if covariance.scalar else 3) * len(theta)})
     return search.x * lengths, f"Nelder-Mead: {search.message}"

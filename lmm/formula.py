@@ -102,23 +102,34 @@ class Formula:
 
     def evaluate(self, data):
         """``(y, X, names of X's columns, offset)`` on `data`, a dict of Series without missing values."""
-        environment = patsy.EvalEnvironment([self.functions])
-        self._check_width(data)
-        try:
-            with np.errstate(all="ignore"):
-                y, X = patsy.dmatrices(self._description, data, environment, NA_action=KEEP)
-        except (TypeError, ValueError) as error:
-            raise LMMError(f"form cannot be evaluated: {error}; a function in it does not return numbers or "
-                           "categories, one per row") from error
+        y, X = self._matrices(patsy.dmatrices, self._description, data)
         info = y.design_info.factor_infos[self._description.lhs_termlist[0].factors[0]]
         if info.type == "categorical":
             raise LMMError(f"the response {self.response!r} is not numeric: its values are "
                            f"{', '.join(repr(str(c)) for c in info.categories[:3])}, ...; it takes numbers")
         if y.shape[1] != 1:
             raise LMMError(f"the response {self.response!r} has {y.shape[1]} columns; it takes one")
+        X, names, offset = self._with_names(X)
+        return np.array(y)[:, 0], X, names, offset
+
+    def evaluate_right(self, data):
+        """``(X, names of X's columns, offset)``, without the response."""
+        return self._with_names(self._matrices(patsy.dmatrix, patsy.ModelDesc([], self._description.rhs_termlist), data))
+
+    def _with_names(self, X):
         self._right = X.design_info
         X, offset, is_offset = self._split(X)
-        return np.array(y)[:, 0], X, tuple(np.array(self._right.column_names)[~is_offset].tolist()), offset
+        return X, tuple(np.array(self._right.column_names)[~is_offset].tolist()), offset
+
+    def _matrices(self, make, description, data):
+        """What one of patsy's functions makes of a description."""
+        self._check_width(data)
+        try:
+            with np.errstate(all="ignore"):
+                return make(description, data, patsy.EvalEnvironment([self.functions]), NA_action=KEEP)
+        except (TypeError, ValueError) as error:
+            raise LMMError(f"form cannot be evaluated: {error}; a function in it does not return numbers or "
+                           "categories, one per row") from error
 
     def columns_at(self, new, n, data, X):
         """X and offset for n rows of other data, `new`, coded and transformed as they were for `data`, where X is given.

@@ -43,7 +43,7 @@ def p_of_t(t, df):
 def dphi_dtheta(fit):
     """The derivatives of psi's entries in theta's elements, (q, q), without log sigma."""
     covariance = fit.setup.covariance
-    J = covariance.jacobian(fit.theta) * covariance.free(fit.theta)[1:]
+    J = covariance.jacobian(covariance.root(fit.theta)) * covariance.free(fit.theta)[1:]
     return J * np.where(covariance.on_log, np.exp(np.where(covariance.on_log, fit.theta, 0.0)), 1.0)[1:]
 
 

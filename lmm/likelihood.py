@@ -79,19 +79,19 @@ class Setup:
 class Profile(float):
     """The negative profile log-likelihood, with `beta`, (k,), the estimate it was profiled at.
 
-    `factor`, (k + 1, k + 1), is the upper Cholesky factor of C = [Q_X e]' W [Q_X e]; `derivatives` are kept here once
-    they have been asked for.
+    `factor`, (k + 1, k + 1), is the upper Cholesky factor of C = [Q_X e]' W [Q_X e], and `phi` sigma^2 and the entries of
+    psi; `derivatives` are kept here once they have been asked for.
     """
 
-    __slots__ = ("beta", "derivatives", "factor")
+    __slots__ = ("beta", "derivatives", "factor", "phi")
 
     def __reduce__(self):
-        return _profile, (float(self), self.beta, self.factor)
+        return _profile, (float(self), self.beta, self.factor, self.phi)
 
 
-def _profile(nll, beta, factor):
+def _profile(nll, beta, factor=None, phi=None):
     value = Profile(nll)
-    value.beta, value.factor, value.derivatives = beta, factor, None
+    value.beta, value.factor, value.phi, value.derivatives = beta, factor, phi, None
     return value
 
 
@@ -236,13 +236,13 @@ def LMMprof(theta, setup, reml=None):
         V = setup.engine(phi)                                   # (1), (2): log|V| and C = [X y]' W [X y]
         G = triangle(V)                                         # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
     except ArithmeticError:                                     # theta too extreme: worse than any other
-        return _profile(np.inf, np.full(k, np.nan), None)
+        return _profile(np.inf, np.full(k, np.nan))
     gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
     beta = setup.beta_0 + back_substitute(setup.R_X, gamma)     #      hence beta for X and y
     nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2 - setup.log_weights   # (4): (y - X beta)' W (y - X beta) = g_yy^2
     if setup.reml if reml is None else reml:
-        nll += log_diagonal(G[:k, :k]) + log_diagonal(setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|
-    return _profile(nll, beta, G)
+        nll += log_diagonal(G[:k, :k], setup.R_X)               # 1/2 log|X'WX| = log|G_XX R_X|
+    return _profile(nll, beta, G, phi)
 
 
 def triangle(V):
@@ -264,9 +264,9 @@ def covariance_of_beta(factor, setup):
     return root @ root.T
 
 
-def log_diagonal(R):
-    """log|det R|, R triangular."""
-    return np.sum(np.log(np.abs(R.diagonal())))
+def log_diagonal(R, S):
+    """log|det R S|, both triangular."""
+    return float(np.add.reduce(np.log(np.abs(R.diagonal() * S.diagonal()))))
 
 
 def back_substitute(R, b, trans=0):
@@ -291,7 +291,7 @@ def checked(theta, setup):
     covariance = setup.covariance
     if theta.shape == covariance.on_log.shape and -inf < values[0] and (
             sum(values) < inf or all(t < inf for t in values)) and (    # the sum is quick, but may overflow; both fail for nan
-            covariance.scalar or np.all(theta[~covariance.on_log] > -inf)):
+            covariance.scalar or all(values[i] > -inf for i in covariance.below)):
         return values
     labels = setup.log_labels
     wanted = f"it takes {len(labels)} numbers: {', '.join(labels)}"

@@ -77,7 +77,7 @@ def derivatives(theta, setup, value=None):
         raise ArithmeticError(f"the likelihood cannot be evaluated at theta {theta}")
     k, q = len(setup.beta_0), len(theta) - 1
     quadratic = G[k, k] ** 2                                    # (y - X beta)' W (y - X beta)
-    phi = setup.covariance.phi(theta)
+    phi = value.phi
     t, y_t, T, K = np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q))
     if q:
         M, N = setup.engine.products(phi)                       # Z'WZ, Z'W[Q_X e]
@@ -113,12 +113,12 @@ def in_theta(theta, phi, t, y_t, H, df, quadratic, covariance):
         extent = phi * t
         extent = np.concatenate(([df - np.add.reduce(extent)], extent))
         return Derivatives(gradient, hessian, g, H, extent, gradient, hessian)
-    free = covariance.free(theta)
-    J = covariance.jacobian(theta) * free[1:]
+    free, T = covariance.free(theta), covariance.root(theta)
+    J = covariance.jacobian(T) * free[1:]
     gradient[1:] = J.T @ g
     hessian[0, 1:] = hessian[1:, 0] = 2 * b @ J
-    hessian[1:, 1:] = J.T @ H @ J + np.outer(free, free)[1:, 1:] * covariance.bend(g)
-    extent = covariance.forms_of_columns(theta, t)
+    hessian[1:, 1:] = J.T @ H @ J + (free[1:, None] * free[1:]) * covariance.bend(g)
+    extent = covariance.forms_of_columns(T, t)
     extent = np.concatenate(([df - np.add.reduce(extent)], extent))
     in_theta, in_coordinates = covariance.from_T(theta, gradient, hessian)
     return Derivatives(*in_theta, g, H, extent, *in_coordinates)
@@ -126,9 +126,7 @@ def in_theta(theta, phi, t, y_t, H, df, quadratic, covariance):
 
 def units(setup):
     """(J,): log standard deviations that contribute 1 to the variance of an average level's whole, per unit of sigma."""
-    engine = setup.engine
-    lengths = np.bincount(engine.block, np.einsum("ij,ij->j", engine.R, engine.R)) / np.bincount(engine.block)
-    return -0.5 * np.log(lengths)
+    return -0.5 * np.log(setup.engine.lengths)
 
 
 def growth(theta, setup, slopes, held=()):

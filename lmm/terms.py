@@ -171,6 +171,10 @@ def _sides(form, bar, formula):
         return [(None, "1")]
     text = form[:response] + " " * (start - response) + form[start:end]
     whole = formula(text, form)
+    if not whole.predictors:
+        if whole.right_terms() != ["Intercept"]:
+            raise point_at("no random effect stands on the left of the bar; for a random intercept write (1 | g)", form, *bar.span)
+        return [(None, "1")]
     if not bar.double:
         return [(whole, left)]
     parts = []
