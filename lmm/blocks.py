@@ -46,6 +46,8 @@ class Block:
     @property
     def codes(self):
         """The number of the level of each row."""
+        if (np.diff(self.matrix.indptr) != 1).any():
+            raise LMMError(f"the rows of block {self.name!r} belong to no level, or to several, where one each is needed")
         return self.matrix.indices
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import sparse
 
 LARGEST_Z = 20.0        # Fisher's z of a correlation of 1: its tanh is 1
+LEAST = 1e-2            # of an effect's unit, the smallest length of a step
 NOTHING = 1e-15         # of a variance, that the effects before leave of it, below which it is zero
 
 
@@ -176,12 +177,15 @@ class Covariance:
         return self.moved_as_is[self.diagonal]
 
     def lengths(self, theta, unit):
-        """What counts as a step of 1 in each coordinate: 1 for logs, for an element of T its effect's sd, or its `unit`, (J,)."""
+        """What counts as a step of 1 in each coordinate: 1 for logs, for an element of T its effect's standard deviation.
+
+        Where that is nearly zero, a small part of its `unit`, (J,).
+        """
         if self.scalar:
             return np.ones(len(theta))
         T, lengths = self.root(theta), np.ones(len(theta))
-        sd = np.sqrt(np.einsum("ij,ij->i", T, T))
-        lengths[self.moved_as_is] = np.where(sd > 0, sd, unit)[self.rows][self.moved_as_is[1:]]
+        sd = np.sqrt(np.einsum("ij,ij->i", T, T) + (LEAST * unit) ** 2)
+        lengths[self.moved_as_is] = sd[self.rows][self.moved_as_is[1:]]
         return lengths
 
     @cached_property

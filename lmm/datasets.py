@@ -29,6 +29,20 @@ def models():
     return table
 
 
+def vector_models():
+    """Models with vector-valued terms, for `lmer`: a DataFrame by name, with ``data``, ``form``, ``lmer`` (in R's syntax), and
+    ``ml``, ``reml``: lme4's criterion where it stops by default, and with another optimiser and tight tolerances; whether the
+    latter is singular is in ``ml_singular`` and ``reml_singular``.
+    """
+    table = _read("vector_models.csv", index_col="name").drop(columns=["package", "object", "columns"])
+    fits = _read("lme4_vector_fits.csv", index_col=["model", "method"])
+    for method in ("ML", "REML"):
+        found = fits.xs(method, level="method").loc[table.index]
+        table[method.lower()] = list(zip(found["lme4"], found["tight"]))
+        table[f"{method.lower()}_singular"] = found["singular"].astype(bool)
+    return table
+
+
 def load_data(name):
     """A data set, its grouping columns categorical with R's order of levels.
 

@@ -136,6 +136,7 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
 
     With `bars` the random effects are those of `form`, as in lmer's formulas.
     """
+    found, fixed = split_bars(form) if bars else ((), form)
     if not isinstance(dat, pd.DataFrame):
         raise LMMError(f"dat is of type {type(dat).__name__}, not a pandas DataFrame; make one with pd.DataFrame(dat)")
     if len(dat) == 0:
@@ -146,11 +147,8 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
         return Formula(text, columns, lambda name: is_numeric(dat[name]), frame, functions, shown)
 
     frame = user_frame()[0]
-    if bars:
-        found, fixed = split_bars(form)
-        formula, terms = formula_of(fixed, form), parse_bars(form, found, columns, formula_of)
-    else:
-        formula, terms = formula_of(form), parse_ref(ref, columns)
+    formula = formula_of(fixed, form)
+    terms = parse_bars(form, found, columns, formula_of) if bars else parse_ref(ref, columns)
     effects = [name for term in terms if term.effects is not None for name in term.effects.predictors]
     used = list(dict.fromkeys([*formula.variables, *effects, *(v for term in terms for v in term.variables)]))
     data, kept = complete_rows(dat, used)

@@ -32,10 +32,13 @@ def refuse_perfect_fit(design, engine, reml):
 
 def refuse_unidentified(design, engine):
     """Raise an LMMError if I and the matrices that V is linear in depend on each other: then no data tell their parameters."""
+    n, p = engine.n, len(engine.R)
     parts = np.vstack([engine.parts, np.zeros(engine.parts.shape[1])])
-    parts[-1, 0] = np.sqrt(max(engine.n - len(engine.R), 0))            # I has n dimensions, of which R's are the first
-    parts /= linalg.norm(parts, axis=0)
-    if len(parts) > 2 and np.linalg.eigvalsh(parts.T @ parts)[0] < 1e-6:        # at first from squares, at less cost
+    parts[: p * p : p + 1, 0] = np.arange(p) < n                        # I has n dimensions, of which R's are the first p, ...
+    parts[-1, 0] = np.sqrt(max(n - p, 0))                               # ... the others as one
+    lengths = linalg.norm(parts, axis=0)
+    parts /= np.where(lengths > 0, lengths, 1.0)
+    if p and np.linalg.eigvalsh(parts.T @ parts)[0] < 1e-6:        # at first from squares, at less cost
         _, singular, vectors = np.linalg.svd(parts, full_matrices=False)
         if singular[-1] < INDEPENDENT:
             labels = design.labels

@@ -13,9 +13,9 @@ from .canvas import DASHED, QUIET, as_text, check_fit, first_pair, level_axes, n
 from .errors import LMMError, shorten
 from .inference import check_level
 from .likelihood_plots import profiles, surface
-from .modes import fixed_names, modes, offsets
+from .modes import fixed_names, modes, modes_by_group, offsets
 
-__all__ = ["caterpillar", "panels", "profiles", "quantiles", "residuals", "shrinkage", "surface"]
+__all__ = ["caterpillar", "pairs", "panels", "profiles", "quantiles", "residuals", "shrinkage", "surface"]
 
 MOST_PANELS = 200
 MOST_LETTERS = 14       # of the labels below a panel, beyond which they are turned
@@ -204,6 +204,43 @@ def quantiles(fit, of="residuals", ax=None):
     ax.plot(z[[0, -1]], (low + high) / 2 + (high - low) / 2 * z[[0, -1]] / ndtri(0.75), **QUIET)
     ax.plot(z, np.sort(values), ".", color="C0")
     ax.set(xlabel="standard normal quantile", ylabel=label)
+    return ax
+
+
+def pairs(fit, group=None, x=None, y=None, ax=None):
+    """The conditional modes of two random effects of a grouping, one against the other: a point for each level.
+
+    Crosses are -+ one conditional standard deviation. Points on a line are a correlation of -+1, a singular covariance.
+
+    Parameters
+    ----------
+    fit : LMMResult
+    group : str, optional
+        A grouping, such as ``"Subject"``; by default the first that has two effects.
+    x, y : str, optional
+        Its effects, as in ``fit.ranef()[group]``; by default the first two.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    check_fit(fit)
+    found = modes_by_group(fit, cond_sd=True)
+    effects = {name: [effect for effect in table.columns if f"{effect}_sd" in table] for name, table in found.items() if name}
+    group = group or next((name for name, several in effects.items() if len(several) > 1), None)
+    if group not in effects or len(effects[group]) < 2:
+        raise LMMError(f"no grouping has two random effects to draw; there are {shorten(effects)}" if group is None or group in effects
+                       else f"there is no group {group!r}; group is one of {shorten(effects)}")
+    others = [effect for effect in effects[group] if effect not in (x, y)]
+    x, y = x or others.pop(0), y or others.pop(0)
+    if not {x, y} <= set(effects[group]) or x == y:
+        raise LMMError(f"x and y are {x!r} and {y!r}; they are two of {shorten(effects[group])}")
+    ax, table = new_axes(ax), found[group]
+    ax.axhline(0, **QUIET)
+    ax.axvline(0, **QUIET)
+    ax.errorbar(table[x], table[y], xerr=table[f"{x}_sd"], yerr=table[f"{y}_sd"], fmt="o", ms=4, lw=0.6, color="C0", ecolor="0.7")
+    ax.set(xlabel=as_text(x), ylabel=as_text(y), title=f"conditional modes by {as_text(group)}, -+1 sd")
     return ax
 
 

@@ -14,6 +14,7 @@ from .columns import like, spread
 from .errors import LMMError, shorten
 from .inference import check_level
 from .likelihood import back_substitute
+from .matrices import Matrices
 from .modes import error_variances, modes, rows_of_z
 
 INTERVALS = ("confidence", "prediction")
@@ -33,20 +34,20 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
     if newdata is None:
         index, kept = design.index, np.arange(fit.nobs)
         X, known, Z = design.X, design.offset, rows_of_z(design)
-        new = [] if random else [np.column_stack([block.matrix.data for block in design.blocks[b]]) for b, _ in covariance.terms]
+        Lambda = covariance.factor(fit.theta, [len(block.levels) for block in design.blocks])
+        of_new_levels = np.zeros(fit.nobs) if random else (Z @ Lambda).power(2).sum(axis=1)
         Z = Z if random else Z * 0.0
     else:
         X, known, Z, new, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
-        index = newdata.index
+        psi, index = covariance.psi(fit.theta), newdata.index
+        of_new_levels = sum((np.einsum("ij,jk,ik->i", z, psi[b, b], z) for (b, _), z in zip(covariance.terms, new)), np.zeros(len(kept)))
     m = modes(fit)
     mean = X @ fit.beta + known + Z @ m.b
     if interval is None:
         return spread(mean, index, kept).rename(design.response)
     error = error_variances(fit, m, back_substitute(fit.setup.R_X, X.T, trans=1).T, Z)
     if random or interval == "prediction":
-        psi = covariance.psi(fit.theta)
-        for (b, _), z in zip(covariance.terms, new):                # the values of the effects where the level is new
-            error += np.einsum("ij,jk,ik->i", z, psi[b, b], z)
+        error += np.asarray(of_new_levels).ravel()
     half = ndtri(0.5 + level / 2) * np.sqrt(error + (fit.sigma**2 if interval == "prediction" else 0.0))
     return pd.DataFrame({name: spread(values, index, kept) for name, values in (
         ("mean", mean), ("lower", mean - half), ("upper", mean + half))})
@@ -62,6 +63,9 @@ def rows_of(design, newdata, random, new_levels, numbers):
     if not isinstance(newdata, pd.DataFrame):
         raise LMMError(f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; one row is dat.iloc[[0]], or "
                        "pd.DataFrame([{'x': 1.5, 'g': 'a'}])")
+    if isinstance(design.formula, Matrices):
+        raise LMMError("this is a fit of matrices, so new rows are predicted by their own: X_new @ fit.beta, and Z_new times the "
+                       "estimates of fit.ranef(tidy=True)")
     factors = [name for block in design.blocks if random for name in block.factors]
     slopes = [name for block in design.blocks if numbers for name in block.predictors]
     fixed = design.formula.predictors

@@ -125,7 +125,9 @@ def _find_bars(form):
             quote = "" if c == quote else quote or c
         elif c == "(":
             opened.append([i, None, False])
-        elif c == ")" and opened:
+        elif c == ")":
+            if not opened:
+                raise point_at("form holds a parenthesis that was not opened", form, i, i + 1)
             start, at, double = opened.pop()
             if at is not None:
                 bars.append(Bar((start, i + 1), (start + 1, at), (at + 1 + double, i), double))

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data
+from lmm.design import make_design
+from lmm.likelihood import set_up
 
 # One home for tolerances, with their reasons.
 LINEAR_ALGEBRA = dict(rtol=1e-10, atol=1e-10)      # two ways to compute the same number
@@ -32,6 +34,55 @@ def oracle(theta, y, X, blocks, reml=False):
 def oracle_of(theta, setup):
     """The oracle on the matrices of a setup."""
     return oracle(theta, setup.design.y, setup.design.X, [block.matrix for block in setup.design.blocks], setup.reml)
+
+
+def triangles(theta, sizes):
+    """The T of each term of so many effects: theta's elements after the first, column by column, the diagonal on the log scale."""
+    elements = iter(theta[1:])
+    for c in sizes:
+        T = np.zeros((c, c))
+        for j in range(c):
+            T[j, j] = np.exp(next(elements))
+            for i in range(j + 1, c):
+                T[i, j] = next(elements)
+        yield T
+
+
+def vector_oracle(theta, setup):
+    """nll and beta by n x n algebra for terms with several effects: V from (T T')_ij Z_i Z_j'."""
+    design, sizes = setup.design, setup.covariance.sizes
+    Z = [block.matrix.toarray() for block in design.blocks]
+    V, at = np.exp(2 * theta[0]) * np.eye(len(design.y)), 0
+    for T in triangles(theta, sizes):
+        psi = T @ T.T
+        V += sum(psi[i, j] * Z[at + i] @ Z[at + j].T for i in range(len(T)) for j in range(len(T)))
+        at += len(T)
+    W, X = np.linalg.inv(V), design.X
+    r = design.y - design.offset - X @ (beta := np.linalg.solve(X.T @ W @ X, X.T @ W @ (design.y - design.offset)))
+    penalty = 0.5 * np.linalg.slogdet(X.T @ W @ X)[1] if setup.reml else 0.0
+    return 0.5 * np.linalg.slogdet(V)[1] + 0.5 * r @ W @ r + penalty, beta
+
+
+def lmer_setup(form, dat, reml=False, **given):
+    """The `Setup` of a formula with bars."""
+    return set_up(make_design(form, dat, bars=True, **given), reml)
+
+
+def vector_designs():
+    """(name, formula, dat) with vector-valued terms of every kind."""
+    small, machines = crossed((4, 3, 2), 40, seed=1), load_data("Machines")
+    small["z"] = np.random.default_rng(2).normal(3, 2, len(small))
+    return [
+        ("intercept and slope", "Reaction ~ Days + (Days | Subject)", load_data("sleepstudy")),
+        ("three correlated effects", "score ~ Machine + (0 + Machine | Worker)", machines),
+        ("unbalanced, with an intercept", "score ~ Machine + (Machine | Worker)", load_data("MachinesUnbalanced")),
+        ("scalar, then vector-valued, crossed", "y ~ x + (1 | c) + (x | a) + (1 | b)", small),
+        ("two vector-valued terms", "y ~ x + (x | a) + (0 + x + z | b)", small),
+        ("nested", "y ~ x + (x | a) + (x | a:c)", small),
+        ("independent", "y ~ x + (x || a)", small),
+        ("a function", "y ~ x + (I(x**2) | a)", small),
+        ("p > n", "y ~ 1 + (x + z | a) + (x | b)", small.iloc[:14].reset_index(drop=True)),
+    ]
 
 
 def crossed(levels, n, seed, missing=()):

@@ -13,7 +13,7 @@ import pytest
 from helpers import fit_at
 from numpy.testing import assert_allclose
 
-from lmm import LMMprof, anova, lmm, load_data
+from lmm import LMMprof, anova, lmer, lmm, load_data
 from lmm.finish import rescaled
 
 SLOPES = ["Subject", ["Subject", "Days"]]
@@ -150,3 +150,63 @@ def test_comparisons(name):
     chisq, df, p = (float(x) for x in test.split())
     assert table.loc["m0", "df"] == df and abs(table.loc["m0", "chisq"] - chisq) < 1e-4 + above
     assert abs(table.loc["m0", "pvalue"] / p - 1) < (1e-4 if name == "Pastes" else 0.03)
+
+
+# The vector-valued models of the slides, by REML. formula, data; AIC BIC logLik deviance REMLdev; sds; correlations; estimates;
+# standard errors; t. Here lme4 of 2008 stopped up to 1e-4 short in the standard deviations, and so in what follows from them.
+VECTOR_VALUED = {
+    "sleepstudy": ("Reaction ~ Days + (Days | Subject)", "sleepstudy", "1756 1775 -871.8 1752 1744", "24.7405 5.9221 25.5919", "0.065",
+                   "251.405 10.467", "6.825 1.546", "36.84 6.77"),
+    "Machines": ("score ~ Machine + (0 + Machine | Worker)", "Machines", "228.3 248.2 -104.2 216.6 208.3",
+                 "4.07934 8.62529 4.38936 0.96158", "0.803 0.623 0.771", "52.356 7.967 13.917", "1.681 2.421 1.540",
+                 "31.150 3.291 9.037"),
+    "Early": ("cog ~ tos * trt + (tos | id)", "Early", "2375 2405 -1179 2370 2359", "12.8654 3.2133 8.6888", "-1.000",
+              "118.407 4.219 -21.133 5.271", "2.755 3.672 1.893 2.523", "42.97 1.15 -11.16 2.09"),
+    "Early without trt": ("cog ~ tos + tos:trt + (tos | id)", "Early", "2379 2405 -1182 2371 2365", "12.8997 3.2379 8.6914", "-1.000",
+                          "120.783 -22.470 7.646", "1.824 1.494 1.447", "66.22 -15.04 5.29"),
+}
+
+
+@pytest.mark.parametrize("name", VECTOR_VALUED)
+def test_vector_valued_terms(name):
+    form, data, criteria, sds, correlations, estimates, errors, t = VECTOR_VALUED[name]
+    fit = lmer(form, load_data(data))
+    assert_prints(criteria, [fit.aic, fit.bic, fit.llf, criterion(fit, False), criterion(fit, True)])
+    assert_allclose([*fit.sd, fit.sigma], [float(sd) for sd in sds.split()], rtol=2e-4)
+    assert_allclose(fit.corr, [float(r) for r in correlations.split()], atol=1e-3)
+    for texts, values in ((estimates, fit.params), (errors, fit.bse), (t, fit.tvalues)):
+        for text, value in zip(texts.split(), values, strict=True):
+            assert abs(value - float(text)) <= 1e-4 * abs(value) + 0.5001 * 10.0 ** -len(text.partition(".")[2]), (text, value)
+    assert fit.optimum.certified and bool(fit.singular) == (data == "Early")
+
+
+# formulas of the two models, data; npar AIC BIC logLik of both; Chisq Df p; how far above the least deviance lme4 of 2008 was
+EARLY = "cog ~ tos + tos:trt + "
+VECTOR_COMPARISONS = {
+    "Early, independent": (EARLY + "(1 | id) + (0 + tos | id)", EARLY + "(tos | id)", load_data("Early"),
+                           "6 2389.0 2411.4 -1188.5", "7 2385.3 2411.4 -1185.6", "5.7206 1 0.01677", 0.002),
+    "Early, intercepts": (EARLY + "(1 | id)", EARLY + "(tos | id)", load_data("Early"),
+                          "5 2387.0 2405.7 -1188.5", "7 2385.3 2411.4 -1185.6", "5.7206 2 0.05725", 0.002),
+    "sleepstudy": ("Reaction ~ Days + (Days || Subject)", "Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"),
+                   "5 1762.05 1778.01 -876.02", "6 1763.99 1783.14 -875.99", "0.0609 1 0.805", 0.05),
+    "Machines": ("score ~ Machine + (1 | Worker) + (1 | Worker:Machine)", "score ~ Machine + (0 + Machine | Worker)",
+                 load_data("Machines"), "6 237.27 249.20 -112.64", "10 236.42 256.31 -108.21", "8.8516 4 0.06492", 0.01),
+    "Machines but one": ("score ~ Machine + (1 | Worker) + (1 | Worker:Machine)", "score ~ Machine + (0 + Machine | Worker)",
+                         load_data("Machines").query("Worker != '6' or Machine != 'B'"), "6 208.554 220.145 -98.277",
+                         "10 208.289 227.607 -94.144", "8.2655 4 0.08232", 0.001),
+}
+
+
+@pytest.mark.parametrize("name", VECTOR_COMPARISONS)
+def test_comparisons_of_vector_valued_terms(name):
+    small, large, dat, *models, test, above = VECTOR_COMPARISONS[name]
+    table = anova(lmer(small, dat, reml=False), lmer(large, dat, reml=False)).table
+    for texts, row in zip(models, table[["npar", "aic", "bic", "llf"]].to_numpy()):
+        for text, value, sign in zip(texts.split(), row, (0, 1, 1, -0.5)):
+            rounding = 0.5001 * 10.0 ** -len(text.partition(".")[2])
+            excess = (float(text) - value) * (np.sign(sign) or 1)
+            assert -rounding <= excess <= rounding + abs(sign) * above, (text, value)
+    chisq, df, p = (float(x) for x in test.split())
+    row = table.loc["m1"]
+    assert row["df"] == df and abs(row["chisq"] - chisq) < 1e-4 + above and abs(row["pvalue"] - p) < 0.01
+    assert abs(row["pvalue"] - p) < 1e-4 or name == "sleepstudy"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import LINEAR_ALGEBRA, crossed, designs, fit_at
+from helpers import LINEAR_ALGEBRA, crossed, designs, fit_at, lmer_setup, triangles, vector_designs
 from numpy.testing import assert_allclose
 
 from lmm import LMMprof, LMMsetup, lmm
@@ -58,6 +58,35 @@ def test_hendersons_equations_give_the_same_beta_and_modes(name, form, dat, ref)
     solution = np.linalg.solve(XZ.T @ XZ + np.diag(penalty), XZ.T @ y)
     assert_allclose(fit.beta, solution[:k], **LINEAR_ALGEBRA)
     assert_allclose(fit.ranef(tidy=True)["estimate"], solution[k:], rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name, form, dat", vector_designs())
+@pytest.mark.parametrize("reml", [False, True])
+def test_both_for_vector_valued_terms(name, form, dat, reml):
+    """Henderson's equations with psi^-1, and penalised least squares with U = Z Lambda."""
+    setup = lmer_setup(form, dat, reml)
+    theta = np.random.default_rng(10).normal(0.2, 0.5, size=len(setup.labels))
+    y, X, Z, _ = matrices(setup)
+    Lambda = np.zeros((Z.shape[1],) * 2)
+    at = 0
+    for T, (b, _) in zip(triangles(theta, setup.covariance.sizes), setup.covariance.terms):
+        m = len(setup.design.blocks[b.start].levels)
+        Lambda[at : at + len(T) * m, at : at + len(T) * m] = np.kron(T, np.eye(m))
+        at += len(T) * m
+    k, value = X.shape[1], LMMprof(theta, setup)
+    XZ = np.hstack([X, Z])
+    penalty = np.zeros((len(XZ.T),) * 2)
+    penalty[k:, k:] = np.exp(2 * theta[0]) * np.linalg.inv(Lambda @ Lambda.T)
+    solution = np.linalg.solve(XZ.T @ XZ + penalty, XZ.T @ y)
+    assert_allclose(value.beta, solution[:k], rtol=1e-7, atol=1e-7)
+    U = Z @ Lambda / np.exp(theta[0])
+    L = np.linalg.cholesky(U.T @ U + np.eye(len(U.T)))
+    RZX = np.linalg.solve(L, U.T @ X)
+    r2 = y @ y - np.sum(np.linalg.solve(L, U.T @ y) ** 2)
+    gram = X.T @ X - RZX.T @ RZX
+    r2 -= (moment := X.T @ y - RZX.T @ np.linalg.solve(L, U.T @ y)) @ np.linalg.solve(gram, moment)
+    penalised = np.sum(np.log(np.diag(L))) + setup.df * theta[0] + 0.5 * r2 / np.exp(2 * theta[0])
+    assert_allclose(value, penalised + (0.5 * np.linalg.slogdet(gram)[1] if reml else 0.0), rtol=1e-9)
 
 
 @DESIGNS
