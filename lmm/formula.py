@@ -102,6 +102,9 @@ class Formula:
 
     def evaluate(self, data):
         """``(y, X, names of X's columns, offset)`` on `data`, a dict of Series without missing values."""
+        plain = self._plain_columns(data)
+        if plain is not None and self.response in data and is_plain_number(data[self.response]):
+            return np.array(data[self.response], float), *plain
         y, X = self._matrices(patsy.dmatrices, self._description, data)
         info = y.design_info.factor_infos[self._description.lhs_termlist[0].factors[0]]
         if info.type == "categorical":
@@ -114,7 +117,17 @@ class Formula:
 
     def evaluate_right(self, data):
         """``(X, names of X's columns, offset)``, without the response."""
-        return self._with_names(self._matrices(patsy.dmatrix, patsy.ModelDesc([], self._description.rhs_termlist), data))
+        plain = self._plain_columns(data)
+        return plain if plain is not None else self._with_names(self._matrices(patsy.dmatrix, patsy.ModelDesc([], self._description.rhs_termlist), data))
+
+    def _plain_columns(self, data):
+        """The same where every term is the constant or a column of numbers, without patsy's help; else None."""
+        codes = [[factor.code for factor in term.factors] for term in self._description.rhs_termlist]
+        if not data or any(len(code) > 1 or (code and not (code[0] in data and is_plain_number(data[code[0]]))) for code in codes):
+            return None
+        n = len(next(iter(data.values())))
+        X = np.column_stack([np.zeros((n, 0)), *(data[code[0]] if code else np.ones(n) for code in codes)])
+        return X, tuple(code[0] if code else "Intercept" for code in codes), np.zeros(n)
 
     def _with_names(self, X):
         self._right = X.design_info
@@ -142,7 +155,7 @@ class Formula:
                 raise LMMError(f"form uses the function {lost[0]!r}, which is not kept in a file or sent to another process, "
                                "being defined within a function; fit again, or define it in a module")
             self._description = patsy.ModelDesc.from_formula(self.form)
-            self.evaluate(data)
+            self._right = self._matrices(patsy.dmatrices, self._description, data)[1].design_info
         for row in {0, len(X) // 2, len(X) - 1}:
             alone, _ = self._columns({name: data[name].iloc[[row]] for name in self.predictors})
             if not np.allclose(alone, X[row], rtol=1e-9, atol=1e-9 * np.abs(X).max(initial=0)):
@@ -207,6 +220,11 @@ class Formula:
 
     def _error(self, node, message):
         return point_at(message, self._shown, node.origin.start, node.origin.end)
+
+
+def is_plain_number(column):
+    """Whether a column that is ready for a formula holds numbers."""
+    return not isinstance(column.dtype, pd.CategoricalDtype)
 
 
 def _terms(node):
