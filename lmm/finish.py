@@ -211,8 +211,7 @@ def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
     Each term on the other side of the boundary: a column of T at zero put back on the scale of sigma, the last other one set
-    to zero; each effect of several in a term with its correlations turned around; with several terms, each of them alone in being
-    large; and where Z has half as many columns as rows, a small sigma.
+    to zero; with several terms, each of them alone in being large; and where Z has half as many columns as rows, a small sigma.
     """
     covariance = setup.covariance
     log_unit, diagonal = theta[0] + units(setup), covariance.diagonal
@@ -232,12 +231,6 @@ def elsewhere(theta, setup):
                 yield other
         if not zero.all():
             yield without(theta, b.start + np.flatnonzero(~zero)[-1], setup)
-        for i in range(b.start + 1, b.stop):
-            off = (covariance.rows == i) & (covariance.columns < i)
-            if theta[1:][off].any():
-                other = theta.copy()
-                other[1:][off] *= -1
-                yield other
     if len(setup.engine.R) + len(setup.beta_0) > len(setup.design.y) / 2:       # few degrees of freedom for sigma
         yield theta - np.where(np.arange(len(theta)) == 0, 6.0, 0.0)
         yield independent(theta[0] - 5.0, log_unit)

@@ -47,7 +47,8 @@ def profiles(profile, kind=None, name=None, level=0.95, ax=None):
     ax.axvline(curve["value"].to_numpy()[np.argmin(np.abs(curve["zeta"]))], **QUIET)
     ax.plot(curve["value"].to_numpy(), curve["zeta"].to_numpy(), ".-", color="C0")
     ax.legend()
-    ax.set(xlabel=f"{'sd of ' if kind == 'sd' and name != 'sigma' else ''}{as_text(name)}", ylabel="zeta")
+    of = "correlation of " if kind == "corr" else "sd of " if kind == "sd" and name != "sigma" else ""
+    ax.set(xlabel=of + as_text(name), ylabel="zeta")
     return ax
 
 
@@ -76,6 +77,7 @@ def surface(fit, first=None, second=None, ax=None):
     """
     check_fit(fit)
     setup, labels, trace = fit.setup, list(fit.setup.labels), fit.trace
+    covariance = setup.covariance
     if len(labels) == 1:
         raise LMMError("the fit has no random effects, so theta is log sigma alone and has no surface; name a block in ref")
     usual = [label for label in (labels[1:3] if len(labels) > 2 else labels) if label not in (first, second)]
@@ -84,12 +86,16 @@ def surface(fit, first=None, second=None, ax=None):
         raise LMMError(f"first and second are {first!r} and {second!r}; they are two of {shorten(labels)}")
     chosen = [labels.index(first), labels.index(second)]
     estimate = fit.theta[chosen]
-    edge = np.append(-np.inf, fit.theta[0] + units(setup) - FLAT)[chosen]
+    edge = np.full(len(labels), -np.inf)
+    edge[covariance.diagonal] = fit.theta[0] + units(setup) - FLAT
+    edge = edge[chosen]
     edge = np.where(np.isfinite(estimate), np.minimum(edge, estimate - 1), edge)
     best = np.maximum(estimate, edge)
-    paths = [np.maximum(trace.loc[trace["phase"] == phase, [f"log {first}", f"log {second}"]], edge).to_numpy()
+    axes = [setup.log_labels[i] for i in chosen]
+    paths = [np.maximum(trace.loc[trace["phase"] == phase, axes], edge).to_numpy()
              for phase in ("simplex", "newton")]
-    reach = np.fmin(3 * np.sqrt(np.diag(fit.cov_theta())[chosen]), FLAT + 1)            # the latter where it is nan
+    reach = 3 * np.sqrt(np.diag(fit.cov_theta())[chosen])
+    reach = np.where(covariance.on_log[chosen], np.fmin(reach, FLAT + 1), np.nan_to_num(reach, nan=fit.sigma))
     ends = np.vstack([*paths, best - reach, best + reach])
     x, y = np.linspace(np.maximum(ends.min(axis=0) - 0.2, edge), ends.max(axis=0) + 0.2, GRID).T
     theta, drop = fit.theta.copy(), np.full((GRID, GRID), np.nan)
@@ -105,11 +111,11 @@ def surface(fit, first=None, second=None, ax=None):
         if len(path):
             ax.plot(*path.T, ".-", color=color, lw=0.6, ms=4, label=label)
     if len(trace):
-        start = np.maximum(trace[[f"log {first}", f"log {second}"]].to_numpy()[0], edge)
+        start = np.maximum(trace[axes].to_numpy()[0], edge)
         ax.plot(*start, "s", color="C0", ms=5, label="start")
     label = "optimum" if np.isfinite(estimate).all() else "optimum (sd 0, at the edge)"
     ax.plot(*best, "kx", ms=9, mew=2, clip_on=False, zorder=3, label=label)
     ax.plot([], [], color="0.6", lw=0.8, label=f"{'REML criterion' if fit.reml else '-2 log-likelihood'} above its least")
-    ax.set(xlabel=f"log {as_text(first)}", ylabel=f"log {as_text(second)}")
+    ax.set(xlabel=as_text(axes[0]), ylabel=as_text(axes[1]))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small")
     return ax

@@ -11,7 +11,7 @@ from helpers import crossed, fit_at
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
 
-from lmm import LMMError, LMMprof, LMMWarning, lmm, load_data, plots
+from lmm import LMMError, LMMprof, LMMWarning, lmer, lmm, load_data, plots
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -533,3 +533,62 @@ def test_what_is_no_fit_is_refused(draw):
 def test_what_is_no_axes_is_refused(machines):
     with pytest.raises(LMMError, match="ax is of type ndarray; it is one of matplotlib's Axes"):
         plots.residuals(machines, ax=np.zeros(2))
+
+
+# -- vector-valued terms --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def both():
+    return lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
+
+
+def drawn(line):
+    """The points of a line, (n, 2)."""
+    return np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float)
+
+
+def test_modes_of_two_effects_against_each_other(both):
+    ax = plots.pairs(both)
+    modes = both.ranef()["Subject"]
+    assert_allclose(drawn(ax.lines[2]), modes[["Intercept", "Days"]])
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("Intercept", "Days", "conditional modes by Subject, -+1 sd")
+    three = lmer("score ~ Machine + (0 + Machine | Worker)", load_data("Machines"))
+    ax = plots.pairs(three, x="Machine[C]")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Machine[C]", "Machine[A]")
+
+
+def test_the_modes_of_a_singular_covariance_lie_on_a_line():
+    fit = lmer("conc ~ age + (age | Lot)", load_data("IGF"))
+    assert_allclose(np.corrcoef(drawn(plots.pairs(fit).lines[2]).T)[0, 1], -1, rtol=1e-9)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"group": "Wroker"}, "there is no group 'Wroker'; group is one of 'Subject'"),
+    ({"x": "Day"}, "x and y are 'Day' and 'Intercept'; they are two of 'Intercept', 'Days'"),
+    ({"x": "Days", "y": "Days"}, "x and y are 'Days' and 'Days'"),
+])
+def test_bad_pairs(both, options, words):
+    with pytest.raises(LMMError, match=words):
+        plots.pairs(both, **options)
+
+
+def test_pairs_need_two_effects(machines):
+    with pytest.raises(LMMError, match="no grouping has two random effects to draw; there are 'Worker', 'Worker:Machine'"):
+        plots.pairs(machines)
+
+
+def test_the_other_pictures_of_vector_valued_terms(both):
+    """Shrinkage starts at each subject's own least squares; caterpillar and quantiles have the modes of each effect."""
+    ax = plots.shrinkage(both)
+    own = np.array([np.polyfit(d["Days"], d["Reaction"], 1)[::-1]
+                    for _, d in load_data("sleepstudy").groupby("Subject", observed=True)])
+    assert_allclose(np.sort(ax.lines[1].get_xdata()), np.sort(own[:, 0]), rtol=1e-9)
+    assert_allclose(np.sort(drawn(plots.caterpillar(both, name="Days").lines[1])[:, 0]),
+                    np.sort(both.ranef()["Subject"]["Days"]))
+    assert plots.quantiles(both, of="Subject:Days").get_xlabel() == "standard normal quantile"
+    assert len(np.ravel(plots.panels(both))) >= 18
+    profile = both.profile()
+    assert plots.profiles(profile, "corr").get_xlabel() == "correlation of Subject (Intercept, Days)"
+    ax = plots.surface(both, "T[Subject: Days, Intercept]", "sigma")
+    assert ax.get_xlabel() == "T[Subject: Days, Intercept]" and ax.get_ylabel() == "log sigma"
