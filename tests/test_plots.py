@@ -543,7 +543,7 @@ def both():
     return lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
 
 
-def drawn(line):
+def points_of(line):
     """The points of a line, (n, 2)."""
     return np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float)
 
@@ -551,7 +551,7 @@ def drawn(line):
 def test_modes_of_two_effects_against_each_other(both):
     ax = plots.pairs(both)
     modes = both.ranef()["Subject"]
-    assert_allclose(drawn(ax.lines[2]), modes[["Intercept", "Days"]])
+    assert_allclose(points_of(ax.lines[2]), modes[["Intercept", "Days"]])
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("Intercept", "Days", "conditional modes by Subject, -+1 sd")
     three = lmer("score ~ Machine + (0 + Machine | Worker)", load_data("Machines"))
     ax = plots.pairs(three, x="Machine[C]")
@@ -560,7 +560,7 @@ def test_modes_of_two_effects_against_each_other(both):
 
 def test_the_modes_of_a_singular_covariance_lie_on_a_line():
     fit = lmer("conc ~ age + (age | Lot)", load_data("IGF"))
-    assert_allclose(np.corrcoef(drawn(plots.pairs(fit).lines[2]).T)[0, 1], -1, rtol=1e-9)
+    assert_allclose(np.corrcoef(points_of(plots.pairs(fit).lines[2]).T)[0, 1], -1, rtol=1e-9)
 
 
 @pytest.mark.parametrize("options, words", [
@@ -584,7 +584,7 @@ def test_the_other_pictures_of_vector_valued_terms(both):
     own = np.array([np.polyfit(d["Days"], d["Reaction"], 1)[::-1]
                     for _, d in load_data("sleepstudy").groupby("Subject", observed=True)])
     assert_allclose(np.sort(ax.lines[1].get_xdata()), np.sort(own[:, 0]), rtol=1e-9)
-    assert_allclose(np.sort(drawn(plots.caterpillar(both, name="Days").lines[1])[:, 0]),
+    assert_allclose(np.sort(points_of(plots.caterpillar(both, name="Days").lines[1])[:, 0]),
                     np.sort(both.ranef()["Subject"]["Days"]))
     assert plots.quantiles(both, of="Subject:Days").get_xlabel() == "standard normal quantile"
     assert len(np.ravel(plots.panels(both))) >= 18
