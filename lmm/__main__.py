@@ -29,7 +29,8 @@ def main(arguments=None):
     fit = commands.add_parser("fit", help="fit a CSV file", description=(
         "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
         'lmm fit "score ~ Machine" machines.csv --ref Worker --ref Worker:Machine'))
-    fit.add_argument("form", metavar="FORMULA", help='the fixed effects, e.g. "score ~ Machine", or a formula of lmer\'s, with bars')
+    fit.add_argument("form", metavar="FORMULA",
+                     help='the fixed effects, e.g. "score ~ Machine"; or one of lmer\'s formulas, with bars')
     fit.add_argument("file", metavar="FILE", help="a CSV file with a line of column names")
     fit.add_argument("--ref", metavar="BLOCK", action="append", default=[],
                      help="a block of random effects: a column, or columns joined by colons; may be given several times")
@@ -77,7 +78,8 @@ def fit_file(options):
     return json.dumps({
         "form": options.form, "reml": fit.reml, "ref": [block.name for block in fit.setup.design.blocks],
         "beta": fit.params.to_dict(), "se": fit.bse.to_dict(),
-        "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(), "corr": fit.corr.astype(object).where(fit.corr.notna(), None).to_dict(),
+        "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(),
+        "corr": {pair: None if math.isnan(r) else r for pair, r in fit.corr.items()},
         "logLik": fit.llf, "nobs": fit.nobs, "n_dropped": fit.n_dropped,
         "converged": fit.converged, "singular": fit.singular, "message": fit.message, "nfev": fit.nfev,
     }, indent=2, allow_nan=False)

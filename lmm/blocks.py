@@ -72,8 +72,8 @@ def make_blocks(term, data):
     blocks = []
     for column, effect in zip(values.T, effects):
         if term.effects is not None and not np.isfinite(column).all():
-            raise LMMError(f"the random effect {effect!r} of {term.bar} is {column[~np.isfinite(column)][0]} in some row; a function "
-                           "in it is not defined for the values there")
+            raise LMMError(f"the random effect {effect!r} of {term.bar} is {column[~np.isfinite(column)][0]} in some row; "
+                           "a function in it is not defined for the values there")
         called = name if effect == "Intercept" or term.effects is None else f"{name}:{effect}"
         if not column.any():
             raise LMMError(f"block {called!r} is zero in every row; leave it out")

@@ -126,7 +126,7 @@ class Covariance:
         return np.clip(U @ U.T, -1, 1)
 
     def theta(self, log_sigma, psi):
-        """The theta of a positive semidefinite psi, (J, J), block-diagonal over the terms: Cholesky's factor, column by column."""
+        """The theta of a positive semidefinite psi, (J, J), block-diagonal over the terms: Cholesky's factor, by columns."""
         T, left = np.zeros(psi.shape), np.array(psi, float)
         for j, variance in enumerate(psi.diagonal()):
             if left[j, j] > NOTHING * variance:
@@ -214,7 +214,7 @@ class Covariance:
         return 2.0 * (self.columns[:, None] == self.columns)
 
     def symmetric(self, g):
-        """The derivatives g in the entries of psi as a symmetric matrix, (J, J), whose product with a change of psi is nll's."""
+        """The derivatives g in the entries of psi as a symmetric matrix G, (J, J): nll changes by tr(G dpsi)."""
         G = np.zeros((len(self.diagonal),) * 2)
         G.ravel()[self._flat] = 0.5 * g
         return G + G.T
@@ -228,7 +228,7 @@ class Covariance:
         return np.sum(T * (self.symmetric(t) @ T), axis=0)
 
     def from_T(self, theta, gradient, hessian):
-        """Derivatives in log sigma and T as those in theta, and as those in `coordinates`: two pairs of gradient and Hessian."""
+        """Derivatives in log sigma and T as those in theta, and those in `coordinates`: two pairs of gradient and Hessian."""
         found = []
         for logs in self._logs_of_T:
             lengths = np.ones(len(theta))
@@ -254,7 +254,8 @@ class WithCorrelation(Covariance):
     @cached_property
     def _at(self):
         """The places in theta of the correlation and of the second standard deviation."""
-        return int(1 + np.flatnonzero((self.rows == self.first + 1) & (self.columns == self.first))[0]), self.diagonal[self.first + 1]
+        below = (self.rows == self.first + 1) & (self.columns == self.first)
+        return int(1 + np.flatnonzero(below)[0]), self.diagonal[self.first + 1]
 
     @property
     def correlation_at(self):

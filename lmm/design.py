@@ -69,14 +69,16 @@ class Design:
     def term_names(self):
         """The names of the terms: of its block, or the grouping and the effects, ``"Subject (Intercept, Days)"``."""
         of_terms = [self.blocks[b] for b, _ in self.covariance.terms]
-        return tuple(of[0].name if len(of) == 1 else f"{of[0].group} ({', '.join(one.effect for one in of)})" for of in of_terms)
+        return tuple(of[0].name if len(of) == 1 else f"{of[0].group} ({', '.join(block.effect for block in of)})"
+                     for of in of_terms)
 
     @property
     def labels(self):
         """The names of theta's elements: ``"sigma"``, then a block, or an element of T, ``"T[Subject: Days, Intercept]"``."""
-        blocks, several = self.blocks, {j for b, _ in self.covariance.terms if b.stop - b.start > 1 for j in range(b.start, b.stop)}
-        return ("sigma", *(f"T[{blocks[i].group}: {blocks[i].effect}, {blocks[j].effect}]" if i in several else blocks[i].name
-                           for i, j in zip(self.covariance.rows, self.covariance.columns)))
+        blocks, covariance = self.blocks, self.covariance
+        several = covariance.moved_as_is[1:]
+        return ("sigma", *(f"T[{blocks[i].group}: {blocks[i].effect}, {blocks[j].effect}]" if of_several else blocks[i].name
+                           for i, j, of_several in zip(covariance.rows, covariance.columns, several)))
 
     @property
     def response(self):
@@ -160,7 +162,8 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
     for term in terms:
         sides = term.variables + (() if term.effects is None else term.effects.predictors)
         if set(formula.response_variables).intersection(source_of(name, columns) for name in sides):
-            raise LMMError(f"block {term.bar or term.name!r} is the response, or an interaction with it; name a grouping column")
+            raise LMMError(f"block {term.bar or term.name!r} is the response, or an interaction with it; name a grouping "
+                           "column")
     blocks_of = [make_blocks(term, data) for term in terms]
     blocks = tuple(block for of in blocks_of for block in of)
     covariance = Covariance(tuple(map(len, blocks_of)))
@@ -181,7 +184,8 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
     if weights is not None:
         weights = root_of_weights(weights, dat, kept)
     y.flags.writeable = X.flags.writeable = False
-    return Design(formula, terms, covariance, y, X, x_names, blocks, known, weights, data, kept, dat.copy(deep=False), given, form)
+    return Design(formula, terms, covariance, y, X, x_names, blocks, known, weights, data, kept, dat.copy(deep=False), given,
+                  form)
 
 
 def _grouped(term, data, others):

@@ -66,7 +66,7 @@ def leaving_zero(theta, value, setup, held=()):
 
 
 def grown(theta, setup, D, b, v):
-    """theta with w v v' added to the covariance of the blocks `b`, by the derivatives D at zero; w from the criterion's parabola."""
+    """theta with w v v' added to the covariance of the blocks `b`, by the derivatives D there; w from nll's parabola."""
     covariance = setup.covariance
     direction = np.zeros(len(setup.design.blocks))
     direction[b] = v
@@ -104,8 +104,8 @@ def descend(theta, nll, setup, rival, held, done):
         decrement = -0.5 * g @ step
         x, whole = covariance.coordinates(theta), np.zeros(len(theta))
         whole[free] = step * lengths
-        if rival is not None and convex and (
-                value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value)) or leads_to(theta, free, x + whole, rival[0], setup)):
+        if rival is not None and convex and (value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value))
+                                             or leads_to(theta, free, x + whole, rival[0], setup)):
             break
         if convex and decrement < POLISH * max(1.0, abs(value)):
             # so close by, a step is worth more than differences of the criterion, which are rounding errors

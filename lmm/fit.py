@@ -22,6 +22,7 @@ from .terms import with_bars_of
 X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
 F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
+MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations there are many, and Newton is the better searcher
 LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
@@ -142,7 +143,8 @@ def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offse
     design = make_design(formula, dat, (), weights, offset, bars=True)
     if not design.terms:
         at = formula.index("~") + 1
-        raise point_at("formula has no random effects, such as (1 | g); for a model without any, call lmm", formula, at, len(formula))
+        raise point_at("formula has no random effects, such as (1 | g); for a model without any, call lmm",
+                       formula, at, len(formula))
     setup = set_up(design, checked_reml(reml))
     theta = first_theta(setup) if start is None else checked_start(start, setup)
     return fitted(setup, theta, ("simplex", "newton", "elsewhere"), verbose)
@@ -287,11 +289,12 @@ def search_simplex(theta, record):
     if len(theta) == 1:
         return theta, "No random effects: the optimum is known in closed form."
     covariance = record.setup.covariance
-    lengths = np.ones(len(theta))                           # of what is no logarithm: the scale of the effect's standard deviation
+    lengths = np.ones(len(theta))                           # of what is no logarithm: its effect's standard deviation
     lengths[~covariance.on_log] = np.exp(theta[covariance.diagonal][covariance.rows])[~covariance.on_log[1:]]
     simplex = theta / lengths + np.vstack([np.zeros(len(theta)), STEP * np.eye(len(theta))])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)             # inf - inf among failed evaluations
         search = minimize(lambda x: record(x * lengths), simplex[0], method="Nelder-Mead", options={
-            "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": F_TOLERANCE, "maxfev": (60 if covariance.scalar else 3) * len(theta)})
+            "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": F_TOLERANCE,
+            "maxfev": (MOST_SCALAR if covariance.scalar else MOST) * len(theta)})
     return search.x * lengths, f"Nelder-Mead: {search.message}"

@@ -118,12 +118,15 @@ class Formula:
     def evaluate_right(self, data):
         """``(X, names of X's columns, offset)``, without the response."""
         plain = self._plain_columns(data)
-        return plain if plain is not None else self._with_names(self._matrices(patsy.dmatrix, patsy.ModelDesc([], self._description.rhs_termlist), data))
+        if plain is not None:
+            return plain
+        return self._with_names(self._matrices(patsy.dmatrix, patsy.ModelDesc([], self._description.rhs_termlist), data))
 
     def _plain_columns(self, data):
         """The same where every term is the constant or a column of numbers, without patsy's help; else None."""
         codes = [[factor.code for factor in term.factors] for term in self._description.rhs_termlist]
-        if not data or any(len(code) > 1 or (code and not (code[0] in data and is_plain_number(data[code[0]]))) for code in codes):
+        numbers = {name for name, column in data.items() if is_plain_number(column)}
+        if not data or any(len(code) > 1 or not numbers.issuperset(code) for code in codes):
             return None
         n = len(next(iter(data.values())))
         X = np.column_stack([np.zeros((n, 0)), *(data[code[0]] if code else np.ones(n) for code in codes)])

@@ -54,8 +54,8 @@ def matrix_design(y, X, Z=(), weights=None, offset=None):
     roots = None if weights is None else root_of_weights(weights, dat, rows)
     form = f"{response} ~ {' + '.join(x_names) or '0'}"
     y.flags.writeable = X.flags.writeable = False
-    return Design(Matrices(form, response), tuple(Term((of[0].group,)) for of in terms), Covariance(tuple(map(len, terms))), y, X,
-                  tuple(x_names), blocks, known, roots, {}, rows, dat, {"weights": weights, "offset": offset}, form)
+    return Design(Matrices(form, response), tuple(Term((of[0].group,)) for of in terms), Covariance(tuple(map(len, terms))),
+                  y, X, tuple(x_names), blocks, known, roots, {}, rows, dat, {"weights": weights, "offset": offset}, form)
 
 
 def _numbers(values, name, dimensions):
@@ -103,7 +103,8 @@ def _blocks(name, given, n):
         raise LMMError(f"block {name!r} holds {Z.data[~np.isfinite(Z.data)][0]}; it takes finite numbers")
     levels = pd.Series(range(Z.shape[1]) if levels is None else levels)
     if levels.isna().any() or len(levels) != Z.shape[1]:
-        raise LMMError(f"block {name!r} has {Z.shape[1]} columns, and {levels.notna().sum()} levels; it takes one for each column")
+        raise LMMError(f"block {name!r} has {Z.shape[1]} columns, and {levels.notna().sum()} levels; it takes one for each "
+                       "column")
     codes, labels = pd.factorize(levels)
     counts = np.bincount(codes)
     if counts.min() != counts.max():

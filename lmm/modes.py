@@ -41,7 +41,7 @@ def modes(fit):
 
 
 def error_variances(fit, m, A, Z):
-    """The variance of the error of x'beta + z'E[b | y], (n,), theta taken as known: rows x are A R_X, rows z those of Z, sparse.
+    """The variance of the error of x'beta + z'E[b | y], (n,), theta taken as known: the rows x are A R_X, the rows z Z, sparse.
 
     That is z' Var[b | y, beta] z + (x - X'WZ psi z)' (X'WX)^-1 (x - X'WZ psi z), where a level that is not in the data
     has no entry in Z and counts as 0. As squared lengths: the entries of the variance are large and cancel where blocks

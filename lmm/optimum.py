@@ -260,4 +260,5 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
         if not multiplier >= 0:
             reasons.append(f"the likelihood grows when {name!r} leaves zero")
     return Optimum(not reasons, tuple(reasons), D.gradient, float(np.abs(D.gradient).max()), D.hessian,
-                   float(np.linalg.eigvalsh(D.hessian[free][:, free])[0]), decrement, step, multipliers, dict(evaluations), dict(seconds))
+                   float(np.linalg.eigvalsh(D.hessian[free][:, free])[0]), decrement, step, multipliers,
+                   dict(evaluations), dict(seconds))

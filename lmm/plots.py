@@ -229,9 +229,10 @@ def pairs(fit, group=None, x=None, y=None, ax=None):
     found = modes_by_group(fit, cond_sd=True)
     effects = {name: [effect for effect in table.columns if f"{effect}_sd" in table] for name, table in found.items() if name}
     group = group or next((name for name, several in effects.items() if len(several) > 1), None)
-    if group not in effects or len(effects[group]) < 2:
-        raise LMMError(f"no grouping has two random effects to draw; there are {shorten(effects)}" if group is None or group in effects
-                       else f"there is no group {group!r}; group is one of {shorten(effects)}")
+    if group not in effects and group is not None:
+        raise LMMError(f"there is no group {group!r}; group is one of {shorten(effects)}")
+    if group is None or len(effects[group]) < 2:
+        raise LMMError(f"no grouping has two random effects to draw; there are {shorten(effects)}")
     others = [effect for effect in effects[group] if effect not in (x, y)]
     x, y = x or others.pop(0), y or others.pop(0)
     if not {x, y} <= set(effects[group]) or x == y:
@@ -239,7 +240,8 @@ def pairs(fit, group=None, x=None, y=None, ax=None):
     ax, table = new_axes(ax), found[group]
     ax.axhline(0, **QUIET)
     ax.axvline(0, **QUIET)
-    ax.errorbar(table[x], table[y], xerr=table[f"{x}_sd"], yerr=table[f"{y}_sd"], fmt="o", ms=4, lw=0.6, color="C0", ecolor="0.7")
+    ax.errorbar(table[x], table[y], xerr=table[f"{x}_sd"], yerr=table[f"{y}_sd"],
+                fmt="o", ms=4, lw=0.6, color="C0", ecolor="0.7")
     ax.set(xlabel=as_text(x), ylabel=as_text(y), title=f"conditional modes by {as_text(group)}, -+1 sd")
     return ax
 

@@ -40,7 +40,8 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
     else:
         X, known, Z, new, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
         psi, index = covariance.psi(fit.theta), newdata.index
-        of_new_levels = sum((np.einsum("ij,jk,ik->i", z, psi[b, b], z) for (b, _), z in zip(covariance.terms, new)), np.zeros(len(kept)))
+        of_new_levels = sum((np.einsum("ij,jk,ik->i", z, psi[b, b], z) for (b, _), z in zip(covariance.terms, new)),
+                            np.zeros(len(kept)))
     m = modes(fit)
     mean = X @ fit.beta + known + Z @ m.b
     if interval is None:
@@ -64,8 +65,8 @@ def rows_of(design, newdata, random, new_levels, numbers):
         raise LMMError(f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; one row is dat.iloc[[0]], or "
                        "pd.DataFrame([{'x': 1.5, 'g': 'a'}])")
     if isinstance(design.formula, Matrices):
-        raise LMMError("this is a fit of matrices, so new rows are predicted by their own: X_new @ fit.beta, and Z_new times the "
-                       "estimates of fit.ranef(tidy=True)")
+        raise LMMError("this is a fit of matrices, so new rows are predicted by their own: X_new @ fit.beta, and Z_new times "
+                       "the estimates of fit.ranef(tidy=True)")
     factors = [name for block in design.blocks if random for name in block.factors]
     slopes = [name for block in design.blocks if numbers for name in block.predictors]
     fixed = design.formula.predictors

@@ -35,10 +35,10 @@ def curves_of(fit):
     """The curves of a fit by maximum likelihood: ("beta", column of X) and ("sd", label) to curve."""
     if not fit.converged:
         raise LMMError(f"the optimum is not certified ({'; '.join(fit.optimum.reasons)}), so it has no profile")
-    errors = iter(on_straight_scale(fit)[1])
+    errors, (pairs, _) = iter(on_straight_scale(fit)[1]), correlation_pairs(fit.setup.design)
     return dict(zip(parameter_names(fit), [*(BetaCurve(fit, i) for i in range(len(fit.beta))), SigmaCurve(fit, next(errors)),
                                            *(SdCurve(fit, j, next(errors)) for j in range(len(fit.sd))),
-                                           *(CorrelationCurve(fit, i, j, next(errors)) for i, j in correlation_pairs(fit.setup.design)[0])]))
+                                           *(CorrelationCurve(fit, i, j, next(errors)) for i, j in pairs)]))
 
 
 def profile_frame(fit):

@@ -68,7 +68,8 @@ class LMMResult(Actions, tables.Shown, Mapping):
     @property
     def sd(self):
         """The standard deviation of each block's random effects: a Series by block."""
-        return pd.Series(np.exp(self.setup.covariance.log_sds(self.theta)), [block.name for block in self.setup.design.blocks], name="sd")
+        names = [block.name for block in self.setup.design.blocks]
+        return pd.Series(np.exp(self.setup.covariance.log_sds(self.theta)), names, name="sd")
 
     @property
     def corr(self):
@@ -121,8 +122,8 @@ class LMMResult(Actions, tables.Shown, Mapping):
     def varcorr(self, *, se=False):
         """Variances and standard deviations: a DataFrame with group, name, variance, sd, a row per block and one for Residual.
 
-        With `se` also ``sd_se``, the standard error of sd. Where a term has several effects also ``corr1``, the correlation with
-        its first effect, ``corr2``, ... `psi` has the covariance matrices.
+        With `se` also ``sd_se``, the standard error of sd. Where a term has several effects also ``corr1``, the correlation
+        with its first effect, ``corr2``, ... `psi` has the covariance matrices.
         """
         return inference.variance_components(self, se)
 

@@ -176,8 +176,8 @@ def health(fit):
         yield Table(f"Singular: standard deviation 0 for {', '.join(zero)}")
     for name, rank, c in zip(fit.rank.index, fit.rank, fit.setup.covariance.sizes):
         if 0 < rank < c:
-            yield Table(f"Singular: the {c} effects of {name} vary in {rank} dimension{'s' if rank > 1 else ''} only, their covariance "
-                        f"is of rank {rank}")
+            yield Table(f"Singular: the {c} effects of {name} vary in {rank} dimension{'s' if rank > 1 else ''} only, "
+                        f"their covariance is of rank {rank}")
 
 
 def to_text(tables):

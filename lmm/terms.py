@@ -103,7 +103,8 @@ def split_bars(form):
             what = "subtracted; leave it out" if before[-1:] == "-" else "part of an expression; join it by +"
             raise point_at(f"the random effects {shown} stand by themselves in the sum, and cannot be {what}", form, start, end)
         if after[:1] not in ("", "+", "-"):
-            raise point_at(f"the random effects {shown} stand by themselves in the sum; join what follows by +", form, start, end)
+            raise point_at(f"the random effects {shown} stand by themselves in the sum; join what follows by +",
+                           form, start, end)
         if before[-1] == "+":
             start = len(before) - 1
         elif after[:1] == "+":
@@ -135,10 +136,11 @@ def _find_bars(form):
             double = form[i : i + 2] == "||"
             if len(opened) != 1:
                 inner = "within another parenthesis or a function" if opened else "without parentheses"
-                raise point_at(f"form holds a bar {inner}; random effects are written (1 | g), joined by +", form, i, i + 1 + double)
+                raise point_at(f"form holds a bar {inner}; random effects are written (1 | g), joined by +",
+                               form, i, i + 1 + double)
             if opened[0][1] is not None or re.search(r"[\w.]\s*$", form[: opened[0][0]]):
-                raise point_at("form holds a bar within a function, or two in one parenthesis; random effects are written (1 | g), "
-                               "joined by +", form, i, i + 1 + double)
+                raise point_at("form holds a bar within a function, or two in one parenthesis; random effects are written "
+                               "(1 | g), joined by +", form, i, i + 1 + double)
             opened[0][1:] = i, double
             i += double
         i += 1
@@ -175,7 +177,8 @@ def _sides(form, bar, formula):
     whole = formula(text, form)
     if not whole.predictors:
         if whole.right_terms() != ["Intercept"]:
-            raise point_at("no random effect stands on the left of the bar; for a random intercept write (1 | g)", form, *bar.span)
+            raise point_at("no random effect stands on the left of the bar; for a random intercept write (1 | g)",
+                           form, *bar.span)
         return [(None, "1")]
     if not bar.double:
         return [(whole, left)]
@@ -241,7 +244,8 @@ def with_bars_of(form, old):
         if before[-1:] == "-":
             same = [other for other in kept if "".join(other.split()) == "".join(text.split())]
             if not same:
-                raise point_at(f"the formula has no random effects {text}; it has {', '.join(kept) or 'none'}", form, start, end)
+                raise point_at(f"the formula has no random effects {text}; it has {', '.join(kept) or 'none'}",
+                               form, start, end)
             kept.remove(same[0])
         else:
             kept.append(text)

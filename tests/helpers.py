@@ -37,7 +37,7 @@ def oracle_of(theta, setup):
 
 
 def triangles(theta, sizes):
-    """The T of each term of so many effects: theta's elements after the first, column by column, the diagonal on the log scale."""
+    """The T of each term of so many effects: theta after its first element, by columns, the diagonal on the log scale."""
     elements = iter(theta[1:])
     for c in sizes:
         T = np.zeros((c, c))

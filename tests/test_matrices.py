@@ -153,7 +153,7 @@ def test_more_bad_input():
         lmm(y, X, Z)
     with pytest.raises(LMMError, match="weights is -1 in row 0"):
         lmm(y, X, {"g": Z}, weights=-np.ones(N))
-    with pytest.raises(LMMError, match="the same grouping|cannot be told apart"):
+    with pytest.raises(LMMError, match="cannot be told apart"):
         lmm(y, X, {"g": Z, "h": Z[:, ::-1]})
 
 

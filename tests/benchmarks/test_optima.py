@@ -36,7 +36,8 @@ def test_a_thousand_random_starts():
     assert found["silently wrong"] == 0 and found["at the optimum"] >= 990
 
 
-@pytest.mark.parametrize("form, data", [("Reaction ~ Days + (Days | Subject)", "sleepstudy"), ("conc ~ age + (age | Lot)", "IGF"),
+@pytest.mark.parametrize("form, data", [("Reaction ~ Days + (Days | Subject)", "sleepstudy"),
+                                        ("conc ~ age + (age | Lot)", "IGF"),
                                         ("rounds ~ Method + (Method | Team)", "Gun"),
                                         ("score ~ Machine + (0 + Machine | Worker)", "Machines")])
 def test_random_starts_of_vector_valued_terms(form, data):
@@ -47,7 +48,8 @@ def test_random_starts_of_vector_valued_terms(form, data):
         fits = [quietly(lmer, form, dat, reml=reml, start=rng.normal(size=len(best.theta))) for _ in range(100)]
         ended = sum(abs(fit.nll - best.nll) < 1e-9 * abs(best.nll) for fit in fits)
         wrong = sum(fit.converged and fit.nll > best.nll + 1e-8 for fit in fits)
-        print(f"\n{form}, {'REML' if reml else 'ML'}: {ended} of 100 standard-normal starts at the optimum, {wrong} silently wrong")
+        print(f"\n{form}, {'REML' if reml else 'ML'}: {ended} of 100 standard-normal starts at the optimum, "
+              f"{wrong} silently wrong")
         assert wrong == 0 and ended >= 99
 
 
@@ -77,15 +79,16 @@ def test_small_designs_with_vector_valued_terms_against_many_starts():
         setup, covariance, rng = fit.setup, fit.setup.covariance, np.random.default_rng(seed + 1)
         unit, best = np.exp(fit.theta[0] + units(setup)), np.inf
         for _ in range(12):
-            T = np.tril(rng.normal(0, 1.5, size=(len(unit),) * 2)) * unit[:, None] * (covariance.psi(np.zeros(len(fit.theta))) > 0)
+            T = np.tril(rng.normal(0, 1.5, size=(len(unit),) * 2)) * unit[:, None]
+            T *= covariance.psi(np.zeros(len(fit.theta))) > 0                       # block-diagonal over the terms
             start = covariance.theta(fit.theta[0] + rng.normal(), T @ T.T)
             best = min(best, newton(start, lambda theta, setup=setup: LMMprof(theta, setup), setup)[1])
         fits += 1
         uncertified += not fit.converged
         singular += bool(fit.singular)
         worse += fit.converged and fit.nll > best + 1e-8
-    print(f"\n{fits} small designs with vector-valued terms, {singular} of them singular: {worse} certified fits worse than the best "
-          f"of many starts, {uncertified} openly uncertified")
+    print(f"\n{fits} small designs with vector-valued terms, {singular} of them singular: {worse} certified fits worse than "
+          f"the best of many starts, {uncertified} openly uncertified")
     assert worse == 0
 
 

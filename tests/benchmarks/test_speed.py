@@ -87,7 +87,8 @@ m <- fit()
 values <- function(x) c(fixef(x), sigma(x), getME(x, "theta") * sigma(x))
 run <- function(task) switch(task, fit = for (i in 1:20) fit(),
                              sleepstudy = for (i in 1:10) lmer(Reaction ~ Days + (Days | Subject), sleepstudy),
-                             worker = for (i in 1:10) lmer(score ~ Machine + (0 + Machine | Worker), Machines), profile = confint(m, method = "profile", quiet = TRUE),
+                             worker = for (i in 1:10) lmer(score ~ Machine + (0 + Machine | Worker), Machines),
+                             profile = confint(m, method = "profile", quiet = TRUE),
                              bootstrap = bootMer(m, values, nsim = 100))
 for (i in 1:3) fit()
 while (length(task <- readLines(con, 1)) > 0) cat(system.time(run(task))["elapsed"], "\\n")
