@@ -24,15 +24,15 @@ class Actions:
         return tables.Summary(tuple(tables.of_summary(self, se, correlation)))
 
     def conf_int(self, method="profile", level=0.95, **options):
-        """Confidence intervals for the fixed effects and the standard deviations.
+        """Confidence intervals for the fixed effects, the standard deviations and the correlations.
 
         Parameters
         ----------
         method : {"profile", "wald", "t", "boot"}, optional
             ``"profile"``: where twice the drop of the profile log-likelihood reaches the chi-squared quantile; of the
             likelihood also for a REML fit, as in lme4. ``"wald"``: estimate -+ normal quantile times standard error, for
-            standard deviations on the log scale. ``"t"``: the same with Student's t and Satterthwaite's `df`, which agrees
-            with `pvalues`. ``"boot"``: quantiles of a parametric bootstrap.
+            standard deviations on the log scale, for correlations on Fisher's; not to be trusted near the boundary. ``"t"``: the
+            same with Student's t and Satterthwaite's `df`, which agrees with `pvalues`. ``"boot"``: quantiles of a parametric bootstrap.
         level : float, optional
             Between 0 and 1.
         **options
@@ -41,8 +41,9 @@ class Actions:
         Returns
         -------
         DataFrame
-            With lower and upper, by ``("beta", column of X)``, ``("sd", "sigma")`` and ``("sd", block)``. 0 where an interval
-            for a standard deviation reaches 0; nan for Wald's if the estimate is 0, or not certified.
+            With lower and upper, by ``("beta", column of X)``, ``("sd", "sigma")``, ``("sd", block)`` and ``("corr", pair)``. 0
+            where an interval for a standard deviation reaches 0, -+1 for a correlation; nan for Wald's if the estimate is
+            there, or not certified.
 
         Raises
         ------
@@ -56,7 +57,8 @@ class Actions:
         """The profile likelihood of each parameter, for a plot: a DataFrame with kind, name, value and zeta.
 
         zeta is the signed root of twice the drop of the log-likelihood (of the likelihood also for a REML fit) when the
-        parameter has this value and the others are at their best; drawn to -+3, or to a standard deviation of 0.
+        parameter has this value and the others are at their best; drawn to -+3, or to a standard deviation of 0 or a correlation
+        of -+1. A correlation with an effect whose estimated standard deviation is 0 has none.
         """
         from .profiles import profile_frame
         return profile_frame(self)
@@ -106,10 +108,10 @@ class Actions:
         return refitted(self, y)
 
     def update(self, form=None, ref=None, dat=None, reml=None):
-        """The model fitted again with some arguments of `lmm` changed.
+        """The model fitted again with some arguments of `lmm` or `lmer` changed.
 
-        In `form`, a dot stands for what was on its side of the old formula: ``". ~ . - Days"``. `dat` is by default the frame
-        of this fit; functions in the formula are those of this fit.
+        In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . - Days + (1 | h)"``. `dat` is by
+        default the frame of this fit; functions in the formula are those of this fit.
         """
         from .fit import updated
         return updated(self, form, ref, dat, reml)
@@ -129,7 +131,8 @@ class Actions:
         seed : int, optional
             The same seed, the same result, whatever `processes` is.
         statistic : callable, optional
-            Of a fit, to a number, a Series or a list of numbers; by default all fixed effects and standard deviations.
+            Of a fit, to a number, a Series or a list of numbers; by default all fixed effects, standard deviations and
+            correlations.
         processes : int, optional
             Over how many processes to spread the work. A script that asks for several keeps its calls under
             ``if __name__ == "__main__":``, and the statistic is a function of a module.

@@ -1,6 +1,6 @@
 """The blocks of Z: from a random-effect term and the data to a sparse matrix with labelled columns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,9 @@ from scipy import sparse
 
 from .errors import LMMError, shorten, warn
 
-COLLINEAR = 1e-10       # what columns before it leave of one, relative to its length, below which it is their combination
+COLLINEAR = 1e-10       # what columns before it leave of one, relative to its length, below which it is their combination, ...
+MOST_PER_LEVEL = 2      # (co)variances of a term per level, beyond which there is a warning
+NEARLY = 2e-4           # ... and below which their covariances are lost to rounding, in the square of this
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +69,13 @@ def make_blocks(term, data):
     elif len(levels) >= n and len(effects) == 1 and np.all(np.abs(values) == abs(values[0])):
         raise LMMError(f"block {name!r} has {len(levels)} levels for {n} observations, so its variance cannot be told from "
                        "the residual's; use a coarser grouping")
+    if (several := len(effects) * (len(effects) + 1) // 2) > MOST_PER_LEVEL * len(levels):
+        warn(f"the {len(effects)} correlated effects of ({term.bar}) have {several} variances and covariances, for "
+             f"{len(levels)} levels: the fit will be slow and singular; use fewer effects, or independent ones, with ||")
     labels = levels if factors else (":".join(numbers),)
     predictors = numbers if term.effects is None else term.effects.predictors
     blocks = []
     for column, effect in zip(values.T, effects):
-        if term.effects is not None and not np.isfinite(column).all():
-            raise LMMError(f"the random effect {effect!r} of {term.bar} is {column[~np.isfinite(column)][0]} in some row; "
-                           "a function in it is not defined for the values there")
         called = name if effect == "Intercept" or term.effects is None else f"{name}:{effect}"
         if not column.any():
             raise LMMError(f"block {called!r} is zero in every row; leave it out")
@@ -108,11 +110,20 @@ def values_of(term, numbers, data, n):
     values, names, _ = term.effects.evaluate_right(data)
     if not names:
         raise LMMError(f"({term.bar}) holds no random effect; for a random intercept write (1 | g)")
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise LMMError(f"the random effect {names[column]!r} of {term.bar} is {values[row, column]} in some row; "
+                       "a function in it is not defined for the values there")
     lengths = np.linalg.norm(values, axis=0)
     R = np.linalg.qr(values / np.where(lengths > 0, lengths, 1.0), mode="r")
-    if lengths.all() and (len(R) < len(names) or np.abs(R.diagonal()).min() < COLLINEAR):
+    left = np.abs(R.diagonal()).min() if len(R) == len(names) else 0.0
+    if lengths.all() and left < COLLINEAR:
         raise LMMError(f"the random effects of ({term.bar}), {shorten(names)}, are linear combinations of each other; "
                        "drop one of them")
+    if lengths.all() and left < NEARLY:
+        name = names[int(np.argmin(np.abs(R.diagonal())))]
+        raise LMMError(f"the random effect {name!r} of ({term.bar}) is nearly a combination of those before it, its values "
+                       f"being so far from zero beside their spread; write center({name}), or shift it")
     return values, list(names)
 
 
@@ -123,6 +134,12 @@ def _warn_of_numbers(term, data):
     kinds = ", ".join(f'"{name}": "category"' for name in term.variables)
     warn(f"{term.name!r} holds {'integers' if whole else 'numbers'} and no factor, so it is one slope, not {groups} groups; "
          f"if it labels groups make it a category: dat = dat.astype({{{kinds}}})")
+
+
+def codes_of(blocks):
+    """The number of the level of each row, of blocks with the same levels; an LMMError where a row has none, or several."""
+    together = sum(abs(block.matrix) for block in blocks)
+    return replace(blocks[0], matrix=sparse.csr_array(together)).codes
 
 
 def check_distinct(blocks):

@@ -18,7 +18,7 @@ from .optimum import NLL_ERROR
 from .result import LMMResult
 
 SAME = 1e-11            # of the squared length of V, below which what other covariances leave of it is nothing
-ZERO = 1e-6             # of a term's largest variance, below which another is 0 but for rounding
+ZERO = 1e-10            # of a variance, the effects being orthonormal, below which it is 0 but for rounding
 INSIDE = 1e3            # rounding errors of the length of a column of X, below which what others leave of it is nothing
 
 
@@ -147,23 +147,41 @@ def test(chisq, df, below, smaller, name, larger):
 
 
 def expressed(smaller, larger):
-    """V of the smaller model, its covariances those of independent effects of variance 1, by those of the larger one.
+    """V of the smaller model in terms of the larger one's entries of psi, the effects of each term made orthonormal in both.
 
-    Returns psi of the larger model, (J, J), and how much of V is left, relative to its length.
+    Returns psi of the larger model where the smaller one's effects are independent with the variance 1, (J, J), and how much is
+    left of the matrices that V is linear in, relative to their length.
     """
-    one, other = smaller.setup.design, larger.setup.design
-    n = len(one.y)
-    Z = [other.weighted(block.matrix) for block in other.blocks]
-    known = [(None, None), *((Z[i], Z[j]) for i, j in zip(other.covariance.rows, other.covariance.columns))]
-    wanted = [(Z, Z) for Z in (one.weighted(block.matrix) for block in one.blocks)]
+    n = smaller.nobs
+    known, wanted = [(None, None), *entries(larger)], entries(smaller)
     G = np.array([[inner(a, b, n) for b in known] for a in known])
-    rhs = np.array([[inner(a, b, n) for b in wanted] for a in known])
+    rhs = np.array([[inner(a, b, n) for b in wanted] for a in known]).reshape(len(known), len(wanted))
     lengths = np.sqrt(G.diagonal())
     solution = np.linalg.lstsq(G / lengths / lengths[:, None], rhs / lengths[:, None], rcond=1e-14)[0] / lengths[:, None]
     left = [abs(inner(a, a, n) - x @ r) / inner(a, a, n) for a, x, r in zip(wanted, solution.T, rhs.T)]
-    psi = np.zeros((len(other.blocks),) * 2)
-    psi[other.covariance.rows, other.covariance.columns] = solution[1:].sum(axis=1)
+    covariance, own = larger.setup.covariance, smaller.setup.covariance
+    psi = np.zeros((len(larger.sd),) * 2)
+    psi[covariance.rows, covariance.columns] = solution[1:, own.rows == own.columns].sum(axis=1)
     return psi + np.tril(psi, -1).T, max(left, default=0.0)
+
+
+def entries(fit):
+    """(Z_i, Z_j) for each entry of psi, the effects of each term made orthonormal."""
+    design, covariance, Z = fit.setup.design, fit.setup.covariance, []
+    for b, _ in covariance.terms:
+        Z += orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])
+    return [(Z[i], Z[j]) for i, j in zip(covariance.rows, covariance.columns)]
+
+
+def orthonormal(matrices):
+    """Sparse matrices of one shape, made orthonormal one after the other by tr(A'B)."""
+    done = []
+    for Z in matrices:
+        for _ in range(2):                                          # twice is enough
+            for other in done:
+                Z = Z - other * float(other.multiply(Z).sum())
+        done.append(Z / np.sqrt(float(Z.multiply(Z).sum())))
+    return done
 
 
 def inner(a, b, n):
@@ -182,13 +200,12 @@ def inner(a, b, n):
 def on_the_boundary(smaller, larger):
     """What the larger model lets vary that is 0 in the smaller one: texts, and how many dimensions they are together."""
     psi, covariance, design = expressed(smaller, larger)[0], larger.setup.covariance, larger.setup.design
-    lengths = np.array([np.linalg.norm(block.matrix.data) for block in design.blocks])
-    psi *= lengths * lengths[:, None]
-    nothing = ZERO * psi.diagonal().max(initial=0.0)
     texts, dimensions = [], 0
     for name, (b, _) in zip(design.term_names, covariance.terms):
-        zero = psi[b, b].diagonal() <= nothing
-        singular = len(zero) - zero.sum() - (np.linalg.matrix_rank(psi[b, b], tol=nothing) if not zero.all() else 0)
+        zero = psi[b, b].diagonal() < ZERO
+        others = psi[b, b][~zero][:, ~zero]
+        scale = np.sqrt(others.diagonal())
+        singular = len(others) - (np.linalg.matrix_rank(others / scale / scale[:, None], tol=ZERO) if len(others) else 0)
         texts += [f"the variance of {one.name}" for one, at_zero in zip(design.blocks[b], zero) if at_zero]
         texts += [f"{singular} more dimension{'s' if singular > 1 else ''} of {name}"] * bool(singular)
         dimensions += zero.sum() + singular

@@ -145,12 +145,15 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
         raise LMMError("dat has no rows")
     columns = list(dat.columns)
 
+    def is_number(name):
+        return is_numeric(dat[name])
+
     def formula_of(text, shown=None):
-        return Formula(text, columns, lambda name: is_numeric(dat[name]), frame, functions, shown)
+        return Formula(text, columns, is_number, frame, functions, shown)
 
     frame = user_frame()[0]
     formula = formula_of(fixed, form)
-    terms = parse_bars(form, found, columns, formula_of) if bars else parse_ref(ref, columns)
+    terms = parse_bars(form, found, columns, formula_of, is_number) if bars else parse_ref(ref, columns)
     effects = [name for term in terms if term.effects is not None for name in term.effects.predictors]
     used = list(dict.fromkeys([*formula.variables, *effects, *(v for term in terms for v in term.variables)]))
     data, kept = complete_rows(dat, used)

@@ -31,7 +31,7 @@ def newton(theta, nll, setup, rival=None, held=(), done=DONE):
 
     Parameters
     ----------
-    theta : ndarray, shape (1 + J,)
+    theta : ndarray, shape (1 + q,)
         Where to start. A block may end at zero; one that is there leaves it if that lowers the criterion,
         unless there is a rival.
     nll : callable
@@ -73,10 +73,10 @@ def grown(theta, setup, D, b, v):
     along = direction[covariance.rows] * direction[covariance.columns]
     slope, curvature = D.slopes @ along, along @ D.curvatures @ along
     w = -slope / curvature if curvature > 0 else np.exp(2 * theta[0] - 2) / np.max((v / np.exp(units(setup)[b])) ** 2)
-    grown = covariance.theta(theta[0], covariance.psi(theta) + w * np.outer(direction, direction))
+    found = covariance.theta(theta[0], covariance.psi(theta) + w * np.outer(direction, direction))
     _, elements = covariance.term_of(b.start)
     theta = theta.copy()
-    theta[elements] = grown[elements]
+    theta[elements] = found[elements]
     return theta
 
 

@@ -17,14 +17,14 @@ from .likelihood import LOST_DIGITS, LMMprof, LMMsetup, checked, checked_reml, r
 from .matrices import Matrices
 from .optimum import certify
 from .result import LMMResult
-from .terms import with_bars_of
+from .terms import split_bars, with_bars_of
 
 X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
 F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
-MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations there are many, and Newton is the better searcher
-LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
+MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations Newton's iteration is the better searcher
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
+LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
 
 
@@ -179,8 +179,14 @@ def updated(fit, form=None, ref=None, dat=None, reml=None):
     bars = ref is None and any(term.bar for term in design.terms)
     if form is None:
         form = design.form if bars else design.formula.form
+    elif not isinstance(form, str):
+        raise LMMError(f"form is of type {type(form).__name__}; it is a formula string such as '. ~ . + x'")
+    elif (form := f".{form}" if form.lstrip().startswith("~") else form) and bars:
+        form = with_bars_of(form, design.form)
+    elif "|" in form and split_bars(form)[0]:
+        raise LMMError("form has random effects with bars, where this fit has them in ref; give update(ref=...), or call lmer")
     else:
-        form = with_bars_of(form, design.form) if bars else without_dots(form, design.formula.form)
+        form = without_dots(form, design.formula.form)
     ref = [list(term.variables) for term in design.terms] if ref is None else ref
     dat = design.dat if dat is None else dat
     setup = set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars), reml)
@@ -253,9 +259,7 @@ def checked_start(start, setup):
         theta = np.array(checked(start, setup), float)
     except LMMError as error:
         raise LMMError(f"start is no theta: {error}") from None
-    if not np.isfinite(theta).all():
-        raise LMMError(f"start is {theta.tolist()}; it takes finite numbers, a small one for a standard deviation near zero")
-    return theta
+    return opened(theta, setup)
 
 
 def first_theta(setup):
@@ -297,4 +301,5 @@ def search_simplex(theta, record):
         search = minimize(lambda x: record(x * lengths), simplex[0], method="Nelder-Mead", options={
             "initial_simplex": simplex, "xatol": X_TOLERANCE, "fatol": F_TOLERANCE,
             "maxfev": (MOST_SCALAR if covariance.scalar else MOST) * len(theta)})
-    return search.x * lengths, f"Nelder-Mead: {search.message}"
+    ended = search.message if search.success else "Left to Newton's iteration after so many evaluations."
+    return search.x * lengths, f"Nelder-Mead: {ended}"

@@ -69,6 +69,8 @@ class Formula:
         except (RecursionError, MemoryError):
             raise LMMError("form is too long, or nested too deeply") from None
         self.variables = list(dict.fromkeys(self.response_variables + self.predictors))
+        if shown is not None:
+            self.form = squeezed(form)
         self.functions = self._vocabulary.namespace
         del self._vocabulary
         if "Intercept" in self.variables:
@@ -82,7 +84,7 @@ class Formula:
             raise point_at(CARET, self._shown, power.end() - 1, power.end())
         tree = parse_formula(self.form)
         if len(tree.args) != 2 or tree.args[0].type in ("ZERO", "ONE"):
-            raise LMMError(f"form has no response: {self.form!r}; write it on the left, as in 'score ~ Machine'")
+            raise LMMError(f"form has no response: {self._shown!r}; write it on the left, as in 'score ~ Machine'")
         left, right = tree.args
         if left.type != "PYTHON_EXPR":
             raise self._error(left, "the response is one column or one expression; write arithmetic as I(a - b)")
@@ -270,12 +272,18 @@ def without_dots(form, old):
         return form
     left, right = form.split("~")
     old_right = patsy.ModelDesc.from_formula(old).rhs_termlist
-    terms = " + ".join(term.name() for term in old_right if term != patsy.desc.INTERCEPT) or "0"
     had_intercept = patsy.desc.INTERCEPT in old_right
+    terms = " + ".join(term.name() for term in old_right if term != patsy.desc.INTERCEPT) or ("1" if had_intercept else "0")
     one = re.search(r"(?<![\w.])1(?![\w.])", right)
     left = _replace_dots(left, old.split("~", 1)[0].strip())
     right = _replace_dots(right, f"({terms})") + ("" if had_intercept or one else " - 1")
     return patsy.ModelDesc.from_formula(f"{left} ~ {right}").describe()
+
+
+def squeezed(text):
+    """`text` without the blanks where bars stood, and none at the ends; text in quotes as it is."""
+    pieces = QUOTED.split(text)
+    return "".join(piece if i % 2 else re.sub(r"\s+", " ", piece) for i, piece in enumerate(pieces)).strip()
 
 
 def has_dot(text):

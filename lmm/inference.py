@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
+from .correlation import EDGE
 from .errors import LMMError
 from .likelihood import back_substitute
-
-EDGE = 1e-9             # of 1 - |correlation|, below which it is +-1 but for rounding
 
 
 def satterthwaite(fit):

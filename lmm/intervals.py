@@ -14,6 +14,7 @@ from .profiles import curves_of, interval
 def confidence_intervals(fit, method="profile", level=0.95, **options):
     """A DataFrame with lower and upper by parameter; see `LMMResult.conf_int`."""
     check_level(level)
+    method = method.lower() if isinstance(method, str) else method
     if not isinstance(method, str) or method not in METHODS:
         raise LMMError(f"method is {method!r}; it is one of {', '.join(map(repr, METHODS))}")
     if unknown := [name for name in options if name not in BOOTSTRAP_OPTIONS]:
@@ -50,7 +51,8 @@ def around(fit, quantiles, level):
 
 def profiled(fit, level):
     curves = curves_of(by_likelihood(fit)).values()
-    bounds = [[curve.natural(u) for u in interval(curve, ndtri(0.5 + level / 2))] for curve in curves]
+    bounds = [(-1.0, 1.0) if curve is None else [curve.natural(u) for u in interval(curve, ndtri(0.5 + level / 2))]
+              for curve in curves]
     return _frame(fit, *np.transpose(bounds))
 
 

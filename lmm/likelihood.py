@@ -200,7 +200,7 @@ def LMMprof(theta, setup, reml=None):
 
     Parameters
     ----------
-    theta : array_like, shape (1 + number of blocks,)
+    theta : array_like, shape (1 + number of blocks,), more with vector-valued terms
         log sigma, then the log standard deviation of each block in the order of `ref`, in the units of y
         (per unit of the numeric variables). ``-inf`` for a block is a standard deviation of zero. A term of `lmer` with c
         effects has c (c + 1) / 2 elements: the T of its covariance T T' column by column, the diagonal on the log scale;

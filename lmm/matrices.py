@@ -27,12 +27,16 @@ class Matrices:
 
 def are_matrices(form):
     """Whether the first argument of `LMMsetup` is y itself."""
-    return isinstance(form, (np.ndarray, pd.Series, list, tuple))
+    return isinstance(form, (np.ndarray, pd.Series, list, tuple)) or (isinstance(form, pd.DataFrame) and form.shape[1] == 1)
 
 
 def matrix_design(y, X, Z=(), weights=None, offset=None):
     """The `Design` of given matrices; see `LMMsetup` for the parameters."""
+    if isinstance(y, pd.DataFrame):
+        y = y.iloc[:, 0]
     index = y.index if isinstance(y, pd.Series) else None
+    if index is not None and isinstance(X, (pd.DataFrame, pd.Series)) and not X.index.equals(index):
+        raise LMMError("the indices of y and X differ; bring their rows into one order, or give X.to_numpy()")
     response = str(y.name) if isinstance(y, pd.Series) and y.name is not None else "y"
     y = _numbers(y, "y", 1)
     n = len(y)
@@ -61,9 +65,12 @@ def matrix_design(y, X, Z=(), weights=None, offset=None):
 def _numbers(values, name, dimensions):
     """An array of floats of so many dimensions, copied."""
     try:
+        if np.asarray(values).dtype.kind not in "biufO":
+            raise TypeError
         values = np.array(values, float)
     except (TypeError, ValueError):
-        raise LMMError(f"{name} holds values that are no numbers") from None
+        raise LMMError(f"{name} holds values that are no numbers; where y is given as numbers, so are X and the blocks "
+                       "of Z") from None
     if values.ndim == 1 and dimensions == 2:
         values = values[:, None]
     if values.ndim != dimensions or not len(values):
@@ -93,7 +100,12 @@ def _blocks(name, given, n):
         if not 1 < len(given) < 4:
             raise LMMError(f"block {name!r} is a tuple of {len(given)}; {HOW}")
         given, levels, effects = (*given, None)[:3]
+    if np.ndim(given) == 1 and not sparse.issparse(given):
+        raise LMMError(f"block {name!r} has one dimension; it is a matrix with a column for each level, which for a grouping "
+                       "vector g is pd.get_dummies(g)")
     try:
+        if sparse.issparse(given) and given.dtype.kind not in "biuf":
+            raise TypeError
         Z = sparse.csr_array(given.astype(float) if sparse.issparse(given) else _numbers(given, f"block {name!r}", 2))
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, LMMError) else LMMError(f"block {name!r} is no matrix; {HOW}") from None
@@ -101,7 +113,10 @@ def _blocks(name, given, n):
         raise LMMError(f"block {name!r} has {Z.shape[0]} rows for the {n} elements of y")
     if not np.isfinite(Z.data).all():
         raise LMMError(f"block {name!r} holds {Z.data[~np.isfinite(Z.data)][0]}; it takes finite numbers")
-    levels = pd.Series(range(Z.shape[1]) if levels is None else levels)
+    if Z.shape[1] == 0:
+        raise LMMError(f"block {name!r} has no columns; leave it out")
+    levels = np.arange(Z.shape[1]) if levels is None else levels
+    levels = pd.Series(levels if np.ndim(levels) == 1 else [], dtype=None if np.ndim(levels) == 1 else object)
     if levels.isna().any() or len(levels) != Z.shape[1]:
         raise LMMError(f"block {name!r} has {Z.shape[1]} columns, and {levels.notna().sum()} levels; it takes one for each "
                        "column")
@@ -109,10 +124,17 @@ def _blocks(name, given, n):
     counts = np.bincount(codes)
     if counts.min() != counts.max():
         few, many = labels[counts.argmin()], labels[counts.argmax()]
-        raise LMMError(f"block {name!r} has {counts.min()} columns of level {few!r} and {counts.max()} of {many!r}; "
+        raise LMMError(f"block {name!r} has {counts.min()} columns of level {str(few)!r} and {counts.max()} of {str(many)!r}; "
                        "every level has the same effects")
     c = int(counts[0])
-    effects = ["Intercept", *(str(i) for i in range(2, c + 1))][:c] if effects is None else [str(effect) for effect in effects]
+    if len(counts) == 1:
+        raise LMMError(f"block {name!r} has one level, so its covariance cannot be estimated; a column that is a level "
+                       "of its own needs no levels")
+    if effects is None:
+        effects = ["Intercept", *(str(i) for i in range(2, c + 1))][:c]
+    elif not isinstance(effects, (list, tuple)):
+        raise LMMError(f"block {name!r} has the names {effects!r} of its effects; they are a list, with one for each")
+    effects = [str(effect) for effect in effects]
     if len(effects) != c or len(set(effects)) < c:
         raise LMMError(f"block {name!r} has {c} effects in each level, and the names {shorten(effects)}; it takes one for each")
     by_level = np.argsort(codes, kind="stable").reshape(-1, c)          # of each level, the columns of its effects

@@ -48,7 +48,7 @@ def derivatives(theta, setup, value=None):
 
     Parameters
     ----------
-    theta : array_like, shape (1 + J,)
+    theta : array_like, shape (1 + q,)
         As for `LMMprof`.
     setup : Setup
     value : Profile, optional
@@ -213,7 +213,7 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
 
     Parameters
     ----------
-    theta : array_like, shape (1 + J,)
+    theta : array_like, shape (1 + q,)
         As for `LMMprof`; -inf where a standard deviation is zero.
     setup : Setup
     evaluations, seconds : dict, optional
@@ -251,11 +251,11 @@ def certify(theta, setup, evaluations=(), seconds=(), value=None):
                        "no sd here is to be trusted")
     elif not definite:
         direction = np.abs(vectors[:, 0]) > 0.3
-        labels = [label for label, is_free in zip(setup.labels, free) if is_free]
+        labels = [label for label, is_free in zip(setup.log_labels, free) if is_free]
         flat = [label for label, chosen in zip(labels, direction) if chosen]
-        reasons.append(f"the criterion is flat, or falls, along the log sds of {shorten(flat)}")
+        reasons.append(f"the criterion is flat, or falls, along {shorten(flat)}")
     elif decrement > NLL_ERROR * max(1.0, abs(value)) or step.max() > THETA_ERROR:
-        reasons.append(f"the gradient is {np.abs(D.gradient).max():.2g}, so log sds are off by {step.max():.2g}")
+        reasons.append(f"the gradient is {np.abs(D.gradient).max():.2g}, so theta is off by {step.max():.2g}")
     for name, multiplier in multipliers.items():
         if not multiplier >= 0:
             reasons.append(f"the likelihood grows when {name!r} leaves zero")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from .blocks import codes_of
 from .canvas import DASHED, QUIET, as_text, check_fit, first_pair, level_axes, new_axes
 from .errors import LMMError, shorten
 from .inference import check_level
@@ -303,12 +304,12 @@ def _within(fit, group):
     """The within-group estimates of `shrinkage`: a DataFrame, levels by effects."""
     design, b, at = fit.setup.design, modes(fit).b, offsets(fit.setup.design.blocks)
     own = [block for block in design.blocks if block.group == group]
-    level = pd.Series(own[0].codes)
+    level = pd.Series(codes_of(own))
     rest = design.X @ fit.beta
     for block, i, j in zip(design.blocks, at, at[1:]):
         if block.group != group and level.groupby(block.codes).nunique().max() > 1:       # not nested
             rest = rest + block.matrix @ b[i:j]
-    Z = np.column_stack([block.matrix.data for block in own])
+    Z = np.column_stack([np.asarray(block.matrix.sum(axis=1)).ravel() for block in own])
     names = fixed_names(fit, [block.effect for block in own])
     fixed = np.array([fit.params.get(name, 0.0) for name in names.values()])
     found = {}

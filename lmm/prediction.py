@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from .blocks import values_of
 from .columns import like, spread
+from .design import root_of_weights
 from .errors import LMMError, shorten
 from .inference import check_level
 from .likelihood import back_substitute
@@ -49,9 +50,24 @@ def predicted(fit, newdata=None, random=True, interval=None, level=0.95, new_lev
     error = error_variances(fit, m, back_substitute(fit.setup.R_X, X.T, trans=1).T, Z)
     if random or interval == "prediction":
         error += np.asarray(of_new_levels).ravel()
-    half = ndtri(0.5 + level / 2) * np.sqrt(error + (fit.sigma**2 if interval == "prediction" else 0.0))
+    if interval == "prediction":
+        error += fit.sigma**2 / weights_of(design, newdata, kept)
+    half = ndtri(0.5 + level / 2) * np.sqrt(error)
     return pd.DataFrame({name: spread(values, index, kept) for name, values in (
         ("mean", mean), ("lower", mean - half), ("upper", mean + half))})
+
+
+def weights_of(design, newdata, kept):
+    """The weights of the rows, which divide sigma^2: of the fit, or of `newdata` at the positions `kept`."""
+    given = design.given["weights"]
+    if newdata is None:
+        return 1.0 if given is None else design.root_weights**2
+    if not (given is None or isinstance(given, str)):
+        raise LMMError("the fit's weights were an array, which new rows do not have, and a new observation's variance is "
+                       "sigma^2 / weight; give them as a column of dat: weights='name', or ask for interval='confidence'")
+    if given is not None and given not in newdata.columns:
+        raise LMMError(f"newdata has no column {given!r}, the weights, and a new observation's variance is sigma^2 / weight")
+    return 1.0 if given is None else root_of_weights(given, newdata, kept) ** 2
 
 
 def rows_of(design, newdata, random, new_levels, numbers):

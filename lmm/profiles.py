@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import root_scalar
 
-from .covariance import LARGEST_Z, WithCorrelation
+from .correlation import LARGEST_Z, WithCorrelation
 from .errors import LMMError
 from .finish import newton, opened, without
 from .fit import by_likelihood
@@ -28,23 +28,29 @@ LONG = 2.0              # of a step down in log sd after which the next one is t
 MOST_POINTS = 50        # on each side of a curve
 ROOT = 1e-7             # of a bound's last Newton step, relative to its distance: the error is of the order of its square
 DONE = 1e-3             # of Newton's inner iteration, log units: the criterion's error is of the order of its fourth power
+OPEN_Z = 3.0            # Fisher's z where a profile starts whose estimate is a correlation of +-1
 FAR = 100               # of a bound from the estimate, in widths of Wald's interval
 
 
 def curves_of(fit):
-    """The curves of a fit by maximum likelihood: ("beta", column of X) and ("sd", label) to curve."""
+    """The curves of a fit by maximum likelihood: ("beta", column of X), ("sd", "sigma" or block) and ("corr", pair) to curve.
+
+    None for a correlation with an effect whose standard deviation is zero.
+    """
     if not fit.converged:
         raise LMMError(f"the optimum is not certified ({'; '.join(fit.optimum.reasons)}), so it has no profile")
     errors, (pairs, _) = iter(on_straight_scale(fit)[1]), correlation_pairs(fit.setup.design)
     return dict(zip(parameter_names(fit), [*(BetaCurve(fit, i) for i in range(len(fit.beta))), SigmaCurve(fit, next(errors)),
                                            *(SdCurve(fit, j, next(errors)) for j in range(len(fit.sd))),
-                                           *(CorrelationCurve(fit, i, j, next(errors)) for i, j in pairs)]))
+                                           *(correlation_curve(fit, i, j, next(errors)) for i, j in pairs)]))
 
 
 def profile_frame(fit):
     """Points of each parameter's profile curve: a DataFrame with kind, name, value and zeta; see `LMMResult.profile`."""
     rows = []
     for (kind, name), curve in curves_of(by_likelihood(fit)).items():
+        if curve is None:
+            continue
         at_estimate = curve.theta
         points = [(curve.estimate, 0.0)]
         for sign in (-1, 1):
@@ -63,9 +69,11 @@ def walk(curve, sign):
     step = sign * GAP * curve.se
     for _ in range(MOST_POINTS):
         u = u + step
+        if edge is not None and sign * u >= sign * edge:
+            u = edge
         height, slope = zeta(curve, u)
         points.append((u, float(height)))
-        if abs(height) >= REACH:
+        if abs(height) >= REACH or u == edge:
             break
         step = sign * min(GAP / slope, 3 * abs(step))
         if edge is not None and GAP / slope > LONG:
@@ -81,7 +89,7 @@ class SigmaCurve:
 
     def __init__(self, fit, se, setup=None, theta=None, i=0):
         self.setup, self.theta, self.i, self.nll = setup or fit.setup, fit.theta if theta is None else theta, i, fit.nll
-        self.estimate = self.theta[i]
+        self.estimate, self.at_estimate = self.theta[i], self.theta
         self.se = np.fmin(se, 0.5)                              # where a step is tried: small sds lie on a plateau
 
     natural = staticmethod(np.exp)
@@ -129,6 +137,15 @@ class CorrelationCurve(SigmaCurve):
         psi = setup.covariance.psi(theta)
         setup = replace(setup, design=replace(setup.design, covariance=by_correlation))
         super().__init__(fit, se, setup, by_correlation.theta(theta[0], psi), by_correlation.correlation_at)
+
+
+    def start(self):
+        return np.clip(self.theta[self.i], -OPEN_Z, OPEN_Z)
+
+
+def correlation_curve(fit, i, j, se):
+    """The curve of the correlation of blocks i and j, or None where it is not defined."""
+    return CorrelationCurve(fit, i, j, se) if fit.sd.iloc[[i, j]].all() else None
 
 
 def in_front(fit, chosen):
@@ -204,7 +221,8 @@ def interval(curve, z):
     origin, width = curve.start(), z * curve.se
     for sign in (-1, 1):
         def miss(u, sign=sign):
-            if not abs(u - origin) <= FAR * width and u not in curve.edges.values():
+            if u not in curve.edges.values() and not (
+                    abs(u - origin) <= FAR * width and all(s * u < s * edge for s, edge in curve.edges.items())):
                 raise OverflowError
             height, slope = zeta(curve, u)
             return height - sign * z, slope
@@ -226,7 +244,7 @@ def interval(curve, z):
         u = root_by_newton(miss, origin + sign * width, width)
         if u is None or sign * (u - curve.estimate) <= 0 or branch(curve, u) is not None:
             curve.theta = at_estimate
-            u = root_by_bisection(careful_miss, origin, sign * width)
+            u = root_by_bisection(careful_miss, origin, sign * width, edge)
         bounds.append(u)
     return bounds
 
@@ -240,18 +258,19 @@ def root_by_newton(miss, start, width):
     return found.root if found.converged else None
 
 
-def root_by_bisection(miss, start, step):
-    """The same where the criterion has several branches, searched from the estimate outwards in steps."""
+def root_by_bisection(miss, start, step, edge):
+    """The same where the criterion has several branches, searched from the estimate in steps, to the edge if there is one."""
+    last = edge if edge is not None and np.isfinite(edge) else step * np.inf
     try:
         inside, outside = start, start + step
         while step * miss(inside)[0] > 0:               # the estimate is a standard deviation of zero, u = -inf
             inside, outside = inside - step, inside
         while step * miss(outside)[0] < 0:              # `miss` raises an OverflowError far away
-            inside, outside = outside, outside + step
+            inside, outside = outside, min(outside + step, last) if step > 0 else max(outside + step, last)
         return root_scalar(lambda u: miss(u)[0], method="brentq", bracket=(inside, outside), xtol=ROOT * abs(step)).root
-    except ArithmeticError:
+    except (ArithmeticError, ValueError) as error:
         raise LMMError("a profile cannot be followed, for the residual sd goes to 0 on its way; use fewer or coarser blocks "
-                       "in ref, or method='wald'") from None
+                       "in ref, or method='wald'") from error
 
 
 def branch(curve, u):
@@ -262,6 +281,8 @@ def branch(curve, u):
     at_zero = not np.isfinite(followed).all()
     starts = [without(start, j, setup) for start in (followed, *[opened(followed, setup)] * at_zero)
               for j, i in enumerate(setup.covariance.diagonal) if start[i] > -np.inf] + [opened(followed, setup)] * at_zero
+    if any(not setup.covariance.on_log[i] for i in held):       # a correlation: small sds are not set to zero
+        starts.append(np.where(np.isin(np.arange(len(followed)), held), followed, curve.at_estimate))
     for start in starts:
         if np.array_equal(start[held], followed[held]):
             theta, value = newton(start, lambda theta: LMMprof(theta, setup), setup, (followed, nll), held, DONE)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from .errors import LMMError, point_at, unknown_column
-from .formula import Formula, has_dot, without_dots
+from .formula import Formula, has_dot, squeezed, without_dots
 
 HOW = 'ref is a list with one element per block: a column of dat, or a list of columns, as in ["Worker", ["Worker", "Machine"]]'
 NAMES = re.compile(r"""\s*(?:Q\(\s*(?P<q>'[^']*'|"[^"]*")\s*\)|(?P<name>[^\W\d][\w.]*)|(?P<other>[:/()]))""")
@@ -149,8 +149,10 @@ def _find_bars(form):
     return bars
 
 
-def parse_bars(form, bars, columns, formula):
+def parse_bars(form, bars, columns, formula, is_number):
     """The terms of the bars, in their order; `formula` makes a `Formula` of a string like `form` and the string to point at.
+
+    `is_number` says of a column whether it holds numbers.
 
     ``(x || g)`` is ``(1 | g) + (0 + x | g)``, and ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
     """
@@ -161,12 +163,12 @@ def parse_bars(form, bars, columns, formula):
             if not form[slice(*place)].strip():
                 raise point_at(f"nothing stands on the {what} of the bar; {example}", form, *bar.span)
         groups = _groupings(form, bar.right, columns)
-        effects = _sides(form, bar, formula)
+        effects = _sides(form, bar, formula, is_number)
         terms += [Term(group, effect, bar=f"{text} | {':'.join(group)}") for group in groups for effect, text in effects]
     return tuple(terms)
 
 
-def _sides(form, bar, formula):
+def _sides(form, bar, formula, is_number):
     """The effects left of a bar: (Formula or None, text) for each term that it makes."""
     start, end = bar.left
     response = form.index("~") + 1
@@ -182,6 +184,10 @@ def _sides(form, bar, formula):
         return [(None, "1")]
     if not bar.double:
         return [(whole, left)]
+    factors = [name for name in whole.predictors if not is_number(name)]
+    if factors and "Intercept" in whole.right_terms():
+        raise point_at(f"'||' does not split the factor {factors[0]!r} into independent effects; write "
+                       f"(1 | g) + (1 | g:{factors[0]}), or ({left} | g) for correlated ones", form, *bar.span)
     parts = []
     for name in whole.right_terms():
         parts.append((None, "1") if name == "Intercept" else (formula(f"{form[:response]} 0 + {name}", None), f"0 + {name}"))
@@ -252,4 +258,4 @@ def with_bars_of(form, old):
         rest[len(before) - (before[-1:] in ("+", "-")) : end] = " " * (end - len(before) + (before[-1:] in ("+", "-")))
     rest = "".join(rest)
     fixed = without_dots(rest if rest[right:].strip() else rest + "1", split_bars(old)[1])
-    return " + ".join([fixed, *kept])
+    return " + ".join([squeezed(fixed), *kept])

@@ -174,6 +174,8 @@ class Vocabulary:
                 raise Refused(f"form holds {ast.unparse(node)!r}; {PLAIN}")
         if name == "round" and any(isinstance(a, ast.Constant) and abs(a.value) > LARGEST for a in arguments[1:]):
             raise Refused(f"form holds {ast.unparse(arguments[1])!r}, which is too large")
+        if found is None and ast.unparse(node) == "factor":
+            raise Refused("form calls 'factor'; patsy's word for a factor is C, as in C(x)")
         if found is None:
             raise Refused(f"form calls {ast.unparse(node)!r}, which is no function known here; "
                           "define it before the call, or compute the variable as a column of dat")

@@ -158,6 +158,8 @@ def test_the_data_are_not_changed():
     ("y ~ x + (1 | a | b)", "two in one parenthesis", "|"),
     ("y ~ x + (w | a)", "form uses 'w', which is not a column of dat", "w"),
     ("y ~ x + (x^2 | a)", "exclusive or", "x^2"),
+    ("y ~ x + (b || a)", "'||' does not split the factor 'b' into independent effects; write (1 | g) + (1 | g:b), or (b | g)", "(b || a)"),
+    ("y ~ x + (factor(k) | a)", "form calls 'factor'; patsy's word for a factor is C, as in C(x)", "factor(k)"),
     ("y ~ wrong + (1 | a)", "form uses 'wrong', which is not a column of dat", "wrong"),
 ])
 def test_what_cannot_be_read_is_pointed_at(formula, words, culprit):
@@ -209,6 +211,7 @@ def test_lmm_points_to_lmer():
 @pytest.mark.parametrize("update, formula", [
     (". ~ . - x", "y ~ 1 + (1 | a) + (0 + x | b)"),
     (". ~ . + z", "y ~ x + z + (1 | a) + (0 + x | b)"),
+    ("~ . + z", "y ~ x + z + (1 | a) + (0 + x | b)"),
     (". ~ . + (1 | c)", "y ~ x + (1 | a) + (0 + x | b) + (1 | c)"),
     (". ~ . - (0+x|b)", "y ~ x + (1 | a)"),
     (". ~ . - (1 | a) + (1 | a:b)", "y ~ x + (0 + x | b) + (1 | a:b)"),
@@ -217,8 +220,27 @@ def test_lmm_points_to_lmer():
 ])
 def test_updates(update, formula):
     old = "y ~ x + (1 | a) + (0 + x | b)"
-    assert_allclose(lmer(with_bars_of(update, old), SMALL).nll, lmer(formula, SMALL).nll, rtol=1e-11)
     assert_allclose(lmer(old, SMALL).update(update).nll, lmer(formula, SMALL).nll, rtol=1e-11)
+
+
+def test_an_intercept_stays_when_a_covariate_is_added():
+    """This used to drop it where it was the only fixed effect."""
+    for fit in lmer("y ~ (1 | a)", SMALL), lmm("y ~ 1", SMALL, "a"):
+        assert fit.update(". ~ . + x").params.index.tolist() == ["Intercept", "x"]
+
+
+def test_formulas_have_no_holes_where_bars_were():
+    fit = lmer("y ~ x + (1 | a)", SMALL)
+    assert fit.update(ref=["a"]).setup.design.form == "y ~ x"
+    assert fit.update("y ~ z + (1 | b)").setup.design.form == "y ~ z + (1 | b)"
+    assert with_bars_of(". ~ . + C(b, Treatment('  2'))", "y ~ x + (1 | a)").endswith("C(b, Treatment('  2')) + (1 | a)")
+    with pytest.raises(LMMError, match=r"form has no response: '~ x \+ \(1 \| a\)'"):
+        lmer("~ x + (1 | a)", SMALL)
+
+
+def test_bars_are_not_added_to_a_fit_of_lmms():
+    with pytest.raises(LMMError, match=r"where this fit has them in ref; give update\(ref=\.\.\.\), or call lmer"):
+        lmm("y ~ x", SMALL, ["a"]).update(". ~ . + (1 | b)")
 
 
 def test_other_updates():

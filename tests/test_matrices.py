@@ -136,6 +136,15 @@ BAD = [
     ((lambda y, X, Z: (y, X, (Z, LEVELS, ["a"]))), "block 'Z0' has 2 effects in each level, and the names 'a'"),
     ((lambda y, X, Z: (y, X, (Z,))), "block 'Z0' is a tuple of 1; the blocks of Z are a dict"),
     ((lambda y, X, Z: (y, X, Z * 0)), "block 'Z0' is zero in every row"),
+    ((lambda y, X, Z: (y, X, (Z, np.zeros(10)))), "block 'Z0' has one level, so its covariance cannot be estimated"),
+    ((lambda y, X, Z: (y, X, pd.Series(np.arange(N)))), r"block 'Z0' has one dimension; it is .* is pd.get_dummies\(g\)"),
+    ((lambda y, X, Z: (y, X.astype(str), Z)), "X holds values that are no numbers"),
+    ((lambda y, X, Z: (y, X * 1j, Z)), "X holds values that are no numbers"),
+    ((lambda y, X, Z: (y, X, sparse.csr_matrix(Z * 1j))), "block 'Z0' is no matrix"),
+    ((lambda y, X, Z: (y, X, Z[:, :0])), "block 'Z0' has no columns; leave it out"),
+    ((lambda y, X, Z: (y, X, (Z, LEVELS[:, None]))), "block 'Z0' has 10 columns, and 0 levels"),
+    ((lambda y, X, Z: (y, X, (Z, LEVELS, "ab"))), "has the names 'ab' of its effects; they are a list"),
+    ((lambda y, X, Z: (pd.Series(y, range(1, 51)), pd.DataFrame(X), Z)), "the indices of y and X differ"),
     ((lambda y, X, Z: (y, X, np.eye(N))), "cannot be told apart, whatever the response"),
 ]
 
@@ -155,6 +164,22 @@ def test_more_bad_input():
         lmm(y, X, {"g": Z}, weights=-np.ones(N))
     with pytest.raises(LMMError, match="cannot be told apart"):
         lmm(y, X, {"g": Z, "h": Z[:, ::-1]})
+
+
+def test_pictures_of_a_fit_by_matrices():
+    """Zeros of a matrix are not stored: days of 0 in the second block."""
+    plots = pytest.importorskip("matplotlib") and pytest.importorskip("lmm").plots
+    sleep = load_data("sleepstudy")
+    one = np.kron(np.eye(18), np.ones((10, 1)))
+    Z = np.hstack([one, one * sleep["Days"].to_numpy()[:, None]])
+    X = pd.DataFrame({"Intercept": 1.0, "Days": sleep["Days"]})
+    fit = lmm(sleep["Reaction"], X, {"Subject": (Z, [*range(18)] * 2, ["Intercept", "Days"])}, reml=True)
+    same = lmer("Reaction ~ Days + (Days | Subject)", sleep)
+    for draw in (plots.shrinkage, plots.pairs, plots.caterpillar, plots.residuals, plots.quantiles, plots.panels):
+        drawn, expected = (np.ravel(draw(one))[0].lines[-1].get_xdata() for one in (fit, same))
+        assert_allclose(np.sort(np.array(drawn, float)), np.sort(np.array(expected, float)), rtol=1e-6) if draw is not plots.panels else None
+    import matplotlib.pyplot as plt
+    plt.close("all")
 
 
 def test_the_matrices_are_not_changed():

@@ -323,8 +323,14 @@ def test_verbose_prints_every_evaluation(capsys):
     assert len(lines) == fit.nfev and lines[0] == "   0 simplex     137.05596392:   4.00000   3.00000"
 
 
+def test_a_start_may_be_where_a_fit_ended_at_zero():
+    zero = lmm(*stored("Dyestuff2"))
+    assert lmm(*stored("Dyestuff2"), start=zero.theta).theta[1] == -np.inf
+    assert lmm(*stored("Machines"), start=[0.0, -np.inf, 1.0]).converged
+
+
 @pytest.mark.parametrize("start, words", [
-    ([0.0, 1.0], "theta has shape (2,); it takes 3 numbers"), ([0.0, -np.inf, 1.0], "start is [0.0, -inf, 1.0]; it takes finite numbers"),
+    ([0.0, 1.0], "theta has shape (2,); it takes 3 numbers"), ([-np.inf, 0.0, 1.0], "theta[0] (log sigma) is -inf"),
     ([0.0, np.nan, 1.0], "theta[1] (log Worker) is nan"), ("abc", "theta holds str"), ([-500.0, 0.0, 0.0], "cannot be evaluated at the start")])
 def test_a_bad_start_is_an_error(start, words):
     with pytest.raises(LMMError) as error:

@@ -8,8 +8,9 @@ import pytest
 from helpers import CRITERION, LINEAR_ALGEBRA, SD, lmer_setup, triangles, vector_designs, vector_oracle
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lmm import LMMprof, anova, certify, derivatives, lmer, lmm, load_data
-from lmm.covariance import Covariance, WithCorrelation
+from lmm import LMMError, LMMprof, LMMWarning, anova, certify, derivatives, lmer, lmm, load_data
+from lmm.correlation import WithCorrelation
+from lmm.covariance import Covariance
 from lmm.datasets import vector_models
 
 DESIGNS = pytest.mark.parametrize("form, dat", [d[1:] for d in vector_designs()], ids=[d[0] for d in vector_designs()])
@@ -188,6 +189,22 @@ def test_the_effects_may_be_recoded():
     assert_allclose(turned.corr.iloc[0], fit.corr.iloc[0], rtol=1e-7)
 
 
+def test_a_shifted_covariate_is_the_same_model_until_it_is_refused():
+    dat = load_data("sleepstudy")
+    fit = lmer(SLEEP, dat)
+    assert abs(lmer(SLEEP, dat.assign(Days=dat.Days + 1e3)).nll - fit.nll) < 1e-8
+    with pytest.raises(LMMError, match=r"is nearly a combination of those before it, .* write center\(Days\)"):
+        lmer(SLEEP, dat.assign(Days=dat.Days + 1e6))
+    assert abs(lmer("Reaction ~ Days + (center(Days) | Subject)", dat.assign(Days=dat.Days + 1e6)).nll - fit.nll) < 1e-6
+
+
+def test_many_correlated_effects_are_warned_of():
+    dat = load_data("Machines")
+    rng = np.random.default_rng(1)
+    with pytest.warns(LMMWarning, match=r"the 5 correlated effects of \(z \+ .*\) have 15 variances and covariances, for 6 levels"):
+        lmer("score ~ Machine + (z + I(z**2) + I(z**3) + I(z**4) | Worker)", dat.assign(z=rng.uniform(-1, 1, size=54)))
+
+
 # -- singular covariances -------------------------------------------------------------------------------------
 
 
@@ -346,6 +363,43 @@ def test_a_correlation_of_one_may_lie_in_the_interval():
     assert lower == -1 and -1 < upper <= 1
 
 
+def pulled(seed, x=0.0):
+    """A small design whose REML or ML fit is often singular, with a correlation of +-1."""
+    rng = np.random.default_rng(seed)
+    dat = pd.DataFrame({"g": rng.integers(5, size=40), "x": x + rng.normal(size=40)})
+    b = rng.normal(size=5)
+    dat["y"] = dat["x"] + b[dat["g"]] * (1 + 0.5 * (dat["x"] - x)) + rng.normal(size=40)
+    return dat.assign(h=rng.integers(3, size=40))
+
+
+@pytest.mark.parametrize("seed", [*range(8), 41])
+def test_at_the_bounds_of_singular_fits_the_likelihood_has_dropped_by_the_quantile(seed):
+    """This used to collapse, crash or warn where the estimated correlation is +-1."""
+    from scipy.optimize import minimize
+    fit = lmer("y ~ x + (x | g)", pulled(seed), reml=False)
+    lower, upper = fit.conf_int().loc[("corr", "g (Intercept, x)")]
+    assert -1 <= lower < fit.corr.iloc[0] + 1e-9 and fit.corr.iloc[0] - 1e-9 < upper <= 1
+    assert len(fit.profile()) > 40
+    for rho in (lower, upper):
+        def criterion(t, rho=rho):
+            sds = np.exp(t[1:])
+            return LMMprof(fit.setup.covariance.theta(t[0], np.array([[1, rho], [rho, 1]]) * sds * sds[:, None]), fit.setup)
+        least = min(minimize(criterion, [fit.theta[0], s, s], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10}).fun
+                    for s in (-1.0, 0.0))
+        drop = 2 * (least - fit.nll)
+        assert abs(drop - 3.841458820694124) < 1e-4 if abs(rho) < 1 else drop < 3.8415
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_profiles_of_more_singular_fits(seed):
+    """One with a standard deviation of zero has no correlation to profile: its interval is all there is."""
+    fit = lmer("y ~ x + (x | h)", pulled(seed, x=5.0), reml=False)
+    interval = fit.conf_int()
+    assert (interval["lower"] <= interval["upper"]).all()
+    if (fit.sd == 0).any():
+        assert interval.loc["corr"].to_numpy().tolist() == [[-1, 1]] and "corr" not in set(fit.profile()["kind"])
+
+
 def test_profile_curves_of_correlations():
     profile = lmer(SLEEP, load_data("sleepstudy")).profile()
     curve = profile[profile["kind"] == "corr"]
@@ -415,6 +469,25 @@ def test_a_covariance_is_not_on_the_boundary_but_a_variance_is():
     row = anova(one, both).table.iloc[1]
     from scipy.stats import chi2
     assert_allclose(row["pvalue_mixture"], 0.5 * (chi2.sf(row["chisq"], 2) + chi2.sf(row["chisq"], 1)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("a, b", [(0, 1000), (2000, 1), (-500, 0.1)])
+def test_comparisons_do_not_depend_on_the_units_of_a_covariate(a, b):
+    dat = load_data("sleepstudy").assign(x=lambda d: a + b * d["Days"])
+    one, both = (lmer(f"Reaction ~ x + ({bar})", dat, reml=False) for bar in ("1 | Subject", "x | Subject"))
+    [note] = anova(one, both).notes
+    assert "tests the variance of Subject:x on the boundary" in note and "pvalue_mixture" in anova(one, both).table
+    independent = lmer("Reaction ~ x + (x || Subject)", dat, reml=False)
+    assert anova(independent, both).notes == ()
+
+
+def test_a_covariance_makes_a_model_larger():
+    """(x | g) is not contained in (x || g), whatever else the latter has."""
+    rng = np.random.default_rng(0)
+    dat = load_data("sleepstudy").assign(k=rng.integers(0, 6, 180), h=rng.integers(0, 9, 180))
+    found = anova(lmer("Reaction ~ Days + (Days | Subject)", dat, reml=False),
+                  lmer("Reaction ~ Days + (Days || Subject) + (1 | k) + (1 | h)", dat, reml=False))
+    assert "does not contain" in found.notes[0] and "pvalue" not in found.table
 
 
 def test_an_unrelated_model_is_not_nested():

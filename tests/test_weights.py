@@ -120,6 +120,24 @@ def test_predictions(sleep):
         lmm("Reaction ~ Days", sleep, SLOPES, offset=sleep["o"].to_numpy()).predict(sleep)
 
 
+def test_a_new_observation_has_the_variance_of_its_weight(sleep):
+    fit = lmm("Reaction ~ Days", sleep, SLOPES, weights="w")
+    new = sleep.iloc[:3].assign(w=[1.0, 4.0, 100.0])
+    mean, one = fit.predict(new, interval="confidence"), fit.predict(new, interval="prediction")
+    variance = ((one["upper"] - one["mean"]) ** 2 - (mean["upper"] - mean["mean"]) ** 2) / 1.959963984540054**2
+    assert_allclose(variance, fit.sigma**2 / new["w"], rtol=1e-8)
+    own = fit.predict(interval="prediction")
+    assert_allclose(own, fit.predict(sleep, interval="prediction"), rtol=1e-10)
+    with pytest.raises(LMMError, match="newdata has no column 'w', the weights"):
+        fit.predict(new.drop(columns="w"), interval="prediction")
+    with pytest.raises(LMMError, match="weights is -1 in row 1"):
+        fit.predict(new.assign(w=[1, -1, 1]), interval="prediction")
+    by_array = lmm("Reaction ~ Days", sleep, SLOPES, weights=sleep["w"].to_numpy())
+    assert by_array.predict(new, interval="confidence").shape == (3, 3)
+    with pytest.raises(LMMError, match="the fit's weights were an array, which new rows do not have"):
+        by_array.predict(new, interval="prediction")
+
+
 def test_rows_left_out_may_lack_a_weight(sleep):
     dat = sleep.copy()
     dat.loc[[3, 8], ["Reaction", "w"]] = np.nan
