@@ -31,8 +31,9 @@ class Actions:
         method : {"profile", "wald", "t", "boot"}, optional
             ``"profile"``: where twice the drop of the profile log-likelihood reaches the chi-squared quantile; of the
             likelihood also for a REML fit, as in lme4. ``"wald"``: estimate -+ normal quantile times standard error, for
-            standard deviations on the log scale, for correlations on Fisher's; not to be trusted near the boundary. ``"t"``: the
-            same with Student's t and Satterthwaite's `df`, which agrees with `pvalues`. ``"boot"``: quantiles of a parametric bootstrap.
+            standard deviations on the log scale, for correlations on Fisher's; not to be trusted near the boundary.
+            ``"t"``: the same with Student's t and Satterthwaite's `df`, which agrees with `pvalues`. ``"boot"``: quantiles
+            of a parametric bootstrap.
         level : float, optional
             Between 0 and 1.
         **options
@@ -57,8 +58,8 @@ class Actions:
         """The profile likelihood of each parameter, for a plot: a DataFrame with kind, name, value and zeta.
 
         zeta is the signed root of twice the drop of the log-likelihood (of the likelihood also for a REML fit) when the
-        parameter has this value and the others are at their best; drawn to -+3, or to a standard deviation of 0 or a correlation
-        of -+1. A correlation with an effect whose estimated standard deviation is 0 has none.
+        parameter has this value and the others are at their best; drawn to -+3, or to a standard deviation of 0, or a
+        correlation of -+1. A correlation with an effect whose estimated standard deviation is 0 has none.
         """
         from .profiles import profile_frame
         return profile_frame(self)
@@ -110,8 +111,8 @@ class Actions:
     def update(self, form=None, ref=None, dat=None, reml=None):
         """The model fitted again with some arguments of `lmm` or `lmer` changed.
 
-        In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . - Days + (1 | h)"``. `dat` is by
-        default the frame of this fit; functions in the formula are those of this fit.
+        In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . - Days + (1 | h)"``.
+        `dat` is by default the frame of this fit; functions in the formula are those of this fit.
         """
         from .fit import updated
         return updated(self, form, ref, dat, reml)

@@ -45,6 +45,14 @@ def first_pair(pairs, words, wanted):
     raise LMMError(f"there is no {given}; ({', '.join(words)}) is one of {shorten(dict.fromkeys(pairs))}")
 
 
+def block_of(fit, group=None, name=None):
+    """The first block with this group and effect, None standing for any."""
+    blocks = {(block.group, block.effect): block for block in reversed(fit.setup.design.blocks) if block.factors}
+    if not blocks:
+        raise LMMError("the fit has no random effects by group; name a grouping column in ref")
+    return blocks[first_pair(list(blocks)[::-1], "group name", (group, name))]
+
+
 def as_text(label):
     """A label as it is, for matplotlib to read no mathematics in it."""
     return str(label).replace("$", r"\$")

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from lmm import lmm, load_data
+from lmm import lmer, lmm, load_data
 from lmm.__main__ import main
 
 BOTH = ["--ref", "Worker", "--ref", "Worker:Machine", "--factor", "Worker"]
@@ -28,6 +28,17 @@ def test_alone_it_fits_machines_beside_lme4_and_the_exact_numbers(tmp_path):
     for row in rows:
         ours, lme4, exact = map(float, row.split()[-3:])
         assert abs(ours / exact - 1) < 1e-9 and abs(lme4 / exact - 1) < 1e-6
+
+
+def test_a_formula_with_bars_is_lmers(machines, capsys):
+    """By ML as all of the command's fits, unless --reml."""
+    formula, dat = "score ~ Machine + (0 + Machine | Worker)", load_data("Machines")
+    for options, reml in ([], False), (["--reml"], True):
+        assert main(["fit", formula, machines, *options, "--json"]) == 0
+        found, fit = json.loads(capsys.readouterr().out), lmer(formula, dat, reml=reml)
+        assert abs(found["logLik"] - fit.llf) < 1e-9 and found["sd"] == pytest.approx(fit.sd.to_dict())
+        assert found["corr"] == pytest.approx(fit.corr.to_dict()) and found["reml"] == reml
+        assert "exceeded" not in found["message"]
 
 
 def test_fit_prints_the_table(machines, capsys):
