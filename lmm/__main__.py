@@ -30,7 +30,7 @@ def main(arguments=None):
         "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
         'lmm fit "score ~ Machine" machines.csv --ref Worker --ref Worker:Machine'))
     fit.add_argument("form", metavar="FORMULA",
-                     help='the fixed effects, e.g. "score ~ Machine"; or one of lmer\'s formulas, with bars (by ML unless --reml)')
+                     help='the fixed effects, e.g. "score ~ Machine"; or one of lmer\'s formulas, by ML unless --reml')
     fit.add_argument("file", metavar="FILE", help="a CSV file with a line of column names")
     fit.add_argument("--ref", metavar="BLOCK", action="append", default=[],
                      help="a block of random effects: a column, or columns joined by colons; may be given several times")

@@ -94,7 +94,7 @@ def test_every_semidefinite_matrix_has_a_theta():
             A[lost] = 0
             theta = covariance.theta(0.0, A @ A.T)
             assert_allclose(covariance.psi(theta), A @ A.T, atol=1e-12)
-            assert np.isfinite(theta[covariance.diagonal]).sum() == np.linalg.matrix_rank(A)
+            assert np.isfinite(theta[covariance.diagonal]).sum() == np.linalg.matrix_rank(A @ A.T)
 
 
 def test_an_element_of_the_diagonal_may_pass_through_zero():
