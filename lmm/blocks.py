@@ -161,3 +161,27 @@ def same_grouping(one, other):
     i, j = a.indices[used].astype(np.int64), b.indices[used]
     pairs = len(np.unique((i * b.shape[1] + j) * 2 + (a.data * b.data > 0)[used]))
     return pairs == len(np.unique(i)) == len(np.unique(j))
+
+
+def orthonormal(matrices):
+    """Sparse matrices of one shape, made orthonormal one after the other by tr(A'B)."""
+    done = []
+    for Z in matrices:
+        for _ in range(2):                                          # twice is enough
+            for other in done:
+                Z = Z - other * float(other.multiply(Z).sum())
+        done.append(Z / np.sqrt(float(Z.multiply(Z).sum())))
+    return done
+
+
+def inner(a, b, n):
+    """tr(V_a V_b), V_a being Z_i Z_j' + Z_j Z_i' for a = (Z_i, Z_j), Z_i Z_i' for equal ones, and I, (n, n), for Nones."""
+    if b[0] is None:
+        a, b = b, a
+    if a[0] is None:
+        return float(n) if b[0] is None else (1 if b[0] is b[1] else 2) * float(b[0].multiply(b[1]).sum())
+    total = 0.0
+    for i, j in {(0, 1), (1, 0)} if a[0] is not a[1] else {(0, 1)}:
+        for k, m in {(0, 1), (1, 0)} if b[0] is not b[1] else {(0, 1)}:
+            total += float((a[i].T @ b[k]).multiply(a[j].T @ b[m]).sum())
+    return total

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from . import tables
+from .blocks import inner, orthonormal
 from .bootstrap import checked_seed, draws
 from .errors import LMMError
 from .fit import by_likelihood
@@ -171,30 +172,6 @@ def entries(fit):
     for b, _ in covariance.terms:
         Z += orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])
     return [(Z[i], Z[j]) for i, j in zip(covariance.rows, covariance.columns)]
-
-
-def orthonormal(matrices):
-    """Sparse matrices of one shape, made orthonormal one after the other by tr(A'B)."""
-    done = []
-    for Z in matrices:
-        for _ in range(2):                                          # twice is enough
-            for other in done:
-                Z = Z - other * float(other.multiply(Z).sum())
-        done.append(Z / np.sqrt(float(Z.multiply(Z).sum())))
-    return done
-
-
-def inner(a, b, n):
-    """tr(V_a V_b), V_a being Z_i Z_j' + Z_j Z_i' for a = (Z_i, Z_j), Z_i Z_i' for equal ones, and I, (n, n), for Nones."""
-    if b[0] is None:
-        a, b = b, a
-    if a[0] is None:
-        return float(n) if b[0] is None else (1 if b[0] is b[1] else 2) * float(b[0].multiply(b[1]).sum())
-    total = 0.0
-    for i, j in {(0, 1), (1, 0)} if a[0] is not a[1] else {(0, 1)}:
-        for k, m in {(0, 1), (1, 0)} if b[0] is not b[1] else {(0, 1)}:
-            total += float((a[i].T @ b[k]).multiply(a[j].T @ b[m]).sum())
-    return total
 
 
 def on_the_boundary(smaller, larger):

@@ -109,6 +109,12 @@ class Covariance:
             return [exp(2 * t) for t in theta]
         return [exp(2 * theta[0]), *self.psi(theta).ravel()[self._flat].tolist()]
 
+    def psi_of(self, phi):
+        """The same from sigma^2 and its entries."""
+        psi = np.zeros((len(self.diagonal),) * 2)
+        psi.ravel()[self._flat] = phi[1:]
+        return psi + np.tril(psi, -1).T
+
     def log_sds(self, theta):
         """(J,): the log standard deviation of each block."""
         if self.scalar:

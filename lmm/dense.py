@@ -14,6 +14,7 @@ from scipy import linalg, sparse
 from scipy.linalg.blas import dgemv, dsyrk, dtrsm
 from scipy.linalg.lapack import dormqr, dpotrf
 
+CHUNK = 1000            # rows at a time, of p numbers each
 WORKSPACE = 64          # numbers, LAPACK's usual block size: enough for one column
 
 
@@ -26,7 +27,8 @@ class Evaluation(NamedTuple):
 
     logdet: float       # log|V|
     cross: np.ndarray   # U' V^-1 U, (m, m), its upper triangle, and ...
-    root: tuple         # ... W, S and sigma with W'W + S'S / sigma^2 = cross
+    root: tuple         # ... W, S and sigma with W'W + S'S / sigma^2 = cross, or None
+    state: object = None    # what a derivative can use again
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,31 @@ class Dense:
         """(J,): the mean squared length of the columns of Z of each block."""
         return np.bincount(self.block, np.einsum("ij,ij->j", self.R, self.R)) / np.bincount(self.block)
 
+    @property
+    def p(self):
+        """The number of columns of Z."""
+        return len(self.block)
+
+    @property
+    def spread(self):
+        """e'e, e being the last column of U."""
+        return float(self.QtU[:, -1] @ self.QtU[:, -1] + self.S[:, -1] @ self.S[:, -1])
+
+    def information(self, phi, state, pulled, reml):
+        """tr(W V_a), y'P V_a P y and (7) for the entries a of psi: (q,), (q,), (q, q); and whether (7) is averaged, which it is not.
+
+        `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F. O(p^3).
+        """
+        M, N = self.products(phi)                                 # Z'WZ, Z'W[Q_X e]
+        d, F = pulled(N)
+        M_P = M - F.T @ F                                         # Z'PZ
+        traced, pairs = M_P if reml else M, self.pairs
+        return (pairs.traces(traced), pairs.forms(d), pairs.double_forms(d, M_P) - 0.5 * pairs.squares(traced), False)
+
+    def products_with_U(self, phi):
+        """Z' V^-1 U, (p, m), columns of Z in the order of the blocks."""
+        return self.products(phi)[1][self.order]
+
     def products(self, phi):
         """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""
         if not len(self.block):
@@ -85,11 +112,12 @@ class Dense:
         """Where the columns of Z, in the order of its blocks, are among those of R."""
         return np.argsort(self.block, kind="stable")
 
-    def root_of_variance(self, sigma, Lambda):
-        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, equation (5); without that subtraction. O(p^3).
+    def posterior(self, phi, Lambda):
+        """The variance of b given y and beta at `phi`, a `Posterior`; psi = Lambda Lambda', in the order of the blocks. O(p^3)."""
+        return Posterior(self.root_of_variance(sqrt(phi[0]), Lambda))
 
-        psi = Lambda Lambda', its rows and the columns of A being in the order of the blocks.
-        """
+    def root_of_variance(self, sigma, Lambda):
+        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, equation (5); without that subtraction."""
         if not len(self.block):
             return self.R
         root = Lambda.T @ self.R[:, self.order].T                 # Lambda' R'
@@ -121,6 +149,25 @@ class Dense:
     def _factor(self, phi):
         A = dgemv(1.0, self.parts, phi)                           # R psi R' + sigma^2 I
         return cholesky(A.reshape(self.R.shape, order="F"))
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Var[b | y, beta] = A'A, by its root A, (p, p)."""
+
+    root: np.ndarray
+
+    def sds(self):
+        """The standard deviations, (p,)."""
+        return np.linalg.norm(self.root, axis=0)
+
+    def forms(self, Z):
+        """z' Var z for each row of Z, sparse: (n,)."""
+        root, total = np.ascontiguousarray(self.root.T), np.empty(Z.shape[0])
+        for start in range(0, len(total), CHUNK):
+            rows = slice(start, start + CHUNK)
+            total[rows] = np.sum((Z[rows] @ root) ** 2, axis=1)
+        return total
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ blocks are judged on the scale of the variance, where the derivative at zero dec
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
+from .dense import Dense
 from .optimum import SMALL, derivatives, growth, units
 
 STEP_LIMIT = 2.0            # of one Newton step, log units
@@ -204,7 +205,8 @@ def dominant(theta, setup):
     """The block that dwarfs sigma and all other blocks, if it should be factored first so as to keep digits, or None."""
     ratios = 2 * (setup.covariance.log_sds(theta) - theta[0] - units(setup))
     j = int(np.argmax(ratios)) if len(ratios) else 0
-    return j if len(ratios) > 1 and ratios[j] > np.log(DWARFS) and j != setup.engine.block[0] else None
+    engine = setup.engine
+    return j if len(ratios) > 1 and ratios[j] > np.log(DWARFS) and isinstance(engine, Dense) and j != engine.block[0] else None
 
 
 def elsewhere(theta, setup):
@@ -231,7 +233,7 @@ def elsewhere(theta, setup):
                 yield other
         if not zero.all():
             yield without(theta, b.start + np.flatnonzero(~zero)[-1], setup)
-    if len(setup.engine.R) + len(setup.beta_0) > len(setup.design.y) / 2:       # few degrees of freedom for sigma
+    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:       # few degrees of freedom for sigma
         yield theta - np.where(np.arange(len(theta)) == 0, 6.0, 0.0)
         yield independent(theta[0] - 5.0, log_unit)
         yield independent(theta[0], log_unit + 2.0)

@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 from scipy.optimize import minimize
 
+from .dense import Dense
 from .design import make_design
 from .errors import ConvergenceWarning, LMMError, point_at, warn
 from .finish import DONE, best_optimum, dominant, newton, opened, rescaled
@@ -28,7 +29,7 @@ LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it i
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
 
 
-def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, offset=None):
+def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, offset=None, engine=None):
     """Fit a linear mixed model by maximum likelihood, or REML.
 
     Parameters
@@ -47,6 +48,8 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, 
         Whether to print every evaluation: its number and phase, the criterion, theta.
     weights, offset : str or array_like, one per row of `dat`, optional
         Prior weights, residual variances being sigma^2 / weight, and what is known of the mean; see `LMMsetup`.
+    engine : {None, "dense", "blocked"}, optional
+        The linear algebra, by default chosen by the number of levels; see `LMMsetup`.
 
     Returns
     -------
@@ -81,12 +84,12 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, 
     >>> fit.beta.round(3).tolist()
     [52.356, 7.967, 13.917]
     """
-    setup = LMMsetup(form, dat, ref, reml, weights, offset)
+    setup = LMMsetup(form, dat, ref, reml, weights, offset, engine)
     theta = first_theta(setup) if start is None else checked_start(start, setup)
-    return fitted(setup, theta, ("simplex", "newton", "elsewhere"), verbose)
+    return fitted(setup, theta, phases_for(setup), verbose)
 
 
-def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offset=None):
+def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offset=None, engine=None):
     """Fit a linear mixed model written as one of lme4's formulas; by REML, as there.
 
     Parameters
@@ -110,7 +113,7 @@ def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offse
         The data; never changed.
     reml : bool, optional
         Whether to maximise the REML criterion, as lme4 does by default, or else the likelihood.
-    start, verbose, weights, offset : optional
+    start, verbose, weights, offset, engine : optional
         As for `lmm`; ``setup.log_labels`` names the elements of theta.
 
     Returns
@@ -145,9 +148,16 @@ def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offse
         at = formula.index("~") + 1
         raise point_at("formula has no random effects, such as (1 | g); for a model without any, call lmm",
                        formula, at, len(formula))
-    setup = set_up(design, checked_reml(reml))
+    setup = set_up(design, checked_reml(reml), engine=engine)
     theta = first_theta(setup) if start is None else checked_start(start, setup)
-    return fitted(setup, theta, ("simplex", "newton", "elsewhere"), verbose)
+    return fitted(setup, theta, phases_for(setup), verbose)
+
+
+def phases_for(setup):
+    """How to search: where an evaluation is expensive, derivatives drive from the start."""
+    if isinstance(setup.engine, Dense):
+        return "simplex", "newton", "elsewhere"
+    return ("newton", "elsewhere") if setup.engine.exact else ("newton",)
 
 
 def refitted(fit, y=None, reml=None, thorough=True):
@@ -165,7 +175,8 @@ def refitted(fit, y=None, reml=None, thorough=True):
         again = fitted(setup, opened(fit.theta, setup), ("newton",), quiet=True, done=SOON)
         if again.converged:
             return again
-    return fitted(setup, opened(fit.theta, setup), ("newton", "elsewhere"), quiet=not thorough)
+    phases = [phase for phase in phases_for(setup) if phase != "simplex"]
+    return fitted(setup, opened(fit.theta, setup), phases, quiet=not thorough)
 
 
 def updated(fit, form=None, ref=None, dat=None, reml=None):
@@ -190,7 +201,7 @@ def updated(fit, form=None, ref=None, dat=None, reml=None):
     ref = [list(term.variables) for term in design.terms] if ref is None else ref
     dat = design.dat if dat is None else dat
     setup = set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars), reml)
-    return fitted(setup, first_theta(setup), ("simplex", "newton", "elsewhere"))
+    return fitted(setup, first_theta(setup), phases_for(setup))
 
 
 def by_likelihood(fit):
@@ -201,7 +212,7 @@ def by_likelihood(fit):
 def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
     """The result of these phases of a fit, from theta; a warning if it is not certified, unless `quiet`."""
     record = Record(setup, verbose)
-    message = "No search: Newton's iteration from a fit before."
+    message = "No search: Newton's iteration alone."
     least = log_spread(setup) + np.log(LEAST_SIGMA)
     if "simplex" in phases:
         with record.phase("simplex"):
@@ -210,7 +221,7 @@ def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
         theta, value = newton(theta, record, setup, done=done)
         first = dominant(theta, setup)
         if first is not None or lost_digits(value):
-            setup = record.setup = set_up(setup.design, setup.reml, value.beta, first)
+            setup = record.setup = set_up(setup.design, setup.reml, value.beta, first, setup.engine_name)
             theta, value = newton(theta, record, setup)
     if "elsewhere" in phases:
         with record.phase("elsewhere"):
@@ -273,8 +284,7 @@ def first_theta(setup):
 
 def log_spread(setup):
     """The log of the root mean square of e = y - X beta_0."""
-    Qe, left = setup.engine.QtU[:, -1], setup.engine.S[:, -1]
-    return 0.5 * np.log((Qe @ Qe + left @ left) / len(setup.design.y))
+    return 0.5 * np.log(setup.engine.spread / len(setup.design.y))
 
 
 def lost_digits(value):

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import linalg
 
+from .blocks import inner, orthonormal
 from .errors import LMMError, shorten
 
 INDEPENDENT = 1e-10     # smallest singular value of the matrices that V is linear in, each of length 1
@@ -45,6 +46,22 @@ def refuse_unidentified(design, engine):
             culprits = [labels[i] for i in np.flatnonzero(np.abs(vectors[-1]) > 0.1 * np.abs(vectors[-1]).max())]
             raise LMMError(f"the (co)variances {shorten(culprits)} cannot be told apart, whatever the response; "
                            "use fewer random effects, or a coarser grouping")
+
+
+def refuse_dependent(design):
+    """The same from products of sparse matrices, for terms with several effects; those with one have been told apart before."""
+    covariance = design.covariance
+    if covariance.scalar:
+        return
+    Z = [matrix for b, _ in covariance.terms for matrix in orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])]
+    known = [(None, None), *((Z[i], Z[j]) for i, j in zip(covariance.rows, covariance.columns))]
+    G = np.array([[inner(a, b, len(design.y)) for b in known] for a in known])
+    lengths = np.sqrt(G.diagonal())
+    values, vectors = np.linalg.eigh(G / lengths / lengths[:, None])
+    if values[0] < INDEPENDENT:
+        culprits = [design.labels[i] for i in np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)]
+        raise LMMError(f"the (co)variances {shorten(culprits)} cannot be told apart, whatever the response; "
+                       "use fewer random effects, or a coarser grouping")
 
 
 def refuse_contained_blocks(design, Q_X):

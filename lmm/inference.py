@@ -11,6 +11,7 @@ from scipy.special import stdtr
 from .correlation import EDGE
 from .errors import LMMError
 from .likelihood import back_substitute
+from .modes import offsets
 
 
 def satterthwaite(fit):
@@ -25,9 +26,11 @@ def satterthwaite(fit):
     root = back_substitute(fit.factor[:k, :k], back_substitute(setup.R_X, np.eye(k), trans=1), trans=1)
     c = np.sum(root**2, axis=0)                                     # (X'WX)^-1 = (G_XX R_X)^-1 (G_XX R_X)^-T
     phi = np.array(setup.covariance.phi(fit.theta))
-    N_X = setup.engine.products(phi)[1][:, :k]                      # Z'W Q_X
+    N_X = setup.engine.products_with_U(phi)[:, :k]                  # Z'W Q_X
     pull = N_X @ back_substitute(fit.factor[:k, :k], root)          # Z'W X C
-    in_phi = setup.engine.pairs.forms(pull)                         # dC/dphi
+    by_block = np.split(pull, offsets(setup.design.blocks)[1:-1])
+    in_phi = np.array([(1 if i == j else 2) * np.sum(by_block[i] * by_block[j], axis=0)       # dC/dphi
+                       for i, j in zip(setup.covariance.rows, setup.covariance.columns)]).reshape(len(phi) - 1, k)
     g = np.vstack([2 * (c - phi[1:] @ in_phi), dphi_dtheta(fit).T @ in_phi])
     free = setup.covariance.free(fit.theta)
     A = fit.cov_theta().to_numpy()[np.ix_(free, free)]

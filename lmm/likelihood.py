@@ -23,12 +23,14 @@ import numpy as np
 from scipy.linalg.blas import dtrsm, dtrsv
 from scipy.linalg.lapack import dpotrf
 
+from .blocked import Blocked, eliminate
 from .dense import Dense, factor
 from .design import Design, make_design
 from .errors import LMMError
-from .identifiability import refuse_contained_blocks, refuse_perfect_fit, refuse_unidentified
+from .identifiability import refuse_contained_blocks, refuse_dependent, refuse_perfect_fit, refuse_unidentified
 from .matrices import are_matrices, matrix_design
 
+MOST_DENSE = 400        # columns of Z, beyond which the largest term is eliminated
 LOST_DIGITS = 1e-6      # share of the residual in y'Wy below which its digits are lost to the square
 
 
@@ -43,11 +45,16 @@ class Setup:
 
     design: Design
     reml: bool                                  # the criterion: REML's, or the likelihood's
-    engine: Dense = field(repr=False)           # knows Z and U = [Q_X e]
+    engine: Dense | Blocked = field(repr=False)     # knows Z and U = [Q_X e]
     Q_X: np.ndarray = field(repr=False)         # (n, k) orthonormal
     R_X: np.ndarray = field(repr=False)         # (k, k) upper triangular
     beta_0: np.ndarray = field(repr=False)      # (k,)
     log_weights: float = 0.0                    # half the sum of the logs of the weights
+
+    @property
+    def engine_name(self):
+        """Which linear algebra it uses: "dense" or "blocked"."""
+        return "dense" if isinstance(self.engine, Dense) else "blocked"
 
     @property
     def df(self):
@@ -80,22 +87,22 @@ class Profile(float):
     """The negative profile log-likelihood, with `beta`, (k,), the estimate it was profiled at.
 
     `factor`, (k + 1, k + 1), is the upper Cholesky factor of C = [Q_X e]' W [Q_X e], and `phi` sigma^2 and the entries of
-    psi; `derivatives` are kept here once they have been asked for.
+    psi; `state` is what the engine can use again for `derivatives`, which are kept here once they have been asked for.
     """
 
-    __slots__ = ("beta", "derivatives", "factor", "phi")
+    __slots__ = ("beta", "derivatives", "factor", "phi", "state")
 
     def __reduce__(self):
         return _profile, (float(self), self.beta, self.factor, self.phi)
 
 
-def _profile(nll, beta, factor=None, phi=None):
+def _profile(nll, beta, factor=None, phi=None, state=None):
     value = Profile(nll)
-    value.beta, value.factor, value.phi, value.derivatives = beta, factor, phi, None
+    value.beta, value.factor, value.phi, value.state, value.derivatives = beta, factor, phi, state, None
     return value
 
 
-def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None):
+def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=None):
     """Build y, X and the blocks of Z, and QR-factor Z once.
 
     Parameters
@@ -120,6 +127,9 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None):
         Positive: the residual of a row with weight w has the variance sigma^2 / w. A name is a column of `dat`.
     offset : str or array_like, one per row of `dat`, optional
         What is known of the mean, added to X beta; also written ``+ offset(x)`` in `form`.
+    engine : {None, "dense", "blocked"}, optional
+        The linear algebra: the practical's QR of Z, or for many levels the elimination of the largest term (see
+        ``lmm/blocked.py``). By default the number of columns of Z decides.
 
     Returns
     -------
@@ -150,7 +160,7 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None):
     63.01204267...
     """
     make = matrix_design if are_matrices(form) else make_design
-    return set_up(make(form, dat, ref, weights, offset), checked_reml(reml))
+    return set_up(make(form, dat, ref, weights, offset), checked_reml(reml), engine=engine)
 
 
 def checked_reml(reml):
@@ -159,10 +169,10 @@ def checked_reml(reml):
     return bool(reml)
 
 
-def set_up(design, reml, beta_0=None, first=None):
+def set_up(design, reml, beta_0=None, first=None, engine=None):
     """The `Setup` of a design, y represented by e = y - X beta_0; if not given, beta_0 is that of least squares.
 
-    `first` is the block to factor first, see `factor`.
+    `first` is the block to factor first, see `factor`; `engine` is its name, or None for a choice by size.
     """
     Q_X, R_X = np.linalg.qr(design.weighted(design.X))
     if reml:
@@ -170,12 +180,30 @@ def set_up(design, reml, beta_0=None, first=None):
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.weighted(design.y - design.offset))
     e, low = residual(design, beta_0)
-    entries = list(zip(design.covariance.rows, design.covariance.columns))
-    engine = factor([design.weighted(block.matrix) for block in design.blocks], np.column_stack([Q_X, e]), low, entries, first)
-    refuse_unidentified(design, engine)
-    refuse_perfect_fit(design, engine, reml)
+    blocks, U = [design.weighted(block.matrix) for block in design.blocks], np.column_stack([Q_X, e])
+    if chosen(engine, design) == "blocked":
+        refuse_dependent(design)
+        U[:, -1] += low
+        engine = eliminate(blocks, U, design.covariance)
+    else:
+        engine = factor(blocks, U, low, list(zip(design.covariance.rows, design.covariance.columns)), first)
+        refuse_unidentified(design, engine)
+        refuse_perfect_fit(design, engine, reml)
     log_weights = 0.0 if design.root_weights is None else float(np.sum(np.log(design.root_weights)))
     return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0, log_weights)
+
+
+def chosen(engine, design):
+    """The name of the engine to use: the one asked for, if the design allows it, or by the number of columns of Z."""
+    if engine not in (None, "dense", "blocked"):
+        raise LMMError(f"engine is {engine!r}; it is 'dense', 'blocked', or None for a choice by size")
+    p = sum(block.matrix.shape[1] for block in design.blocks)
+    one_entry = all((np.diff(block.matrix.indptr) == 1).all() for block in design.blocks)
+    enough_rows = len(design.y) > p + len(design.x_names)
+    if engine == "blocked" and not (p and one_entry and enough_rows):
+        raise LMMError("the blocked engine takes one level of each block in each row, and more rows than columns of X and Z; "
+                       "give engine='dense'")
+    return engine or ("blocked" if p > MOST_DENSE and one_entry and enough_rows else "dense")
 
 
 def responding(setup, y):
@@ -183,7 +211,8 @@ def responding(setup, y):
     design = setup.design.responding(y)
     beta_0 = back_substitute(setup.R_X, setup.Q_X.T @ design.weighted(design.y - design.offset))
     engine = setup.engine.responding(*residual(design, beta_0))
-    refuse_perfect_fit(design, engine, setup.reml)
+    if isinstance(engine, Dense):
+        refuse_perfect_fit(design, engine, setup.reml)
     return replace(setup, design=design, engine=engine, beta_0=beta_0)
 
 
@@ -242,7 +271,7 @@ def LMMprof(theta, setup, reml=None):
     nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2 - setup.log_weights   # (4): (y - X beta)' W (y - X beta) = g_yy^2
     if setup.reml if reml is None else reml:
         nll += log_diagonal(G[:k, :k], setup.R_X)               # 1/2 log|X'WX| = log|G_XX R_X|
-    return _profile(nll, beta, G, phi)
+    return _profile(nll, beta, G, phi, V.state)
 
 
 def triangle(V):
@@ -251,7 +280,9 @@ def triangle(V):
     Where (y - X beta)' W (y - X beta) is so small a part of C that squares have lost it, from the root of C by QR.
     """
     G, info = dpotrf(V.cross, lower=0)
-    if info or G[-1, -1] ** 2 < LOST_DIGITS * V.cross[-1, -1]:
+    if info and V.root is None:
+        raise ArithmeticError
+    if V.root is not None and (info or G[-1, -1] ** 2 < LOST_DIGITS * V.cross[-1, -1]):
         W, S, sigma = V.root
         G = np.linalg.qr(np.vstack([W, S / sigma]))[1]
     return G

@@ -16,7 +16,6 @@ from scipy import sparse
 
 from .likelihood import back_substitute
 
-CHUNK = 1000            # rows at a time, of p numbers each
 LEFT = 1e-12            # of 1 - leverage, below which it is 0 but for rounding
 
 
@@ -24,20 +23,20 @@ class Modes(NamedTuple):
     """Equation (5) at the estimated theta; the columns of Z in the order of the blocks."""
 
     b: np.ndarray           # (p,) E[b | y]
-    root: np.ndarray        # (p, p) A, with A'A = Var[b | y, beta]
+    posterior: object       # Var[b | y, beta]: its sds, and its quadratic forms
     shift: np.ndarray       # (p, k) psi Z'W Q_X: how the modes depend on beta
 
 
 def modes(fit):
     """The `Modes` of a fit. O(p^3)."""
     setup, k = fit.setup, len(fit.beta)
-    engine, covariance = setup.engine, setup.covariance
+    engine, covariance, phi = setup.engine, setup.covariance, setup.covariance.phi(fit.theta)
     Lambda = covariance.factor(fit.theta, [block.matrix.shape[1] for block in setup.design.blocks])     # psi = Lambda Lambda'
-    N = engine.products(covariance.phi(fit.theta))[1][engine.order]     # Z'W[Q_X e]
+    N = engine.products_with_U(phi)                                 # Z'W[Q_X e]
     shift = Lambda @ (Lambda.T @ N[:, :k])
     gamma = back_substitute(fit.factor[:k, :k], fit.factor[:k, k])
     b = Lambda @ (Lambda.T @ N[:, k]) - shift @ gamma               # psi Z'W (y - X beta)
-    return Modes(b, engine.root_of_variance(fit.sigma, Lambda), shift)
+    return Modes(b, engine.posterior(phi, Lambda), shift)
 
 
 def error_variances(fit, m, A, Z):
@@ -48,12 +47,8 @@ def error_variances(fit, m, A, Z):
     overlap. O(n p J).
     """
     k = len(fit.beta)
-    total = np.sum(back_substitute(fit.factor[:k, :k], (A - Z @ m.shift).T, trans=1) ** 2, axis=0)
-    root = np.ascontiguousarray(m.root.T)
-    for start in range(0, len(A), CHUNK):
-        rows = slice(start, start + CHUNK)
-        total[rows] += np.sum((Z[rows] @ root) ** 2, axis=1)
-    return total
+    of_beta = np.sum(back_substitute(fit.factor[:k, :k], (A - Z @ m.shift).T, trans=1) ** 2, axis=0)
+    return of_beta + m.posterior.forms(Z)
 
 
 def rows_of_z(design):
@@ -73,7 +68,7 @@ def frame_of_modes(fit):
     m = modes(fit)
     rows = [(block.group, block.effect, level) for block in blocks for level in block.levels]
     frame = pd.DataFrame(rows, columns=["group", "name", "level"])
-    return frame.assign(estimate=m.b, sd=np.linalg.norm(m.root, axis=0))
+    return frame.assign(estimate=m.b, sd=m.posterior.sds())
 
 
 def modes_by_group(fit, cond_sd=False):

@@ -78,30 +78,29 @@ def derivatives(theta, setup, value=None):
     k, q = len(setup.beta_0), len(theta) - 1
     quadratic = G[k, k] ** 2                                    # (y - X beta)' W (y - X beta)
     phi = value.phi
-    t, y_t, T, K = np.zeros(q), np.zeros(q), np.zeros((q, q)), np.zeros((q, q))
-    if q:
-        M, N = setup.engine.products(phi)                       # Z'WZ, Z'W[Q_X e]
+    information = np.zeros(q), np.zeros(q), np.zeros((q, q)), False
+
+    def pulled(N):
         F = back_substitute(G, N.T, trans=1)                    # its last row is Z'W (y - X beta) / g_yy
-        d, F = G[k, k] * F[k], F[:k]
-        M_P = M - F.T @ F                                       # Z'PZ
-        traced = M_P if setup.reml else M
-        pairs = setup.engine.pairs                              # sums over the columns of Z that an entry of psi relates
-        t, y_t = pairs.traces(traced), pairs.forms(d)           # tr(W V_a), y'P V_a P y
-        T, K = pairs.squares(traced), pairs.double_forms(d, M_P)    # tr(W V_a W V_b), y'P V_a P V_b P y
-    value.derivatives = in_theta(np.array(theta), np.array(phi[1:]), t, y_t, K - 0.5 * T, setup.df, quadratic, setup.covariance)
+        return G[k, k] * F[k], F[:k]
+
+    if q:
+        information = setup.engine.information(phi, value.state, pulled, setup.reml)
+    value.derivatives = in_theta(np.array(theta), np.array(phi[1:]), *information, setup.df, quadratic, setup.covariance)
     return value.derivatives
 
 
-def in_theta(theta, phi, t, y_t, H, df, quadratic, covariance):
-    """The `Derivatives`, from those in phi: (6) is (t - y_t) / 2 and (7) is H. `phi` and these are without sigma^2.
+def in_theta(theta, phi, t, y_t, H, averaged, df, quadratic, covariance):
+    """The `Derivatives`, from those in phi: (6) is (t - y_t) / 2 and (7) is H, or if `averaged` (8). These are without sigma^2.
 
-    Its part follows, for W V = I: phi_a tr(W V_a) summed over all a, sigma^2 among them, is `df`, and so on.
+    Its part follows, for W V = I: phi_a tr(W V_a) summed over all a, sigma^2 among them, is `df`, and so on; the average
+    information has y'P V_a P V_b P y for tr(W V_a W V_b).
     """
     g = 0.5 * (t - y_t)
-    h = y_t - 0.5 * t                                           # H times all of phi
+    h, whole = y_t - 0.5 * (y_t if averaged else t), quadratic - 0.5 * (quadratic if averaged else df)      # H times all of phi
     g_sigma = 0.5 * (df - quadratic) - phi @ g                  # the derivatives in sigma^2, times sigma^2
     b = h - H @ phi
-    h_sigma = quadratic - 0.5 * df - phi @ h - phi @ b
+    h_sigma = whole - phi @ h - phi @ b
     gradient, hessian = np.empty(len(theta)), np.empty((len(theta),) * 2)
     gradient[0], hessian[0, 0] = 2 * g_sigma, 4 * (h_sigma + g_sigma)
     if covariance.scalar:

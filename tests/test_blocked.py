@@ -1,0 +1,145 @@
+"""The blocked engine: the same numbers as by n x n algebra and as from the dense engine."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import CRITERION, LINEAR_ALGEBRA, crossed, designs, lmer_setup, oracle_of, vector_designs, vector_oracle
+from numpy.testing import assert_allclose
+
+from lmm import LMMError, LMMprof, LMMsetup, derivatives, lmer, lmm, load_data
+from lmm.blocked import Blocked
+from lmm.likelihood import set_up
+
+METHODS = pytest.mark.parametrize("reml", [False, True], ids=["ML", "REML"])
+SCALAR = [d for d in designs() if d[3] and d[0] not in ("p > n", "p + k > n")]
+VECTOR = [d for d in vector_designs() if d[0] != "p > n"]
+
+
+def pair(design_of, reml):
+    """The dense and the blocked setup of a design."""
+    dense = design_of(reml)
+    return dense, set_up(dense.design, reml, engine="blocked")
+
+
+def setups():
+    for name, form, dat, ref in SCALAR:
+        yield pytest.param(lambda reml, form=form, dat=dat, ref=ref: LMMsetup(form, dat, ref, reml, engine="dense"), id=name)
+    for name, form, dat in VECTOR:
+        yield pytest.param(lambda reml, form=form, dat=dat: lmer_setup(form, dat, reml), id=name)
+
+
+DESIGNS = pytest.mark.parametrize("design_of", list(setups()))
+
+
+@METHODS
+@DESIGNS
+def test_the_criterion_and_its_derivatives(design_of, reml):
+    dense, blocked = pair(design_of, reml)
+    assert isinstance(blocked.engine, Blocked) and blocked.engine_name == "blocked"
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        theta = rng.normal(0.2, 0.6, len(dense.labels))
+        value = LMMprof(theta, blocked)
+        expected = (oracle_of if dense.covariance.scalar else vector_oracle)(theta, dense)
+        assert_allclose(value, expected[0], **LINEAR_ALGEBRA)
+        assert_allclose(value.beta, expected[1], rtol=1e-8, atol=1e-8)
+        D, E = derivatives(theta, dense), derivatives(theta, blocked)
+        for one, other in zip(D, E):
+            assert_allclose(other, one, rtol=1e-7, atol=1e-7)
+
+
+@DESIGNS
+def test_average_information_has_the_same_gradient_and_is_its_definition(design_of, monkeypatch):
+    """(8): y'P V_a P V_b P y / 2; with the exact gradient, also where standard deviations are zero."""
+    dense, blocked = pair(design_of, True)
+    monkeypatch.setattr("lmm.blocked.MOST_EXACT", 0)
+    theta = np.random.default_rng(2).normal(0.2, 0.6, len(dense.labels))
+    for at in (theta, np.where(np.arange(len(theta)) == dense.covariance.diagonal[-1], -np.inf, theta)):
+        D, E = derivatives(at, dense), derivatives(at, blocked)
+        assert_allclose(E.gradient, D.gradient, rtol=1e-6, atol=1e-7)
+        assert_allclose(E.slopes, D.slopes, rtol=1e-6, atol=1e-6 * np.abs(D.slopes).max())
+    design, psi = dense.design, dense.covariance.psi(theta)
+    Z = [block.matrix.toarray() for block in design.blocks]
+    V = np.exp(2 * theta[0]) * np.eye(len(design.y)) + sum(
+        psi[i, j] * Z[i] @ Z[j].T for i in range(len(Z)) for j in range(len(Z)) if psi[i, j])
+    W, X = np.linalg.inv(V), design.X
+    P = W - W @ X @ np.linalg.pinv(X.T @ W @ X) @ X.T @ W
+    VPy = [(Z[i] @ Z[j].T + (Z[j] @ Z[i].T if i != j else 0)) @ P @ design.y for i, j in zip(dense.covariance.rows,
+                                                                                        dense.covariance.columns)]
+    expected = 0.5 * np.array([[a @ P @ b for b in VPy] for a in VPy])
+    assert_allclose(derivatives(theta, blocked).curvatures, expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
+
+
+FITS = [
+    lambda **o: lmm("score ~ Machine", load_data("MachinesUnbalanced"), ["Worker", ["Worker", "Machine"]], **o),
+    lambda **o: lmm("diameter ~ 1", load_data("Penicillin"), ["plate", "sample"], **o),
+    lambda **o: lmm("Yield ~ 1", load_data("Dyestuff2"), "Batch", **o),
+    lambda **o: lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"), **o),
+    lambda **o: lmer("conc ~ age + (age | Lot)", load_data("IGF"), **o),
+    lambda **o: lmer("pixel ~ day + I(day**2) + (day | Dog) + (1 | Dog:Side)", load_data("Pixel"), **o),
+    lambda **o: lmm("y ~ x", crossed((6, 5, 4), 80, 3).assign(w=np.linspace(0.5, 2, 80)), ["a", "b", "c"], weights="w", offset="x",
+                    **o),
+]
+
+
+@METHODS
+@pytest.mark.parametrize("fit", FITS)
+def test_fits_and_views_are_the_same(fit, reml):
+    one, other = fit(reml=reml), fit(reml=reml, engine="blocked")
+    assert other.converged and other.setup.engine_name == "blocked" and list(other.optimum.evaluations)[0] == "newton"
+    assert abs(one.nll - other.nll) < CRITERION * max(1, abs(one.nll))
+    assert_allclose(other.sd, one.sd, rtol=1e-6, atol=1e-9)
+    assert_allclose(other.beta, one.beta, rtol=1e-7, atol=1e-9)
+    a, b = (f.ranef(tidy=True) for f in (one, other))
+    assert a["level"].tolist() == b["level"].tolist()
+    assert_allclose(b["estimate"], a["estimate"], rtol=1e-5, atol=1e-6 * np.abs(a["estimate"]).max() + 1e-12)
+    assert_allclose(b["sd"], a["sd"], rtol=1e-5, atol=1e-6 * a["sd"].max() + 1e-12)
+    for view in ("bse", "df", "leverage", "fittedvalues", "cooks_distance"):
+        assert_allclose(getattr(other, view), getattr(one, view), rtol=1e-4)
+    assert_allclose(other.predict(interval="prediction"), one.predict(interval="prediction"), rtol=1e-5)
+    assert_allclose(other.predict(random=False, interval="prediction"), one.predict(random=False, interval="prediction"), rtol=1e-5)
+    y = one.simulate(1, seed=1)[0]
+    assert abs(one.refit(y).nll - other.refit(y).nll) < 1e-7 * abs(one.nll)
+
+
+@pytest.mark.parametrize("fit", FITS[:4])
+def test_profile_intervals_are_the_same(fit):
+    assert_allclose(fit(engine="blocked").conf_int(), fit().conf_int(), rtol=1e-4, atol=1e-9)
+
+
+def test_average_information_finds_the_same_optima(monkeypatch):
+    monkeypatch.setattr("lmm.blocked.MOST_EXACT", 0)
+    for fit in FITS:
+        one, other = fit(), fit(engine="blocked")
+        assert other.converged and abs(one.nll - other.nll) < CRITERION * max(1, abs(one.nll))
+        assert_allclose(other.sd, one.sd, rtol=1e-5, atol=1e-8)
+
+
+def test_predictions_for_new_rows():
+    dat = crossed((6, 5, 4), 80, 3)
+    one, other = (lmer("y ~ x + (x | a) + (1 | b)", dat, engine=engine) for engine in ("dense", "blocked"))
+    new = pd.DataFrame({"x": [0.5, 1, 2], "a": ["1", "new", "3"], "b": ["2", "2", "new"]})
+    for interval in ("confidence", "prediction"):
+        assert_allclose(other.predict(new, interval=interval, new_levels="population"),
+                        one.predict(new, interval=interval, new_levels="population"), rtol=1e-5)
+
+
+def test_the_number_of_levels_decides():
+    rng = np.random.default_rng(0)
+    many = pd.DataFrame({"g": rng.integers(0, 450, 3000), "h": rng.integers(0, 20, 3000), "y": rng.normal(size=3000)})
+    many["y"] += rng.normal(size=450)[many["g"]] + rng.normal(size=20)[many["h"]]
+    fit = lmer("y ~ 1 + (1 | g) + (1 | h)", many)
+    assert fit.setup.engine_name == "blocked" and fit.converged
+    dense = lmer("y ~ 1 + (1 | g) + (1 | h)", many, engine="dense")
+    assert dense.setup.engine_name == "dense" and abs(dense.nll - fit.nll) < CRITERION * dense.nll
+    assert_allclose(fit.sd, dense.sd, rtol=1e-6)
+
+
+def test_what_it_cannot_do_is_refused():
+    dat = crossed((5, 4, 3), 12, 4)
+    with pytest.raises(LMMError, match="the blocked engine takes one level of each block in each row, and more rows than"):
+        lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")
+    with pytest.raises(LMMError, match="engine is 'sparse'; it is 'dense', 'blocked', or None"):
+        lmm("y ~ x", dat, ["a"], engine="sparse")
+    with pytest.raises(LMMError, match="cannot be told apart, whatever the response"):
+        lmer("y ~ 1 + (1 | a) + (0 + b | a)", crossed((4, 3, 2), 40, 1), engine="blocked")
