@@ -18,6 +18,7 @@ pairs), independent of n, with about 32 p2^2 bytes. Sources: the elimination of 
 Bolker and Walker (2015), section 5; average information in place of (7), Gilmour, Thompson and Cullis (1995).
 """
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf, log
@@ -29,6 +30,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 
 from .covariance import Covariance
 from .dense import CHUNK, Evaluation, NotPositiveDefinite, make_pairs
+from .errors import LMMError
 
 MOST_EXACT = 1500       # columns of Z up to which second derivatives are exact
 ROUNDING = 1e-12        # of a level's cross-product, below which what its effects before leave of one is zero
@@ -196,13 +198,13 @@ class State:
 
     @cached_property
     def inverse(self):
-        """K^-1, (p2, p2), its lower triangle."""
+        """K^-1, (p2, p2), its lower triangle; zeros above, as K has them."""
         return dpotri(self.L, lower=1)[0] if len(self.L) else self.L
 
     @cached_property
     def B(self):
         """Lambda2 K^-1 Lambda2', (p2, p2): sigma^2 times this is the variance of b2 given y and beta."""
-        return np.triu(_congruent(np.triu(self.inverse.T), self.Lambda.T))
+        return _congruent(self.inverse.T, self.Lambda.T)
 
     def levels_of_first(self):
         """The diagonal blocks of Z1' V^-1 Z1, (m, c, c)."""
@@ -344,6 +346,7 @@ def eliminate(blocks, U, covariance):
     for product in products:
         product.sort_indices()
     pattern, p2 = products[0], Z2.shape[1]
+    refuse_too_large(p2, int(np.sum(np.diff(pattern.indptr).astype(float) ** 2) / 2) * c * c)
     level = np.repeat(np.arange(m), np.diff(pattern.indptr))
     values = _in_Q1(R1[level], np.stack([product.data for product in products], axis=1)[:, :, None])[:, :, 0]
     R12 = tuple(sparse.csr_array((np.ascontiguousarray(values[:, a]), pattern.indices, pattern.indptr), (m, p2)) for a in range(c))
@@ -354,6 +357,18 @@ def eliminate(blocks, U, covariance):
     rest -= sum((np.asarray(meetings[a, a] @ np.ones(m)).reshape(p2, p2) for a in range(c)), np.zeros((p2, p2)))
     engine = Blocked(covariance, first, tuple(blocks), U, R1, R12, meetings, rest, None, None, None)
     return _with_U(engine)
+
+
+def refuse_too_large(p2, pairs):
+    """Raise an LMMError if the memory of this machine does not hold what a fit needs."""
+    needed = (32 * float(p2) ** 2 + 24 * float(pairs)) / 2**30
+    try:
+        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (AttributeError, ValueError, OSError):               # not known on this platform
+        return
+    if needed > present:
+        raise LMMError(f"{p2} columns of Z remain beside the largest term, which takes {needed:.1f} GiB of memory; this machine has "
+                       f"{present:.1f}. Use fewer or coarser blocks")
 
 
 def _with_U(engine):
@@ -429,9 +444,11 @@ def _times(Lambda, X):
 def _congruent(S, Lambda):
     """Lambda' S Lambda, its upper triangle, of S by its upper triangle."""
     if isinstance(Lambda, np.ndarray):
-        return np.ascontiguousarray(S) * Lambda * Lambda[:, None]
+        product = S * Lambda
+        product *= Lambda[:, None]
+        return product
     full = S + np.triu(S, 1).T
-    return np.ascontiguousarray(Lambda.T @ (Lambda.T @ full).T)
+    return np.triu(Lambda.T @ (Lambda.T @ full).T)
 
 
 def _symmetric_times(S, X):

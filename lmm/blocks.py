@@ -88,6 +88,9 @@ def make_blocks(term, data):
 
 def observed_levels(factors, data, n):
     """For each row the number of its combination of the factors' levels, and the labels of the combinations."""
+    if len(factors) == 1:                                       # all categories are observed
+        column = data[factors[0]].array
+        return column.codes.astype(np.int32), tuple(str(label) for label in column.categories)
     codes, levels = np.zeros(n, np.int64), [()]
     for name in factors:
         column = data[name].array

@@ -1,7 +1,7 @@
 """`lmm`: start, Nelder-Mead, the exact finish, the certificate, the result. The only caller of scipy.optimize."""
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from time import perf_counter
 
@@ -24,6 +24,8 @@ X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds 
 F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
 MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations Newton's iteration is the better searcher
+ONE_THREAD = 60, 4000   # columns to factor between which BLAS is held to one thread
+AVERAGED = 2e-6         # the same with average information, which converges linearly, by a factor of ten or so
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
 LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
@@ -210,8 +212,28 @@ def by_likelihood(fit):
 
 
 def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
+    """The result of these phases of a fit, from theta; see `search`. BLAS is held to one thread where more do not pay."""
+    with few_threads(setup.engine):
+        return search(setup, theta, phases, verbose, quiet, done)
+
+
+def few_threads(engine):
+    """One thread for BLAS, if threadpoolctl is installed and the factorisation is small: threads that wait for a busy core cost more."""
+    size = engine.p if isinstance(engine, Dense) else len(engine.rest)
+    if not ONE_THREAD[0] < size < ONE_THREAD[1]:
+        return nullcontext()                                # too small for OpenBLAS to think of threads, or large enough for them
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1, user_api="blas")
+
+
+def search(setup, theta, phases, verbose=False, quiet=False, done=DONE):
     """The result of these phases of a fit, from theta; a warning if it is not certified, unless `quiet`."""
     record = Record(setup, verbose)
+    if "elsewhere" not in phases and not isinstance(setup.engine, Dense):
+        done = max(done, AVERAGED)
     message = "No search: Newton's iteration alone."
     least = log_spread(setup) + np.log(LEAST_SIGMA)
     if "simplex" in phases:

@@ -42,7 +42,7 @@ def test_only_the_four_packages_are_imported_and_extras_where_they_are_used():
     for path in Path(lmm.__file__).parent.glob("*.py"):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
-            allowed = needed if node in tree.body else needed | {"matplotlib", "tqdm"}
+            allowed = needed if node in tree.body else needed | {"matplotlib", "tqdm", "threadpoolctl"}
             if isinstance(node, ast.Import):
                 assert {alias.name.split(".")[0] for alias in node.names} <= allowed, path.name
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
