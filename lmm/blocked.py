@@ -21,17 +21,17 @@ Bolker and Walker (2015), section 5; average information in place of (7), Gilmou
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import inf, log
+from math import inf
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri
 
+from .blocked_state import BlockedPosterior, State
 from .covariance import Covariance
-from .dense import CHUNK, Evaluation, NotPositiveDefinite, make_pairs
+from .dense import make_pairs
 from .errors import LMMError
 
+MOST_PAIRS = 2_000_000  # pairs of columns that are looked up at a time
 MOST_EXACT = 1500       # columns of Z up to which second derivatives are exact
 ROUNDING = 1e-12        # of a level's cross-product, below which what its effects before leave of one is zero
 
@@ -64,6 +64,11 @@ class Blocked:
     def exact(self):
         """Whether second derivatives are those of nll, and not average information: O(p^3) work and p x p numbers."""
         return self.p <= MOST_EXACT
+
+    def describe(self):
+        """One line about its size."""
+        second = "exact second derivatives" if self.exact else "average information"
+        return f"blocked: {self.p - len(self.rest)} of {self.p} columns of Z eliminated, {len(self.rest)} factored; {second}"
 
     @property
     def n(self):
@@ -129,8 +134,10 @@ class Blocked:
 
     def summed(self, D):
         """R12' D R12, (p2, p2), for D (m, c, c)."""
-        total = sum(P @ np.ascontiguousarray(D[:, a, b]) for (a, b), P in self.meetings.items())
-        return np.asarray(total).reshape(self.rest.shape)
+        total = np.zeros(self.rest.size)
+        for (a, b), P in self.meetings.items():
+            total += P @ np.ascontiguousarray(D[:, a, b])
+        return total.reshape(self.rest.shape)
 
     def gathered(self, B):
         """The diagonal blocks of R12 B R12', (m, c, c)."""
@@ -148,170 +155,6 @@ class Blocked:
     def collected(self, v1):
         """R12' v1, (p2, q)."""
         return sum(R.T @ v1[:, a] for a, R in enumerate(self.R12))
-
-
-class State:
-    """An engine at one phi: equations (1) and (2)."""
-
-    def __init__(self, engine, phi):
-        self.engine, self.sigma2 = engine, phi[0]
-        sigma2, covariance, first = phi[0], engine.covariance, engine.first
-        if not (0 < sigma2 < inf and np.isfinite(phi).all()):
-            raise OverflowError
-        self.psi = psi = covariance.psi_of(phi)
-        m, c = engine.R1.shape[:2]
-        A = engine.R1 @ psi[first, first] @ engine.R1.transpose(0, 2, 1)
-        A[:, range(c), range(c)] += sigma2                                  # R1 psi1 R1' + sigma^2 I
-        self.D = sigma2 * (1 / A if c == 1 else np.linalg.solve(A, np.broadcast_to(np.eye(c), A.shape)))
-        logdet = np.add.reduce(np.log(A), axis=None) if c == 1 else np.add.reduce(np.linalg.slogdet(A)[1])
-        theta = covariance.theta(0.0, psi)
-        self.T, self.others = covariance.root(theta), _others(engine)
-        self.Lambda = _factor(self.T, self.others, engine.matrices)         # a vector where it is diagonal
-        self.S = engine.rest + engine.summed(self.D)                        # (1)
-        K = _congruent(self.S, self.Lambda)
-        p2 = len(K)
-        K.flat[:: p2 + 1] += sigma2
-        self.L, info = dpotrf(K.T, lower=1, overwrite_a=1) if p2 else (K, 0)
-        if info:
-            raise NotPositiveDefinite
-        DU = self.D @ engine.R1U
-        w = self.half(engine.Z2U + engine.collected(DU))                    # L^-1 Lambda2' sigma^2 Z2' A^-1 U
-        cross = engine.UU + np.einsum("lai,laj->ij", engine.R1U, DU) - w.T @ w
-        logdet += 2 * np.add.reduce(np.log(self.L.diagonal())) + (engine.n - m * c - p2) * log(sigma2)
-        if not logdet < inf:
-            raise OverflowError
-        self.evaluation = Evaluation(float(logdet), cross / sigma2, None, self)
-
-    def half(self, s):
-        """L^-1 Lambda2' s."""
-        s = _times(self.Lambda.T, s)
-        return solve_triangular(self.L, s, lower=True, check_finite=False) if len(s) else s
-
-    def solve(self, u1, z2u):
-        """Z1' V^-1 u, (m, c, q), and Z2' V^-1 u, (p2, q), for u given by Q1'u and Z2'(I - Q1 Q1')u."""
-        engine = self.engine
-        s = z2u + engine.collected(self.D @ u1)                             # sigma^2 Z2' A^-1 u
-        w = _times(self.Lambda.T, s)
-        b = _times(self.Lambda, cho_solve((self.L, True), w, check_finite=False) if len(w) else w)
-        inner = self.D @ (u1 - engine.over_levels(b))
-        return engine.R1.transpose(0, 2, 1) @ inner / self.sigma2, (s - _symmetric_times(self.S, b)) / self.sigma2
-
-    @cached_property
-    def inverse(self):
-        """K^-1, (p2, p2), its lower triangle; zeros above, as K has them."""
-        return dpotri(self.L, lower=1)[0] if len(self.L) else self.L
-
-    @cached_property
-    def B(self):
-        """Lambda2 K^-1 Lambda2', (p2, p2): sigma^2 times this is the variance of b2 given y and beta."""
-        return _congruent(self.inverse.T, self.Lambda.T)
-
-    def levels_of_first(self):
-        """The diagonal blocks of Z1' V^-1 Z1, (m, c, c)."""
-        D, R1 = self.D, self.engine.R1
-        return R1.transpose(0, 2, 1) @ (D - D @ self.engine.gathered(self.B) @ D) @ R1 / self.sigma2
-
-    def levels_of(self, start, blocks, m):
-        """The diagonal blocks of Z2' V^-1 Z2 of one term, (m, c, c), its columns of Z2 beginning at `start`."""
-        c, T = blocks.stop - blocks.start, self.T[blocks, blocks]
-        at = start + m * np.arange(c)[:, None] + np.arange(m)
-        M = np.empty((m, c, c))
-        if np.all(T.diagonal() > 0):                                        # T'MT = I - sigma^2 K^-1
-            for i in range(c):
-                for j in range(i + 1):
-                    M[:, i, j] = M[:, j, i] = (i == j) - self.sigma2 * self.inverse[np.maximum(at[i], at[j]), np.minimum(at[i], at[j])]
-            half = np.linalg.solve(T.T, M)
-            return np.linalg.solve(T.T, half.transpose(0, 2, 1))
-        columns = at.ravel()
-        S = self.S[:, columns] + self.S[columns].T
-        S[columns, np.arange(len(columns))] *= 0.5
-        V = self.half(S)                                                    # S - S B S, without forming it
-        for i in range(c):
-            for j in range(c):
-                one, other = slice(i * m, (i + 1) * m), slice(j * m, (j + 1) * m)
-                M[:, i, j] = S[at[i], j * m + np.arange(m)] - np.einsum("kl,kl->l", V[:, one], V[:, other])
-        return M / self.sigma2
-
-    def exact_information(self, pulled, reml):
-        """As `Dense.information`, from Z'WZ whole."""
-        engine = self.engine
-        N = engine.joined(*self.solve(engine.R1U, engine.Z2U))
-        v1, v2 = engine.split(np.eye(engine.p))
-        M = engine.joined(*self.solve(engine.R1 @ v1 + engine.over_levels(v2), _symmetric_times(engine.rest, v2)))
-        d, F = pulled(N)
-        M_P = M - F.T @ F
-        traced, pairs = M_P if reml else M, engine.pairs
-        return pairs.traces(traced), pairs.forms(d), pairs.double_forms(d, M_P) - 0.5 * pairs.squares(traced), False
-
-    def information(self, pulled, reml):
-        """tr(W V_a), y'P V_a P y and y'P V_a P V_b P y / 2 for the entries a of psi; see `Dense.information`."""
-        engine, covariance = self.engine, self.engine.covariance
-        d, F = pulled(engine.joined(*self.solve(engine.R1U, engine.Z2U)))
-        levels = [Z.shape[1] for Z in engine.matrices]
-        starts = np.cumsum([0, *levels])
-        traces = np.zeros((len(levels),) * 2)
-        for b, _ in covariance.terms:
-            m = levels[b.start]
-            M = self.levels_of_first() if b == engine.first else self.levels_of(self.others[b.start], b, m)
-            traces[b, b] = M.sum(axis=0)
-            if reml:
-                F_b = F[:, starts[b.start] : starts[b.stop]].reshape(len(F), b.stop - b.start, m)
-                traces[b, b] -= np.einsum("kil,kjl->ij", F_b, F_b)
-        by_block = [d[i:j] for i, j in zip(starts, starts[1:])]
-        rows, columns = covariance.rows, covariance.columns
-        twice = np.where(rows == columns, 1.0, 2.0)
-        t = twice * traces[rows, columns]
-        y_t = twice * [by_block[i] @ by_block[j] for i, j in zip(rows, columns)]
-        v = np.zeros((len(d), len(rows)))                                   # V_a P y = Z v_a
-        for a, (i, j) in enumerate(zip(rows, columns)):
-            v[starts[i] : starts[i + 1], a] = by_block[j]
-            v[starts[j] : starts[j + 1], a] = by_block[i]
-        v1, v2 = engine.split(v)
-        Mv = engine.joined(*self.solve(engine.R1 @ v1 + engine.over_levels(v2), _symmetric_times(engine.rest, v2)))
-        return t, y_t, 0.5 * (v.T @ Mv - (F @ v).T @ (F @ v)), True
-
-
-class BlockedPosterior:
-    """Var[b | y, beta]: with E = (psi1^-1 sigma^2 + Z1'Z1)^-1, over sigma^2 that is E + E Z1'Z2 B Z2'Z1 E for the first term,
-    B for the others, and -E Z1'Z2 B between them.
-    """
-
-    def __init__(self, state):
-        self.state, engine = state, state.engine
-        T, R1 = state.T[engine.first, engine.first], engine.R1
-        A = T.T @ R1.transpose(0, 2, 1) @ R1 @ T
-        A[:, range(len(T)), range(len(T))] += state.sigma2
-        self.E = T @ np.linalg.solve(A, np.broadcast_to(T.T, A.shape))      # (m, c, c)
-        self.RE = R1 @ self.E                                               # Q1'Z1 E
-
-    def sds(self):
-        """The standard deviations, (p,)."""
-        state, engine = self.state, self.state.engine
-        own = self.E + self.RE.transpose(0, 2, 1) @ engine.gathered(state.B) @ self.RE
-        v1 = np.einsum("laa->la", own)[:, :, None]
-        return np.sqrt(state.sigma2 * np.maximum(engine.joined(v1, state.B.diagonal()[:, None])[:, 0], 0.0))
-
-    def forms(self, Z):
-        """z' Var z for each row of Z, sparse, in the order of the blocks: (n,)."""
-        state, engine = self.state, self.state.engine
-        m, c = engine.R1.shape[:2]
-        ends = np.cumsum([0, *(block.shape[1] for block in engine.matrices)])
-        i, j = ends[engine.first.start], ends[engine.first.stop]
-        own, others = Z[:, i:j], sparse.csr_array(sparse.hstack([Z[:, :i], Z[:, j:]], format="csr"))
-        z = np.stack([np.asarray(own[:, a * m : (a + 1) * m].sum(axis=1)).ravel() for a in range(c)], axis=1)
-        has_level = abs(own[:, :m]) if c == 1 else sum(abs(own[:, a * m : (a + 1) * m]) for a in range(c))
-        level = np.full(Z.shape[0], 0)
-        has_level = sparse.csr_array(has_level)
-        level[np.diff(has_level.indptr) > 0] = has_level.indices
-        total = np.einsum("na,nab,nb->n", z, self.E[level], z)
-        coefficients = np.einsum("nab,nb->na", self.RE[level], z)
-        for a, R in enumerate(engine.R12):
-            others = others - sparse.csr_array(R[level].multiply(coefficients[:, a][:, None]))
-        B = state.B + np.triu(state.B, 1).T
-        for start in range(0, len(total), CHUNK):
-            rows = sparse.csr_array(others[start : start + CHUNK])
-            total[start : start + CHUNK] += np.asarray(rows.multiply(rows @ B).sum(axis=1)).ravel()
-        return state.sigma2 * total
 
 
 def eliminate(blocks, U, covariance):
@@ -349,26 +192,37 @@ def eliminate(blocks, U, covariance):
     refuse_too_large(p2, int(np.sum(np.diff(pattern.indptr).astype(float) ** 2) / 2) * c * c)
     level = np.repeat(np.arange(m), np.diff(pattern.indptr))
     values = _in_Q1(R1[level], np.stack([product.data for product in products], axis=1)[:, :, None])[:, :, 0]
-    R12 = tuple(sparse.csr_array((np.ascontiguousarray(values[:, a]), pattern.indices, pattern.indptr), (m, p2)) for a in range(c))
+    R12 = tuple(sparse.csr_array((np.ascontiguousarray(values[:, a]), pattern.indices, pattern.indptr), (m, p2))
+                for a in range(c))
     meetings = _meetings(R12, p2)
     gram = sparse.coo_array(sparse.triu(Z2.T @ Z2))
     rest = np.zeros((p2, p2))
     rest[gram.coords if hasattr(gram, "coords") else (gram.row, gram.col)] = gram.data
-    rest -= sum((np.asarray(meetings[a, a] @ np.ones(m)).reshape(p2, p2) for a in range(c)), np.zeros((p2, p2)))
+    for a in range(c):
+        rest -= (meetings[a, a] @ np.ones(m)).reshape(p2, p2)
     engine = Blocked(covariance, first, tuple(blocks), U, R1, R12, meetings, rest, None, None, None)
     return _with_U(engine)
 
 
+def memory():
+    """How many GiB of memory this machine, or container, has; inf if that is not known."""
+    try:
+        sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    except (AttributeError, ValueError, OSError):
+        return inf
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        if os.path.exists(limit):
+            with open(limit) as file:
+                sizes += [int(text) for text in [file.read().strip()] if text.isdigit()]
+    return min(sizes) / 2**30
+
+
 def refuse_too_large(p2, pairs):
     """Raise an LMMError if the memory of this machine does not hold what a fit needs."""
-    needed = (32 * float(p2) ** 2 + 24 * float(pairs)) / 2**30
-    try:
-        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except (AttributeError, ValueError, OSError):               # not known on this platform
-        return
+    needed, present = (32 * float(p2) ** 2 + 24 * float(pairs)) / 2**30, memory()
     if needed > present:
-        raise LMMError(f"{p2} columns of Z remain beside the largest term, which takes {needed:.1f} GiB of memory; this machine has "
-                       f"{present:.1f}. Use fewer or coarser blocks")
+        raise LMMError(f"{p2} columns of Z remain beside the largest term, which takes {needed:.1f} GiB of memory; this "
+                       f"machine has {present:.1f}. Use fewer or coarser blocks")
 
 
 def _with_U(engine):
@@ -382,9 +236,8 @@ def _with_U(engine):
 
 def _triangles(G):
     """Upper triangular R, (m, c, c), with R'R = G for each level; rows of zeros where G is singular."""
-    m, c = G.shape[:2]
     R, left = np.zeros_like(G), G.copy()
-    for a in range(c):
+    for a in range(G.shape[1]):
         pivot = np.where(left[:, a, a] > ROUNDING * G[:, a, a], left[:, a, a], 0.0)
         R[:, a, a:] = left[:, a, a:] / np.sqrt(np.where(pivot > 0, pivot, np.inf))[:, None]
         left -= R[:, a, :, None] * R[:, a, None, :]
@@ -403,54 +256,20 @@ def _in_Q1(R1, V):
 
 def _meetings(R12, p2):
     """For each (a, b) the sparse matrix (p2 p2, m) whose product with d is R12_a' diag(d) R12_b, on and above the diagonal."""
-    pattern, m = R12[0], R12[0].shape[0]
-    count = np.diff(pattern.indptr)
-    after = np.repeat(pattern.indptr[1:], count) - np.arange(pattern.nnz)           # of each entry: itself, and those after it
-    left = np.repeat(np.arange(pattern.nnz, dtype=np.int32), after)
-    starts = np.concatenate([[0], np.cumsum(after)])
-    right = np.arange(len(left), dtype=np.int64) - np.repeat(starts[:-1] - np.arange(pattern.nnz), after)
-    kind = np.int32 if p2 * p2 < 2**31 and len(left) < 2**31 else np.int64
-    place = pattern.indices[left].astype(kind) * kind(p2) + pattern.indices[right].astype(kind)
+    pattern, (m, _), pairs = R12[0], R12[0].shape, [(a, b) for a in range(len(R12)) for b in range(len(R12))]
+    after = np.repeat(pattern.indptr[1:], np.diff(pattern.indptr)) - np.arange(pattern.nnz)     # an entry, and those after it
+    starts = np.concatenate([[0], np.cumsum(after, dtype=np.int64)])
+    kind = np.int32 if max(p2 * p2, starts[-1]) < 2**31 else np.int64
+    place, values = np.empty(starts[-1], kind), {pair: np.empty(starts[-1]) for pair in pairs}
+    first = 0
+    while first < pattern.nnz:                                          # so many entries at a time, for their pairs take room
+        last = max(first + 1, int(np.searchsorted(starts, starts[first] + MOST_PAIRS, side="right")) - 1)
+        left = np.repeat(np.arange(first, last), after[first:last])
+        here = slice(starts[first], starts[last])
+        right = np.arange(here.start, here.stop) - np.repeat(starts[first:last] - np.arange(first, last), after[first:last])
+        place[here] = pattern.indices[left].astype(kind) * kind(p2) + pattern.indices[right]
+        for a, b in pairs:
+            values[a, b][here] = R12[a].data[left] * R12[b].data[right]
+        first = last
     ends = starts[pattern.indptr].astype(kind)
-    return {(a, b): sparse.csc_array((R12[a].data[left] * R12[b].data[right], place, ends), (p2 * p2, m))
-            for a in range(len(R12)) for b in range(len(R12))}
-
-
-def _others(engine):
-    """By block where its columns begin in Z2; the first term's left out."""
-    starts, at = {}, 0
-    for j, Z in enumerate(engine.matrices):
-        if not engine.first.start <= j < engine.first.stop:
-            starts[j], at = at, at + Z.shape[1]
-    return starts
-
-
-def _factor(T, others, matrices):
-    """Lambda2: T x I over the levels of the other terms, sparse; a vector where T is diagonal there."""
-    blocks = list(others)
-    T = T[np.ix_(blocks, blocks)]
-    levels = [matrices[j].shape[1] for j in blocks]
-    if not np.tril(T, -1).any():
-        return np.repeat(T.diagonal(), levels)
-    parts = [[sparse.identity(levels[i]) * T[i, j] if T[i, j] or i == j else None for j in range(len(T))] for i in range(len(T))]
-    return sparse.csr_array(sparse.bmat(parts, format="csr"))
-
-
-def _times(Lambda, X):
-    """Lambda X."""
-    return Lambda[:, None] * X if isinstance(Lambda, np.ndarray) else Lambda @ X
-
-
-def _congruent(S, Lambda):
-    """Lambda' S Lambda, its upper triangle, of S by its upper triangle."""
-    if isinstance(Lambda, np.ndarray):
-        product = S * Lambda
-        product *= Lambda[:, None]
-        return product
-    full = S + np.triu(S, 1).T
-    return np.triu(Lambda.T @ (Lambda.T @ full).T)
-
-
-def _symmetric_times(S, X):
-    """S X, S being held by its upper triangle."""
-    return S @ X + S.T @ X - S.diagonal()[:, None] * X
+    return {pair: sparse.csc_array((values[pair], place, ends), (p2 * p2, m)) for pair in pairs}

@@ -79,13 +79,17 @@ class Dense:
         """The number of columns of Z."""
         return len(self.block)
 
+    def describe(self):
+        """One line about its size."""
+        return f"dense: QR of the {self.p} columns of Z"
+
     @property
     def spread(self):
         """e'e, e being the last column of U."""
         return float(self.QtU[:, -1] @ self.QtU[:, -1] + self.S[:, -1] @ self.S[:, -1])
 
     def information(self, phi, state, pulled, reml):
-        """tr(W V_a), y'P V_a P y and (7) for the entries a of psi: (q,), (q,), (q, q); and whether (7) is averaged, which it is not.
+        """tr(W V_a), y'P V_a P y and (7) for the entries a of psi, (q,), (q,), (q, q), and whether (7) is averaged: no.
 
         `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F. O(p^3).
         """
@@ -113,7 +117,7 @@ class Dense:
         return np.argsort(self.block, kind="stable")
 
     def posterior(self, phi, Lambda):
-        """The variance of b given y and beta at `phi`, a `Posterior`; psi = Lambda Lambda', in the order of the blocks. O(p^3)."""
+        """The variance of b given y and beta at `phi`, a `Posterior`; psi = Lambda Lambda', by blocks. O(p^3)."""
         return Posterior(self.root_of_variance(sqrt(phi[0]), Lambda))
 
     def root_of_variance(self, sigma, Lambda):

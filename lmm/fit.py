@@ -1,5 +1,6 @@
 """`lmm`: start, Nelder-Mead, the exact finish, the certificate, the result. The only caller of scipy.optimize."""
 
+import sys
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -24,6 +25,7 @@ X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds 
 F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
 MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations Newton's iteration is the better searcher
+PATIENCE = 3.0          # seconds after which a terminal is told how far a fit is
 ONE_THREAD = 60, 4000   # columns to factor between which BLAS is held to one thread
 AVERAGED = 2e-6         # the same with average information, which converges linearly, by a factor of ten or so
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
@@ -218,10 +220,10 @@ def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
 
 
 def few_threads(engine):
-    """One thread for BLAS, if threadpoolctl is installed and the factorisation is small: threads that wait for a busy core cost more."""
+    """One thread for BLAS, if threadpoolctl is installed and the factorisation is small: threads wait for a busy core."""
     size = engine.p if isinstance(engine, Dense) else len(engine.rest)
     if not ONE_THREAD[0] < size < ONE_THREAD[1]:
-        return nullcontext()                                # too small for OpenBLAS to think of threads, or large enough for them
+        return nullcontext()                                # too small for OpenBLAS to start threads, or large enough
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -265,7 +267,7 @@ class Record:
 
     def __init__(self, setup, verbose=False):
         self.setup, self.verbose = setup, verbose
-        self.name, self.rows, self.seconds = "", [], {}
+        self.name, self.rows, self.seconds, self.started, self.shown = "", [], {}, perf_counter(), False
 
     @contextmanager
     def phase(self, name):
@@ -273,10 +275,16 @@ class Record:
         self.name, start = name, perf_counter()
         yield
         self.seconds[name] = perf_counter() - start
+        if self.shown:
+            print(file=sys.stderr)
+            self.shown = False
 
     def __call__(self, theta):
         value = LMMprof(theta, self.setup)
         self.rows.append((self.name, float(value), tuple(theta)))
+        if not self.verbose and (waited := perf_counter() - self.started) > PATIENCE and sys.stderr.isatty():
+            print(f"\rlmm: evaluation {len(self.rows)}, {self.name}, nll {value:.4f}, {waited:.0f} s ", end="", file=sys.stderr)
+            self.shown = True
         if self.verbose:
             print(f"{len(self.rows) - 1:4d} {self.name:8s}{value:16.8f}: " + " ".join(f"{t:9.5f}" for t in theta))
         return value

@@ -53,7 +53,8 @@ def refuse_dependent(design):
     covariance = design.covariance
     if covariance.scalar:
         return
-    Z = [matrix for b, _ in covariance.terms for matrix in orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])]
+    Z = [matrix for b, _ in covariance.terms
+         for matrix in orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])]
     known = [(None, None), *((Z[i], Z[j]) for i, j in zip(covariance.rows, covariance.columns))]
     G = np.array([[inner(a, b, len(design.y)) for b in known] for a in known])
     lengths = np.sqrt(G.diagonal())

@@ -87,6 +87,7 @@ def derivatives(theta, setup, value=None):
     if q:
         information = setup.engine.information(phi, value.state, pulled, setup.reml)
     value.derivatives = in_theta(np.array(theta), np.array(phi[1:]), *information, setup.df, quadratic, setup.covariance)
+    value.state = None                                          # it may be large
     return value.derivatives
 
 

@@ -263,6 +263,11 @@ class LMMResult(Actions, tables.Shown, Mapping):
         return self.setup.reml
 
     @property
+    def engine(self):
+        """Which linear algebra was used, and on how many columns of Z."""
+        return self.setup.engine.describe()
+
+    @property
     def converged(self):
         """Whether the optimum is certified."""
         return self.optimum.certified
