@@ -58,7 +58,8 @@ class Blocked:
 
     def __call__(self, phi):
         """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi."""
-        return State(self, phi).evaluation
+        state = State(self, phi)
+        return state.evaluation._replace(state=state)           # no cycle: its memory is free after the last use
 
     @property
     def exact(self):
@@ -185,13 +186,11 @@ def eliminate(blocks, U, covariance):
     R1 = _triangles(G)
     others = [Z for j, Z in enumerate(blocks) if not first.start <= j < first.stop]
     Z2 = sparse.csr_array(sparse.hstack([sparse.csr_array((n, 0)), *others], format="csr"))
-    products = [sparse.csr_array(Z.T @ Z2) for Z in own]
-    for product in products:
-        product.sort_indices()
-    pattern, p2 = products[0], Z2.shape[1]
+    pattern, Z1Z2 = _products(own, Z2)
+    p2 = Z2.shape[1]
     refuse_too_large(p2, int(np.sum(np.diff(pattern.indptr).astype(float) ** 2) / 2) * c * c)
     level = np.repeat(np.arange(m), np.diff(pattern.indptr))
-    values = _in_Q1(R1[level], np.stack([product.data for product in products], axis=1)[:, :, None])[:, :, 0]
+    values = _in_Q1(R1[level], Z1Z2[:, :, None])[:, :, 0]
     R12 = tuple(sparse.csr_array((np.ascontiguousarray(values[:, a]), pattern.indices, pattern.indptr), (m, p2))
                 for a in range(c))
     meetings = _meetings(R12, p2)
@@ -202,6 +201,27 @@ def eliminate(blocks, U, covariance):
         rest -= (meetings[a, a] @ np.ones(m)).reshape(p2, p2)
     engine = Blocked(covariance, first, tuple(blocks), U, R1, R12, meetings, rest, None, None, None)
     return _with_U(engine)
+
+
+def _products(own, Z2):
+    """Z1'Z2: where it may have entries, a sparse matrix (m, p2), and what these are for each effect of Z1, (entries, c)."""
+    if len(own) == 1:
+        product = sparse.csr_array(own[0].T @ Z2)
+        product.sort_indices()
+        return product, product.data[:, None]
+    ones = [sparse.csr_array((np.ones(Z.nnz), Z.indices, Z.indptr), Z.shape) for Z in (own[0], Z2)]
+    pattern = sparse.csr_array(ones[0].T @ ones[1])                 # of ones: none of its sums is zero by chance
+    pattern.sort_indices()
+    p2 = Z2.shape[1]
+
+    def places(matrix):
+        return np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr)) * p2 + matrix.indices
+
+    values, known = np.zeros((pattern.nnz, len(own))), places(pattern)
+    for a, Z in enumerate(own):
+        product = sparse.csr_array(Z.T @ Z2)
+        values[np.searchsorted(known, places(product)), a] = product.data
+    return pattern, values
 
 
 def memory():

@@ -45,7 +45,7 @@ class State:
         logdet += 2 * np.add.reduce(np.log(self.L.diagonal())) + (engine.n - m * c - p2) * log(sigma2)
         if not logdet < inf:
             raise OverflowError
-        self.evaluation = Evaluation(float(logdet), cross / sigma2, None, self)
+        self.evaluation = Evaluation(float(logdet), cross / sigma2, None)
 
     def half(self, s):
         """L^-1 Lambda2' s."""

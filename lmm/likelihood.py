@@ -30,7 +30,7 @@ from .errors import LMMError
 from .identifiability import refuse_contained_blocks, refuse_dependent, refuse_perfect_fit, refuse_unidentified
 from .matrices import are_matrices, matrix_design
 
-MOST_DENSE = 400        # columns of Z, beyond which the largest term is eliminated
+MOST_DENSE = 100        # columns of Z, beyond which the largest term is eliminated
 LOST_DIGITS = 1e-6      # share of the residual in y'Wy below which its digits are lost to the square
 
 

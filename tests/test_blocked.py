@@ -126,8 +126,8 @@ def test_predictions_for_new_rows():
 
 def test_the_number_of_levels_decides():
     rng = np.random.default_rng(0)
-    many = pd.DataFrame({"g": rng.integers(0, 450, 3000), "h": rng.integers(0, 20, 3000), "y": rng.normal(size=3000)})
-    many["y"] += rng.normal(size=450)[many["g"]] + rng.normal(size=20)[many["h"]]
+    many = pd.DataFrame({"g": rng.integers(0, 120, 1000), "h": rng.integers(0, 20, 1000), "y": rng.normal(size=1000)})
+    many["y"] += rng.normal(size=120)[many["g"]] + rng.normal(size=20)[many["h"]]
     fit = lmer("y ~ 1 + (1 | g) + (1 | h)", many)
     assert fit.setup.engine_name == "blocked" and fit.converged
     dense = lmer("y ~ 1 + (1 | g) + (1 | h)", many, engine="dense")

@@ -37,7 +37,7 @@ def crossed_setup(levels, n):
     rng = np.random.default_rng(0)
     dat = pd.DataFrame({name: pd.Categorical(rng.permutation(np.arange(n) % m)) for name, m in zip("ab", levels)})
     dat = dat.assign(x=rng.normal(size=n), z=rng.normal(size=n), y=rng.normal(size=n))
-    return LMMsetup("y ~ x + z", dat, ["a", "b"])
+    return LMMsetup("y ~ x + z", dat, ["a", "b"], engine="dense")
 
 
 def bare_calls(theta, setup):
