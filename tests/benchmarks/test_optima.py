@@ -131,7 +131,7 @@ def test_small_designs_against_many_starts():
 
 
 def test_insteval():
-    """73,421 rows, 4,100 columns of Z, dense: minutes."""
+    """73,421 rows, 4,100 columns of Z."""
     model, reference = models().loc["InstEval"], lme4_reference("InstEval").loc["ML"]
     start = time.perf_counter()
     fit = lmm(model.form, load_data("InstEval"), model.ref)
@@ -141,4 +141,4 @@ def test_insteval():
     assert abs(difference) < 1e-6
     sd = fit.sd.to_dict() | {"Residual": fit.sigma}
     for block, exact in reference.loc["sd", "exact"].items():
-        assert sd[block] == pytest.approx(exact, rel=1e-7)          # the exact ones are known to 8 digits
+        assert sd[block] == pytest.approx(exact, rel=1e-6)          # average information ends within 1e-6 of theta
