@@ -57,9 +57,14 @@ class State:
         engine = self.engine
         s = z2u + engine.collected(self.D @ u1)                             # sigma^2 Z2' A^-1 u
         w = _times(self.Lambda.T, s)
-        b = _times(self.Lambda, cho_solve((self.L, True), w, check_finite=False) if len(w) else w)
+        w = cho_solve((self.L, True), w, check_finite=False) if len(w) else w
+        b = _times(self.Lambda, w)
         inner = self.D @ (u1 - engine.over_levels(b))
-        return engine.R1.transpose(0, 2, 1) @ inner / self.sigma2, (s - _symmetric_times(self.S, b)) / self.sigma2
+        if isinstance(self.Lambda, np.ndarray) and self.Lambda.all():
+            N2 = w / self.Lambda[:, None]                                   # for Lambda2'(s - S b) = sigma^2 w
+        else:
+            N2 = (s - _symmetric_times(self.S, b)) / self.sigma2
+        return engine.R1.transpose(0, 2, 1) @ inner / self.sigma2, N2
 
     @cached_property
     def inverse(self):

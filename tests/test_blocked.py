@@ -70,6 +70,17 @@ def test_average_information_has_the_same_gradient_and_is_its_definition(design_
     assert_allclose(derivatives(theta, blocked).curvatures, expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("large", [1, 2])
+def test_standard_deviations_that_dwarf_sigma(large):
+    """The gradient keeps its digits where a block's sd is ten thousand times sigma, in either place."""
+    dense = LMMsetup("score ~ Machine", load_data("MachinesUnbalanced"), ["Worker", ["Worker", "Machine"]])
+    blocked = set_up(dense.design, False, engine="blocked")
+    theta = np.array([0.1, 0.5, 0.3])
+    theta[large] = np.log(1e4)
+    assert_allclose(LMMprof(theta, blocked), LMMprof(theta, dense), rtol=1e-9)
+    assert_allclose(derivatives(theta, blocked).gradient, derivatives(theta, dense).gradient, rtol=1e-5, atol=1e-5)
+
+
 FITS = [
     lambda **o: lmm("score ~ Machine", load_data("MachinesUnbalanced"), ["Worker", ["Worker", "Machine"]], **o),
     lambda **o: lmm("diameter ~ 1", load_data("Penicillin"), ["plate", "sample"], **o),
