@@ -181,3 +181,17 @@ def test_what_it_cannot_do_is_refused():
         lmm("y ~ x", dat, ["a"], engine="sparse")
     with pytest.raises(LMMError, match="cannot be told apart, whatever the response"):
         lmer("y ~ 1 + (1 | a) + (0 + b | a)", crossed((4, 3, 2), 40, 1), engine="blocked")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_designs_end_at_the_same_optimum(seed):
+    """Crossed, partially crossed, some of the terms zero or singular."""
+    rng, n = np.random.default_rng(seed), 300
+    dat = pd.DataFrame({"a": rng.integers(0, rng.integers(5, 60), n), "b": rng.integers(0, rng.integers(3, 40), n),
+                        "x": rng.normal(size=n)})
+    dat["y"] = rng.normal(size=n) + rng.choice([0, 0.5, 2]) * rng.normal(size=60)[dat["a"]] + (
+        rng.choice([0, 0.5, 2]) * rng.normal(size=40)[dat["b"]] * (1 + dat["x"] * rng.choice([0, 1])))
+    formula = "y ~ x + " + rng.choice(["(1 | a) + (1 | b)", "(1 | a) + (x | b)", "(x | a) + (x | b)"])
+    one, other = (lmer(formula, dat, engine=engine) for engine in ("dense", "blocked"))
+    assert abs(one.nll - other.nll) < CRITERION * one.nll and other.converged
+    assert other.singular == one.singular
