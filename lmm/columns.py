@@ -48,7 +48,7 @@ def plain(column, kept, name):
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         values = column.array
-        if len(np.unique(values.codes)) < len(kind.categories):
+        if not np.bincount(values.codes, minlength=len(kind.categories)).all():
             values = values.remove_unused_categories()
         return pd.Series(values, copy=False)
     if pd.api.types.is_bool_dtype(kind):
