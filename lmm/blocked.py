@@ -66,10 +66,15 @@ class Blocked:
         """Whether second derivatives are those of nll, and not average information: O(p^3) work and p x p numbers."""
         return self.p <= MOST_EXACT
 
+    @property
+    def factored(self):
+        """The number of columns of the Cholesky factor."""
+        return len(self.rest)
+
     def describe(self):
         """One line about its size."""
         second = "exact second derivatives" if self.exact else "average information"
-        return f"blocked: {self.p - len(self.rest)} of {self.p} columns of Z eliminated, {len(self.rest)} factored; {second}"
+        return f"blocked: {self.p - self.factored} of {self.p} columns of Z eliminated, {self.factored} factored; {second}"
 
     @property
     def n(self):
@@ -79,7 +84,12 @@ class Blocked:
     @property
     def p(self):
         """The number of columns of Z."""
-        return sum(Z.shape[1] for Z in self.matrices)
+        return int(self.ends[-1])
+
+    @cached_property
+    def ends(self):
+        """Where each block's columns begin among those of Z, and where the last one ends."""
+        return np.cumsum([0, *(Z.shape[1] for Z in self.matrices)])
 
     @cached_property
     def lengths(self):
@@ -99,7 +109,7 @@ class Blocked:
         """The same engine for U A in place of U."""
         return replace(self, U=self.U @ A, R1U=self.R1U @ A, Z2U=self.Z2U @ A, UU=A.T @ self.UU @ A)
 
-    def reordered(self, order, entries, old):
+    def reordered(self, order, entries):
         """The same engine with the blocks in another order within their terms: block i is that of number order[i]."""
         return eliminate([self.matrices[j] for j in order], self.U, self.covariance)
 
@@ -111,26 +121,27 @@ class Blocked:
     @cached_property
     def pairs(self):
         """The `Pairs` of all columns of Z, in the order of the blocks."""
-        block = np.repeat(np.arange(len(self.matrices)), [Z.shape[1] for Z in self.matrices])
+        block = np.repeat(np.arange(len(self.matrices)), np.diff(self.ends))
         return make_pairs(block, list(zip(self.covariance.rows, self.covariance.columns)))
 
-    def posterior(self, phi, Lambda):
-        """The variance of b given y and beta at `phi`: a `BlockedPosterior`."""
-        return BlockedPosterior(State(self, phi))
+    def conditional(self, phi, Lambda):
+        """Z' V^-1 U, and the variance of b given y and beta, a `BlockedPosterior`; see `Dense.conditional`."""
+        state = State(self, phi)
+        return state.products_with_U(), BlockedPosterior(state)
 
     def products_with_U(self, phi):
         """Z' V^-1 U, (p, r), columns of Z in the order of the blocks."""
-        return self.joined(*State(self, phi).solve(self.R1U, self.Z2U))
+        return State(self, phi).products_with_U()
 
     def split(self, v):
         """(m, c, q) and (p2, q): the parts of v, (p, q), its rows in the order of the blocks."""
-        parts = np.split(v, np.cumsum([Z.shape[1] for Z in self.matrices])[:-1])
+        parts = np.split(v, self.ends[1:-1])
         inside = parts[self.first]
         return np.stack(inside, axis=1), np.concatenate([*parts[: self.first.start], *parts[self.first.stop :], v[:0]])
 
     def joined(self, v1, v2):
         """The same back."""
-        before = sum(Z.shape[1] for Z in self.matrices[: self.first.start])
+        before = self.ends[self.first.start]
         return np.concatenate([v2[:before], *v1.transpose(1, 0, 2), v2[before:]])
 
     def summed(self, D):
@@ -184,7 +195,7 @@ def eliminate(blocks, U, covariance):
         for j in range(c):
             G[:, i, j] = np.bincount(own[0].indices, own[i].data * own[j].data, m)
     R1 = _triangles(G)
-    others = [Z for j, Z in enumerate(blocks) if not first.start <= j < first.stop]
+    others = [*blocks[: first.start], *blocks[first.stop :]]
     Z2 = sparse.csr_array(sparse.hstack([sparse.csr_array((n, 0)), *others], format="csr"))
     pattern, Z1Z2 = _products(own, Z2)
     p2 = Z2.shape[1]
@@ -249,7 +260,7 @@ def _with_U(engine):
     """The engine with what depends on U computed anew."""
     own, U, first = engine.matrices[engine.first], engine.U, engine.first
     R1U = _in_Q1(engine.R1, np.stack([Z.T @ U for Z in own], axis=1))
-    others = [Z.T @ U for j, Z in enumerate(engine.matrices) if not first.start <= j < first.stop]
+    others = [Z.T @ U for Z in (*engine.matrices[: first.start], *engine.matrices[first.stop :])]
     Z2U = np.concatenate([np.zeros((0, U.shape[1])), *others]) - engine.collected(R1U)
     return replace(engine, R1U=R1U, Z2U=Z2U, UU=U.T @ U - np.einsum("lai,laj->ij", R1U, R1U))
 

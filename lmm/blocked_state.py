@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri
 
+from .covariance import over_levels
 from .dense import CHUNK, Evaluation, NotPositiveDefinite
 
 
@@ -22,15 +23,14 @@ class State:
         sigma2, covariance, first = phi[0], engine.covariance, engine.first
         if not (0 < sigma2 < inf and np.isfinite(phi).all()):
             raise OverflowError
-        self.psi = psi = covariance.psi_of(phi)
+        psi = covariance.psi_of(phi)
         m, c = engine.R1.shape[:2]
         A = engine.R1 @ psi[first, first] @ engine.R1.transpose(0, 2, 1)
         A[:, range(c), range(c)] += sigma2                                  # R1 psi1 R1' + sigma^2 I
         self.D = sigma2 * (1 / A if c == 1 else np.linalg.solve(A, np.broadcast_to(np.eye(c), A.shape)))
         logdet = np.add.reduce(np.log(A), axis=None) if c == 1 else np.add.reduce(np.linalg.slogdet(A)[1])
-        theta = covariance.theta(0.0, psi)
-        self.T, self.others = covariance.root(theta), _others(engine)
-        self.Lambda = _factor(self.T, self.others, engine.matrices)         # a vector where it is diagonal
+        self.T = covariance.root(covariance.theta(0.0, psi))
+        self.Lambda = _factor(self.T, [b for b, _ in covariance.terms if b != first], np.diff(engine.ends))
         self.S = engine.summed(self.D)
         self.S += engine.rest                                               # (1)
         K = _congruent(self.S, self.Lambda)
@@ -66,6 +66,16 @@ class State:
             N2 = (s - _symmetric_times(self.S, b)) / self.sigma2
         return engine.R1.transpose(0, 2, 1) @ inner / self.sigma2, N2
 
+    def products_with_U(self):
+        """Z' V^-1 U, (p, r)."""
+        engine = self.engine
+        return engine.joined(*self.solve(engine.R1U, engine.Z2U))
+
+    def products_with_Z(self, v):
+        """Z' V^-1 Z v, (p, q), for v (p, q)."""
+        engine, (v1, v2) = self.engine, self.engine.split(v)
+        return engine.joined(*self.solve(engine.R1 @ v1 + engine.over_levels(v2), _symmetric_times(engine.rest, v2)))
+
     @cached_property
     def inverse(self):
         """K^-1, (p2, p2), its lower triangle; zeros above, as K has them."""
@@ -87,9 +97,10 @@ class State:
         D, R1 = self.D, self.engine.R1
         return R1.transpose(0, 2, 1) @ (D - D @ self.engine.gathered(self.B) @ D) @ R1 / self.sigma2
 
-    def levels_of(self, start, blocks, m):
-        """The diagonal blocks of Z2' V^-1 Z2 of one term, (m, c, c), its columns of Z2 beginning at `start`."""
-        c, T = blocks.stop - blocks.start, self.T[blocks, blocks]
+    def levels_of(self, blocks, m):
+        """The diagonal blocks of Z2' V^-1 Z2 of one term, (m, c, c)."""
+        c, T, ends, first = blocks.stop - blocks.start, self.T[blocks, blocks], self.engine.ends, self.engine.first
+        start = ends[blocks.start] - (ends[first.stop] - ends[first.start] if blocks.start > first.start else 0)     # in Z2
         at = start + m * np.arange(c)[:, None] + np.arange(m)
         M = np.empty((m, c, c))
         if np.all(T.diagonal() > 0):                                        # T'MT = I - sigma^2 K^-1
@@ -111,25 +122,19 @@ class State:
 
     def exact_information(self, pulled, reml):
         """As `Dense.information`, from Z'WZ whole."""
-        engine = self.engine
-        N = engine.joined(*self.solve(engine.R1U, engine.Z2U))
-        v1, v2 = engine.split(np.eye(engine.p))
-        M = engine.joined(*self.solve(engine.R1 @ v1 + engine.over_levels(v2), _symmetric_times(engine.rest, v2)))
-        d, F = pulled(N)
-        M_P = M - F.T @ F
-        traced, pairs = M_P if reml else M, engine.pairs
-        return pairs.traces(traced), pairs.forms(d), pairs.double_forms(d, M_P) - 0.5 * pairs.squares(traced), False
+        M = self.products_with_Z(np.eye(self.engine.p))
+        return self.engine.pairs.information(M, self.products_with_U(), pulled, reml)
 
     def information(self, pulled, reml):
         """tr(W V_a), y'P V_a P y and y'P V_a P V_b P y / 2 for the entries a of psi; see `Dense.information`."""
         engine, covariance = self.engine, self.engine.covariance
-        d, F = pulled(engine.joined(*self.solve(engine.R1U, engine.Z2U)))
-        levels = [Z.shape[1] for Z in engine.matrices]
-        starts = np.cumsum([0, *levels])
+        d, F = pulled(self.products_with_U())
+        starts = engine.ends
+        levels = np.diff(starts)
         traces = np.zeros((len(levels),) * 2)
         for b, _ in sorted(covariance.terms, key=lambda term: term[0] == engine.first):     # the first last: B replaces K^-1
             m = levels[b.start]
-            M = self.levels_of_first() if b == engine.first else self.levels_of(self.others[b.start], b, m)
+            M = self.levels_of_first() if b == engine.first else self.levels_of(b, m)
             traces[b, b] = M.sum(axis=0)
             if reml:
                 F_b = F[:, starts[b.start] : starts[b.stop]].reshape(len(F), b.stop - b.start, m)
@@ -143,9 +148,7 @@ class State:
         for a, (i, j) in enumerate(zip(rows, columns)):
             v[starts[i] : starts[i + 1], a] = by_block[j]
             v[starts[j] : starts[j + 1], a] = by_block[i]
-        v1, v2 = engine.split(v)
-        Mv = engine.joined(*self.solve(engine.R1 @ v1 + engine.over_levels(v2), _symmetric_times(engine.rest, v2)))
-        return t, y_t, 0.5 * (v.T @ Mv - (F @ v).T @ (F @ v)), True
+        return t, y_t, 0.5 * (v.T @ self.products_with_Z(v) - (F @ v).T @ (F @ v)), True
 
 
 class BlockedPosterior:
@@ -172,13 +175,11 @@ class BlockedPosterior:
         """z' Var z for each row of Z, sparse, in the order of the blocks: (n,)."""
         state, engine = self.state, self.state.engine
         m, c = engine.R1.shape[:2]
-        ends = np.cumsum([0, *(block.shape[1] for block in engine.matrices)])
-        i, j = ends[engine.first.start], ends[engine.first.stop]
+        i, j = engine.ends[engine.first.start], engine.ends[engine.first.stop]
         own, others = Z[:, i:j], sparse.csr_array(sparse.hstack([Z[:, :i], Z[:, j:]], format="csr"))
         z = np.stack([np.asarray(own[:, a * m : (a + 1) * m].sum(axis=1)).ravel() for a in range(c)], axis=1)
-        has_level = abs(own[:, :m]) if c == 1 else sum(abs(own[:, a * m : (a + 1) * m]) for a in range(c))
-        level = np.full(Z.shape[0], 0)
-        has_level = sparse.csr_array(has_level)
+        has_level = sparse.csr_array(sum(abs(own[:, a * m : (a + 1) * m]) for a in range(c)))
+        level = np.zeros(Z.shape[0], int)
         level[np.diff(has_level.indptr) > 0] = has_level.indices
         total = np.einsum("na,nab,nb->n", z, self.E[level], z)
         coefficients = np.einsum("nab,nb->na", self.RE[level], z)
@@ -191,25 +192,11 @@ class BlockedPosterior:
         return state.sigma2 * total
 
 
-def _others(engine):
-    """By block where its columns begin in Z2; the first term's left out."""
-    starts, at = {}, 0
-    for j, Z in enumerate(engine.matrices):
-        if not engine.first.start <= j < engine.first.stop:
-            starts[j], at = at, at + Z.shape[1]
-    return starts
-
-
-def _factor(T, others, matrices):
-    """Lambda2: T x I over the levels of the other terms, sparse; a vector where T is diagonal there."""
-    blocks = list(others)
-    T = T[np.ix_(blocks, blocks)]
-    levels = [matrices[j].shape[1] for j in blocks]
-    if not np.tril(T, -1).any():
-        return np.repeat(T.diagonal(), levels)
-    parts = [[sparse.identity(levels[i]) * T[i, j] if T[i, j] or i == j else None for j in range(len(T))]
-             for i in range(len(T))]
-    return sparse.csr_array(sparse.bmat(parts, format="csr"))
+def _factor(T, terms, levels):
+    """Lambda2: T x I over the levels of these terms; a vector where it is diagonal."""
+    if any(np.tril(T[b, b], -1).any() for b in terms):
+        return over_levels(T, terms, levels)
+    return np.concatenate([np.zeros(0), *(np.repeat(T[b, b].diagonal(), levels[b]) for b in terms)])
 
 
 def _times(Lambda, X):

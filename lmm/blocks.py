@@ -177,6 +177,18 @@ def orthonormal(matrices):
     return done
 
 
+def entries(design):
+    """(Z_i, Z_j), weighted, for each entry of psi, the effects of each term made orthonormal."""
+    Z = [matrix for b, _ in design.covariance.terms
+         for matrix in orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])]
+    return [(Z[i], Z[j]) for i, j in zip(design.covariance.rows, design.covariance.columns)]
+
+
+def gram(some, others, n):
+    """tr(V_a V_b) for each a and b of two lists, see `inner`."""
+    return np.array([[inner(a, b, n) for b in others] for a in some]).reshape(len(some), len(others))
+
+
 def inner(a, b, n):
     """tr(V_a V_b), V_a being Z_i Z_j' + Z_j Z_i' for a = (Z_i, Z_j), Z_i Z_i' for equal ones, and I, (n, n), for Nones."""
     if b[0] is None:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from . import tables
-from .blocks import inner, orthonormal
+from .blocks import entries, gram, inner
 from .bootstrap import checked_seed, draws
 from .errors import LMMError
 from .fit import by_likelihood
@@ -154,24 +154,13 @@ def expressed(smaller, larger):
     left of the matrices that V is linear in, relative to their length.
     """
     n = smaller.nobs
-    known, wanted = [(None, None), *entries(larger)], entries(smaller)
-    G = np.array([[inner(a, b, n) for b in known] for a in known])
-    rhs = np.array([[inner(a, b, n) for b in wanted] for a in known]).reshape(len(known), len(wanted))
+    known, wanted = [(None, None), *entries(larger.setup.design)], entries(smaller.setup.design)
+    G, rhs = gram(known, known, n), gram(known, wanted, n)
     lengths = np.sqrt(G.diagonal())
     solution = np.linalg.lstsq(G / lengths / lengths[:, None], rhs / lengths[:, None], rcond=1e-14)[0] / lengths[:, None]
     left = [abs(inner(a, a, n) - x @ r) / inner(a, a, n) for a, x, r in zip(wanted, solution.T, rhs.T)]
-    covariance, own = larger.setup.covariance, smaller.setup.covariance
-    psi = np.zeros((len(larger.sd),) * 2)
-    psi[covariance.rows, covariance.columns] = solution[1:, own.rows == own.columns].sum(axis=1)
-    return psi + np.tril(psi, -1).T, max(left, default=0.0)
-
-
-def entries(fit):
-    """(Z_i, Z_j) for each entry of psi, the effects of each term made orthonormal."""
-    design, covariance, Z = fit.setup.design, fit.setup.covariance, []
-    for b, _ in covariance.terms:
-        Z += orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])
-    return [(Z[i], Z[j]) for i, j in zip(covariance.rows, covariance.columns)]
+    own = smaller.setup.covariance
+    return larger.setup.covariance.psi_of(solution[:, own.rows == own.columns].sum(axis=1)), max(left, default=0.0)
 
 
 def on_the_boundary(smaller, larger):

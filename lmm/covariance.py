@@ -147,9 +147,7 @@ class Covariance:
 
     def factor(self, theta, levels):
         """Lambda = T x I over the levels, (p, p) sparse, psi = Lambda Lambda': columns of Z in the order of the blocks."""
-        T = self.root(theta)
-        parts = [sparse.kron(T[b, b], sparse.identity(levels[b.start])) for b, _ in self.terms]
-        return sparse.csr_array(sparse.block_diag(parts) if parts else (0, 0))
+        return over_levels(self.root(theta), [b for b, _ in self.terms], levels)
 
     # -- steps: the T of terms with several effects is moved as it is, not on the log scale, so that an element of its
     # diagonal may pass through zero, where a column of T and its negative are the same
@@ -201,6 +199,10 @@ class Covariance:
 
     # -- derivatives
 
+    def dphi_dtheta(self, theta):
+        """d phi / d theta, (q, q), without log sigma; 0 in columns of T that are zero."""
+        return self.jacobian(self.root(theta)) * self.free(theta)[1:] * self._stretched(theta, self.diagonal)[1:]
+
     def jacobian(self, T):
         """d phi / d T, without sigma's: d psi_ij / d T_kl = [i = k] T_jl + [j = k] T_il."""
         by_column = T[:, self.columns]
@@ -236,13 +238,24 @@ class Covariance:
         """Derivatives in log sigma and T as those in theta, and those in `coordinates`: two pairs of gradient and Hessian."""
         found = []
         for logs in self._logs_of_T:
-            lengths = np.ones(len(theta))
-            lengths[logs] = [exp(theta[i]) for i in logs]                   # d T / d log T
+            lengths = self._stretched(theta, logs)
             g, H = gradient * lengths, hessian * lengths * lengths[:, None]
             H[logs, logs] += g[logs]
             found.append((g, H))
         return found
 
+    def _stretched(self, theta, logs):
+        """d T / d log T for the elements that are taken as logs, 1 for the others."""
+        lengths = np.ones(len(theta))
+        lengths[logs] = [exp(theta[i]) for i in logs]
+        return lengths
+
     @cached_property
     def _logs_of_T(self):
         return self.diagonal, np.array([i for i in self.diagonal if not self.moved_as_is[i]], int)
+
+
+def over_levels(T, terms, levels):
+    """T x I over the levels, sparse, for the blocks of some terms, slices; `levels` is their number by block."""
+    parts = [sparse.kron(T[b, b], sparse.identity(levels[b.start])) for b in terms]
+    return sparse.csr_array(sparse.block_diag(parts) if parts else (0, 0))

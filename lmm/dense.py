@@ -79,6 +79,13 @@ class Dense:
         """The number of columns of Z."""
         return len(self.block)
 
+    exact = True            # second derivatives are those of nll
+
+    @property
+    def factored(self):
+        """The number of columns of the Cholesky factor."""
+        return self.p
+
     def describe(self):
         """One line about its size."""
         return f"dense: QR of the {self.p} columns of Z"
@@ -93,11 +100,7 @@ class Dense:
 
         `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F. O(p^3).
         """
-        M, N = self.products(phi)                                 # Z'WZ, Z'W[Q_X e]
-        d, F = pulled(N)
-        M_P = M - F.T @ F                                         # Z'PZ
-        traced, pairs = M_P if reml else M, self.pairs
-        return (pairs.traces(traced), pairs.forms(d), pairs.double_forms(d, M_P) - 0.5 * pairs.squares(traced), False)
+        return self.pairs.information(*self.products(phi), pulled, reml)
 
     def products_with_U(self, phi):
         """Z' V^-1 U, (p, m), columns of Z in the order of the blocks."""
@@ -116,9 +119,9 @@ class Dense:
         """Where the columns of Z, in the order of its blocks, are among those of R."""
         return np.argsort(self.block, kind="stable")
 
-    def posterior(self, phi, Lambda):
-        """The variance of b given y and beta at `phi`, a `Posterior`; psi = Lambda Lambda', by blocks. O(p^3)."""
-        return Posterior(self.root_of_variance(sqrt(phi[0]), Lambda))
+    def conditional(self, phi, Lambda):
+        """`products_with_U`, and the variance of b given y and beta, a `Posterior`; psi = Lambda Lambda', by blocks."""
+        return self.products_with_U(phi), Posterior(self.root_of_variance(sqrt(phi[0]), Lambda))
 
     def root_of_variance(self, sigma, Lambda):
         """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, equation (5); without that subtraction."""
@@ -134,12 +137,13 @@ class Dense:
         """The same engine for U A in place of U."""
         return replace(self, **_fixed(QtU=np.asfortranarray(self.QtU @ A), S=np.asfortranarray(self.S @ A)))
 
-    def reordered(self, order, entries, old):
-        """The same engine with the blocks in another order: block i is that of number order[i]; `entries` of psi by the new
-        numbers, and `old` by the old ones.
+    def reordered(self, order, entries):
+        """The same engine with the blocks in another order within their terms: block i is that of number order[i].
+
+        The `entries` of psi, by numbers of blocks, stay what they are.
         """
         block = np.argsort(order)[self.block]
-        place = {frozenset(entry): a for a, entry in enumerate(old)}
+        place = {frozenset(entry): a for a, entry in enumerate(entries)}
         columns = [0, *(1 + place[frozenset((order[i], order[j]))] for i, j in entries)]
         return replace(self, block=block, parts=np.asfortranarray(self.parts[:, columns]), pairs=make_pairs(block, entries))
 
@@ -184,6 +188,13 @@ class Pairs:
     left: np.ndarray                # columns of R; a slice of all of them where each block is paired with itself alone
     right: np.ndarray
     owners: np.ndarray              # (number of pairs, q) 1 where a pair belongs to an entry of psi, 0 elsewhere
+
+    def information(self, M, N, pulled, reml):
+        """What `Dense.information` returns, from M = Z'WZ and N = Z'WU."""
+        d, F = pulled(N)
+        M_P = M - F.T @ F                                         # Z'PZ
+        traced = M_P if reml else M
+        return self.traces(traced), self.forms(d), self.double_forms(d, M_P) - 0.5 * self.squares(traced), False
 
     def traces(self, M):
         """tr(M Z_a), (q,), for M (p, p): the sums of M over the pairs of each entry of psi."""

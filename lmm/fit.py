@@ -4,6 +4,7 @@ import sys
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
 from time import perf_counter
 
 import numpy as np
@@ -88,9 +89,7 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, 
     >>> fit.beta.round(3).tolist()
     [52.356, 7.967, 13.917]
     """
-    setup = LMMsetup(form, dat, ref, reml, weights, offset, engine)
-    theta = first_theta(setup) if start is None else checked_start(start, setup)
-    return fitted(setup, theta, phases_for(setup), verbose)
+    return started(LMMsetup(form, dat, ref, reml, weights, offset, engine), start, verbose)
 
 
 def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offset=None, engine=None):
@@ -152,7 +151,11 @@ def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offse
         at = formula.index("~") + 1
         raise point_at("formula has no random effects, such as (1 | g); for a model without any, call lmm",
                        formula, at, len(formula))
-    setup = set_up(design, checked_reml(reml), engine=engine)
+    return started(set_up(design, checked_reml(reml), engine=engine), start, verbose)
+
+
+def started(setup, start=None, verbose=False):
+    """The fit of a model from `start`, or from where the data say."""
     theta = first_theta(setup) if start is None else checked_start(start, setup)
     return fitted(setup, theta, phases_for(setup), verbose)
 
@@ -204,8 +207,7 @@ def updated(fit, form=None, ref=None, dat=None, reml=None):
         form = without_dots(form, design.formula.form)
     ref = [list(term.variables) for term in design.terms] if ref is None else ref
     dat = design.dat if dat is None else dat
-    setup = set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars), reml)
-    return fitted(setup, first_theta(setup), phases_for(setup))
+    return started(set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars), reml))
 
 
 def by_likelihood(fit):
@@ -221,20 +223,25 @@ def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
 
 def few_threads(engine):
     """One thread for BLAS, if threadpoolctl is installed and the factorisation is small: threads wait for a busy core."""
-    size = engine.p if isinstance(engine, Dense) else len(engine.rest)
-    if not ONE_THREAD[0] < size < ONE_THREAD[1]:
+    if not ONE_THREAD[0] < engine.factored < ONE_THREAD[1] or thread_controller() is None:
         return nullcontext()                                # too small for OpenBLAS to start threads, or large enough
+    return thread_controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def thread_controller():
+    """threadpoolctl's, or None if it is not installed. It looks through all loaded libraries, so once for all fits."""
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import ThreadpoolController
     except ImportError:
-        return nullcontext()
-    return threadpool_limits(1, user_api="blas")
+        return None
+    return ThreadpoolController()
 
 
 def search(setup, theta, phases, verbose=False, quiet=False, done=DONE):
     """The result of these phases of a fit, from theta; a warning if it is not certified, unless `quiet`."""
     record = Record(setup, verbose)
-    if "elsewhere" not in phases and not isinstance(setup.engine, Dense):
+    if not setup.engine.exact:
         done = max(done, AVERAGED)
     message = "No search: Newton's iteration alone."
     least = log_spread(setup) + np.log(LEAST_SIGMA)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import linalg
 
-from .blocks import inner, orthonormal
+from .blocks import entries, gram
 from .errors import LMMError, shorten
 
 INDEPENDENT = 1e-10     # smallest singular value of the matrices that V is linear in, each of length 1
@@ -42,27 +42,26 @@ def refuse_unidentified(design, engine):
     if p and np.linalg.eigvalsh(parts.T @ parts)[0] < 1e-6:        # at first from squares, at less cost
         _, singular, vectors = np.linalg.svd(parts, full_matrices=False)
         if singular[-1] < INDEPENDENT:
-            labels = design.labels
-            culprits = [labels[i] for i in np.flatnonzero(np.abs(vectors[-1]) > 0.1 * np.abs(vectors[-1]).max())]
-            raise LMMError(f"the (co)variances {shorten(culprits)} cannot be told apart, whatever the response; "
-                           "use fewer random effects, or a coarser grouping")
+            raise _dependent(design, vectors[-1])
 
 
 def refuse_dependent(design):
     """The same from products of sparse matrices, for terms with several effects; those with one have been told apart before."""
-    covariance = design.covariance
-    if covariance.scalar:
+    if design.covariance.scalar:
         return
-    Z = [matrix for b, _ in covariance.terms
-         for matrix in orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])]
-    known = [(None, None), *((Z[i], Z[j]) for i, j in zip(covariance.rows, covariance.columns))]
-    G = np.array([[inner(a, b, len(design.y)) for b in known] for a in known])
+    known = [(None, None), *entries(design)]
+    G = gram(known, known, len(design.y))
     lengths = np.sqrt(G.diagonal())
     values, vectors = np.linalg.eigh(G / lengths / lengths[:, None])
     if values[0] < INDEPENDENT:
-        culprits = [design.labels[i] for i in np.flatnonzero(np.abs(vectors[:, 0]) > 0.1)]
-        raise LMMError(f"the (co)variances {shorten(culprits)} cannot be told apart, whatever the response; "
-                       "use fewer random effects, or a coarser grouping")
+        raise _dependent(design, vectors[:, 0])
+
+
+def _dependent(design, vector):
+    """The LMMError about the (co)variances whose matrices sum to nothing with these coefficients, sigma's in front."""
+    culprits = [design.labels[i] for i in np.flatnonzero(np.abs(vector) > 0.1 * np.abs(vector).max())]
+    return LMMError(f"the (co)variances {shorten(culprits)} cannot be told apart, whatever the response; "
+                    "use fewer random effects, or a coarser grouping")
 
 
 def refuse_contained_blocks(design, Q_X):

@@ -31,7 +31,7 @@ def satterthwaite(fit):
     by_block = np.split(pull, offsets(setup.design.blocks)[1:-1])
     in_phi = np.array([(1 if i == j else 2) * np.sum(by_block[i] * by_block[j], axis=0)       # dC/dphi
                        for i, j in zip(setup.covariance.rows, setup.covariance.columns)]).reshape(len(phi) - 1, k)
-    g = np.vstack([2 * (c - phi[1:] @ in_phi), dphi_dtheta(fit).T @ in_phi])
+    g = np.vstack([2 * (c - phi[1:] @ in_phi), setup.covariance.dphi_dtheta(fit.theta).T @ in_phi])
     free = setup.covariance.free(fit.theta)
     A = fit.cov_theta().to_numpy()[np.ix_(free, free)]
     return 2 * c**2 / np.sum(g[free] * (A @ g[free]), axis=0)
@@ -40,13 +40,6 @@ def satterthwaite(fit):
 def p_of_t(t, df):
     """Two-sided p-values."""
     return 2 * stdtr(df, -np.abs(t))
-
-
-def dphi_dtheta(fit):
-    """The derivatives of psi's entries in theta's elements, (q, q), without log sigma."""
-    covariance = fit.setup.covariance
-    J = covariance.jacobian(covariance.root(fit.theta)) * covariance.free(fit.theta)[1:]
-    return J * np.where(covariance.on_log, np.exp(np.where(covariance.on_log, fit.theta, 0.0)), 1.0)[1:]
 
 
 def explained(fit):
@@ -108,9 +101,7 @@ def correlation_pairs(design):
 
 def natural(fit):
     """sigma, the standard deviations and the correlations: a Series by ("sd", "sigma"), ("sd", block) and ("corr", pair)."""
-    pairs, _ = correlation_pairs(fit.setup.design)
-    C = fit.setup.covariance.correlations(fit.theta)
-    return pd.Series([fit.sigma, *fit.sd, *(C[i, j] for i, j in pairs)], parameter_names(fit)[len(fit.beta):], name="estimate")
+    return pd.Series([fit.sigma, *fit.sd, *fit.corr], parameter_names(fit)[len(fit.beta):], name="estimate")
 
 
 def on_straight_scale(fit):
@@ -124,7 +115,7 @@ def on_straight_scale(fit):
     if covariance.scalar:
         return fit.theta, np.sqrt(np.diag(A))
     values, psi = natural(fit).to_numpy(), covariance.psi(fit.theta)
-    J, variance = dphi_dtheta(fit), covariance.diagonal - 1
+    J, variance = covariance.dphi_dtheta(fit.theta), covariance.diagonal - 1
     rho = values[1 + len(psi):]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_sd = 0.5 * J[variance] / psi.diagonal()[:, None]

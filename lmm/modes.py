@@ -32,11 +32,11 @@ def modes(fit):
     setup, k = fit.setup, len(fit.beta)
     engine, covariance, phi = setup.engine, setup.covariance, setup.covariance.phi(fit.theta)
     Lambda = covariance.factor(fit.theta, [block.matrix.shape[1] for block in setup.design.blocks])     # psi = Lambda Lambda'
-    N = engine.products_with_U(phi)                                 # Z'W[Q_X e]
+    N, posterior = engine.conditional(phi, Lambda)                  # Z'W[Q_X e], Var[b | y, beta]
     shift = Lambda @ (Lambda.T @ N[:, :k])
     gamma = back_substitute(fit.factor[:k, :k], fit.factor[:k, k])
     b = Lambda @ (Lambda.T @ N[:, k]) - shift @ gamma               # psi Z'W (y - X beta)
-    return Modes(b, engine.posterior(phi, Lambda), shift)
+    return Modes(b, posterior, shift)
 
 
 def error_variances(fit, m, A, Z):

@@ -157,7 +157,7 @@ def in_front(fit, chosen):
         return setup, fit.theta, b.start
     entries = list(zip(covariance.rows, covariance.columns))
     design = replace(setup.design, blocks=tuple(setup.design.blocks[j] for j in order))
-    setup = replace(setup, design=design, engine=setup.engine.reordered(order, entries, entries))
+    setup = replace(setup, design=design, engine=setup.engine.reordered(order, entries))
     return setup, covariance.theta(fit.theta[0], covariance.psi(fit.theta)[np.ix_(order, order)]), b.start
 
 

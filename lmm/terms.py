@@ -255,7 +255,8 @@ def with_bars_of(form, old):
             kept.remove(same[0])
         else:
             kept.append(text)
-        rest[len(before) - (before[-1:] in ("+", "-")) : end] = " " * (end - len(before) + (before[-1:] in ("+", "-")))
+        begin = len(before) - (before[-1:] in ("+", "-"))                   # with the operator
+        rest[begin:end] = " " * (end - begin)
     rest = "".join(rest)
     fixed = without_dots(rest if rest[right:].strip() else rest + "1", split_bars(old)[1])
     return " + ".join([squeezed(fixed), *kept])
