@@ -10,8 +10,8 @@ from scipy.special import stdtr
 
 from .correlation import EDGE
 from .errors import LMMError
-from .likelihood import back_substitute
 from .modes import offsets
+from .triangular import back_substitute
 
 
 def satterthwaite(fit):

@@ -20,8 +20,6 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
-from scipy.linalg.blas import dtrsm, dtrsv
-from scipy.linalg.lapack import dpotrf
 
 from .blocked import Blocked, eliminate
 from .dense import Dense, factor
@@ -29,9 +27,9 @@ from .design import Design, make_design
 from .errors import LMMError
 from .identifiability import refuse_contained_blocks, refuse_dependent, refuse_perfect_fit, refuse_unidentified
 from .matrices import are_matrices, matrix_design
+from .triangular import back_substitute, log_diagonal, triangle
 
 MOST_DENSE = 100        # columns of Z, beyond which the largest term is eliminated
-LOST_DIGITS = 1e-6      # share of the residual in y'Wy below which its digits are lost to the square
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,43 +270,6 @@ def LMMprof(theta, setup, reml=None):
     if setup.reml if reml is None else reml:
         nll += log_diagonal(G[:k, :k], setup.R_X)               # 1/2 log|X'WX| = log|G_XX R_X|
     return _profile(nll, beta, G, phi, V.state)
-
-
-def triangle(V):
-    """The upper triangular G with G'G = C: C's Cholesky factor.
-
-    Where (y - X beta)' W (y - X beta) is so small a part of C that squares have lost it, from the root of C by QR.
-    """
-    G, info = dpotrf(V.cross, lower=0)
-    if info and V.root is None:
-        raise ArithmeticError
-    if V.root is not None and (info or G[-1, -1] ** 2 < LOST_DIGITS * V.cross[-1, -1]):
-        W, S, sigma = V.root
-        G = np.linalg.qr(np.vstack([W, S / sigma]))[1]
-    return G
-
-
-def covariance_of_beta(factor, setup):
-    """(X' W X)^-1, (k, k), from the Cholesky factor of C that `LMMprof` leaves: X'WX = (G_XX R_X)' G_XX R_X."""
-    k = len(setup.beta_0)
-    root = back_substitute(setup.R_X, back_substitute(factor[:k, :k], np.eye(k)))
-    return root @ root.T
-
-
-def log_diagonal(R, S):
-    """log|det R S|, both triangular."""
-    return float(np.add.reduce(np.log(np.abs(R.diagonal() * S.diagonal()))))
-
-
-def back_substitute(R, b, trans=0):
-    """The x with R x = b, or R' x = b if `trans`; R upper triangular.
-
-    Not LAPACK's trtrs, which OpenBLAS hands to its threads however small R is: where another process keeps a core busy,
-    each call waits for it.
-    """
-    if not np.size(b):
-        return b
-    return dtrsv(R, b, trans=trans) if np.ndim(b) == 1 else dtrsm(1.0, R, b, trans_a=trans)
 
 
 def checked(theta, setup):

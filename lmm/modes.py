@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .likelihood import back_substitute
+from .triangular import back_substitute
 
 LEFT = 1e-12            # of 1 - leverage, below which it is 0 but for rounding
 

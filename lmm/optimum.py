@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import shorten
-from .likelihood import LMMprof, back_substitute, checked
+from .likelihood import LMMprof, checked
+from .triangular import back_substitute
 
 NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...

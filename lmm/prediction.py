@@ -14,9 +14,9 @@ from .columns import like, spread
 from .design import root_of_weights
 from .errors import LMMError, shorten
 from .inference import check_level
-from .likelihood import back_substitute
 from .matrices import Matrices
 from .modes import error_variances, modes, rows_of_z
+from .triangular import back_substitute
 
 INTERVALS = ("confidence", "prediction")
 NEW_LEVELS = ("error", "population")

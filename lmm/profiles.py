@@ -19,8 +19,9 @@ from .errors import LMMError
 from .finish import newton, opened, without
 from .fit import by_likelihood
 from .inference import correlation_pairs, on_straight_scale, parameter_names
-from .likelihood import LMMprof, covariance_of_beta
+from .likelihood import LMMprof
 from .optimum import NLL_ERROR, derivatives
+from .triangular import covariance_of_beta
 
 GAP = 0.4               # of zeta between the points of a curve
 REACH = 3.0             # of zeta, to which curves are drawn

@@ -10,8 +10,9 @@ from . import inference, modes, tables
 from .actions import Actions
 from .columns import spread
 from .errors import LMMError
-from .likelihood import Setup, covariance_of_beta
+from .likelihood import Setup
 from .optimum import Optimum
+from .triangular import covariance_of_beta
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -164,7 +164,7 @@ def test_the_result_says_which_engine_and_why():
 
 
 def test_a_terminal_is_told_how_far_a_long_fit_is(monkeypatch, capsys):
-    monkeypatch.setattr("lmm.fit.PATIENCE", -1.0)
+    monkeypatch.setattr("lmm.search.PATIENCE", -1.0)
     lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
     assert capsys.readouterr().err == ""                        # no terminal
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)

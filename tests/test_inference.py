@@ -9,7 +9,7 @@ from scipy.special import betainc
 
 from lmm import LMMError, LMMprof, LMMsetup, anova, lme4_reference, lmm, load_data, models
 from lmm.comparison import nested
-from lmm.likelihood import covariance_of_beta
+from lmm.triangular import covariance_of_beta
 
 SHIPPED = [name for name in models().index if name != "InstEval"]
 LESS_EXACT = {("MachinesUnbalanced", True): 4e-4}       # lme4 stops 1.2e-4 away from the optimum in a standard deviation there
