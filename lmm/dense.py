@@ -82,8 +82,8 @@ class Dense:
     exact = True            # second derivatives are those of nll
 
     @property
-    def factored(self):
-        """The number of columns of the Cholesky factor."""
+    def widest(self):
+        """The number of columns of the widest matrix that BLAS gets to see."""
         return self.p
 
     def describe(self):

@@ -49,7 +49,7 @@ def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
 
 def few_threads(engine):
     """One thread for BLAS, if threadpoolctl is installed and the factorisation is small: threads wait for a busy core."""
-    if not ONE_THREAD[0] < engine.factored < ONE_THREAD[1] or thread_controller() is None:
+    if not ONE_THREAD[0] < engine.widest < ONE_THREAD[1] or thread_controller() is None:
         return nullcontext()                                # too small for OpenBLAS to start threads, or large enough
     return thread_controller().limit(limits=1, user_api="blas")
 

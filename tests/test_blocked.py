@@ -126,6 +126,81 @@ def test_average_information_finds_the_same_optima(monkeypatch):
         assert_allclose(other.sd, one.sd, rtol=1e-5, atol=1e-8)
 
 
+def pupils(seed=0, n=400):
+    """Rows of pupils within classes within schools, items that all meet, a covariate and a response."""
+    rng = np.random.default_rng(seed)
+    pupil = rng.integers(0, 60, n)
+    dat = pd.DataFrame({"pupil": pupil, "klass": pupil % 20, "school": pupil % 5, "item": rng.integers(0, 7, n),
+                        "x": rng.normal(size=n)})
+    dat["y"] = dat["x"] + rng.normal(size=n) + sum(
+        s * rng.normal(size=60)[dat[name]] for name, s in (("pupil", 0.8), ("klass", 0.6), ("school", 0.5), ("item", 0.7)))
+    return dat.sample(frac=1, random_state=seed, ignore_index=True)
+
+
+NESTED = {  # formula: columns of Z that are eliminated
+    "y ~ x + (1 | school) + (1 | klass) + (1 | pupil)": 85,                         # all of them
+    "y ~ x + (1 | pupil) + (1 | klass) + (1 | item) + (1 | school)": 85,            # all but the items
+    "y ~ x + (1 | school) + (x | klass) + (1 | pupil)": 105,
+    "y ~ x + (x | pupil) + (x | klass) + (x | school)": 170,
+    "y ~ x + (x | klass) + (x | pupil) + (0 + x | item)": 160,
+}
+
+
+def nested_setup(monkeypatch, formula, reml=True):
+    """The set-up by all the eliminations that are possible, exact."""
+    monkeypatch.setattr("lmm.elimination.MOST_KEPT", 0)
+    monkeypatch.setattr("lmm.blocked.MOST_EXACT", 0)
+    setup = set_up(lmer_setup(formula, pupils()).design, reml, engine="blocked")
+    monkeypatch.undo()
+    return setup
+
+
+@METHODS
+@pytest.mark.parametrize("formula", NESTED)
+def test_one_elimination_after_another(formula, reml, monkeypatch):
+    """Criterion, beta and derivatives, exact and averaged, by several eliminations as by none; zero and singular too."""
+    nested, dense = nested_setup(monkeypatch, formula, reml), set_up(lmer_setup(formula, pupils()).design, reml, engine="dense")
+    rng = np.random.default_rng(1)
+    for j in (None, *dense.covariance.diagonal):
+        theta = rng.normal(0.2, 0.6, len(dense.labels))
+        if j is not None:
+            theta[1:][dense.covariance.columns == dense.covariance.columns[j - 1]] = 0.0
+            theta[j] = -np.inf
+        value = LMMprof(theta, nested)
+        expected = vector_oracle(theta, dense)
+        assert_allclose(value, expected[0], **LINEAR_ALGEBRA)
+        assert_allclose(value.beta, expected[1], rtol=1e-8, atol=1e-8)
+        D, E = derivatives(theta, dense), derivatives(theta, nested)
+        for one, other in zip(D, E):
+            assert_allclose(other, one, rtol=1e-6, atol=1e-6 * max(1, np.abs(one).max()))
+        with monkeypatch.context() as m:
+            m.setattr("lmm.blocked.MOST_EXACT", 0)
+            E = derivatives(theta, nested, LMMprof(theta, nested))
+            assert_allclose(E.gradient, D.gradient, rtol=1e-6, atol=1e-7 * max(1, np.abs(D.gradient).max()))
+            assert_allclose(E.slopes, D.slopes, rtol=1e-6, atol=1e-6 * np.abs(D.slopes).max())
+
+
+@pytest.mark.parametrize("formula", NESTED)
+def test_views_of_nested_eliminations(formula, monkeypatch):
+    dat = pupils()
+    dense = lmer(formula, dat, engine="dense")
+    with monkeypatch.context() as m:
+        m.setattr("lmm.elimination.MOST_KEPT", 0)
+        m.setattr("lmm.blocked.MOST_EXACT", 0)
+        fit = lmer(formula, dat, engine="blocked")
+        assert fit.engine.startswith(f"blocked: {NESTED[formula]} of ") and fit.converged
+        assert abs(fit.nll - dense.nll) < CRITERION * dense.nll
+        assert_allclose(fit.sd, dense.sd, rtol=1e-5, atol=1e-6)
+        a, b = (f.ranef(tidy=True) for f in (dense, fit))
+        assert a["level"].tolist() == b["level"].tolist()
+        assert_allclose(b[["estimate", "sd"]], a[["estimate", "sd"]], rtol=1e-4, atol=1e-4)
+        assert_allclose(fit.leverage, dense.leverage, rtol=1e-4)
+        new = pd.DataFrame({"x": [0.5, 1.0], "pupil": [3, 4], "klass": [9, 4], "school": [0, 0], "item": [1, 2]})  # not met before
+        assert_allclose(fit.predict(new, interval="prediction"), dense.predict(new, interval="prediction"), rtol=1e-5)
+        y = dense.simulate(1, seed=1)[0]
+        assert abs(fit.refit(y).nll - dense.refit(y).nll) < 1e-7 * dense.nll
+
+
 def test_predictions_for_new_rows():
     dat = crossed((6, 5, 4), 80, 3)
     one, other = (lmer("y ~ x + (x | a) + (1 | b)", dat, engine=engine) for engine in ("dense", "blocked"))
@@ -149,7 +224,7 @@ def test_the_number_of_levels_decides():
 def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
     dat = crossed((6, 5, 4), 80, 3)
     monkeypatch.setattr("lmm.blocked.memory", lambda: 1e-6)
-    with pytest.raises(LMMError, match=r"9 columns of Z remain beside the largest term, which takes 0\.0 GiB of memory; this machine"):
+    with pytest.raises(LMMError, match=r"9 columns of Z remain beside the eliminated terms, which takes 0\.0 GiB of memory; this machine"):
         lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")
     monkeypatch.undo()
     from lmm.blocked import memory
