@@ -125,14 +125,27 @@ class Formula:
         return self._with_names(self._matrices(patsy.dmatrix, patsy.ModelDesc([], self._description.rhs_termlist), data))
 
     def _plain_columns(self, data):
-        """The same where every term is the constant or a column of numbers, without patsy's help; else None."""
+        """The same where every term is the constant or a column, without patsy's help; else None.
+
+        Factors are coded as patsy does beside a constant: a column for each level but the first, before those of numbers.
+        """
         codes = [[factor.code for factor in term.factors] for term in self._description.rhs_termlist]
-        numbers = {name for name, column in data.items() if is_plain_number(column)}
-        if not data or any(len(code) > 1 or not numbers.issuperset(code) for code in codes):
+        if not data or any(len(code) > 1 or not data.keys() >= set(code) for code in codes):
             return None
-        n = len(next(iter(data.values())))
-        X = np.column_stack([np.zeros((n, 0)), *(data[code[0]] if code else np.ones(n) for code in codes)])
-        return X, tuple(code[0] if code else "Intercept" for code in codes), np.zeros(n)
+        columns, names, n = [], [], len(next(iter(data.values())))
+        factors = [code for code in codes if code and not is_plain_number(data[code[0]])]
+        if factors and [] not in codes:
+            return None                                         # without the constant one of them has all its levels
+        for code in sorted(codes, key=lambda code: (code != [], code not in factors) if factors else 0):
+            column = data[code[0]] if code else None
+            if code in factors:
+                levels = column.array.categories
+                columns.append(column.array.codes[:, None] == np.arange(1, len(levels)))
+                names += [f"{code[0]}[T.{level}]" for level in levels[1:]]
+            else:
+                columns.append(column if code else np.ones(n))
+                names.append(code[0] if code else "Intercept")
+        return np.column_stack([np.zeros((n, 0)), *columns]), tuple(names), np.zeros(n)
 
     def _with_names(self, X):
         self._right = X.design_info

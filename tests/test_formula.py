@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from patsy import PatsyError
+from patsy import PatsyError, dmatrix
 from scipy import optimize, special  # noqa: F401
 
 from lmm import LMMError, LMMsetup
@@ -51,6 +51,19 @@ def test_functions_that_work(form, expected):
         assert np.isfinite(column(form)).all()
         return
     assert_allclose(column(form), np.asarray(expected, float), rtol=1e-15)
+
+
+@pytest.mark.parametrize("form", ["y ~ g", "y ~ x + g", "y ~ x + flag + g + n", "y ~ 0 + x", "y ~ 1", "y ~ g + flag", "y ~ 0 + g + x",
+                                  "y ~ x:g", "y ~ g * x", "y ~ wide", "y ~ x + g + offset(n)"])
+def test_columns_by_hand_are_patsys(form):
+    """Where terms are plain columns patsy is not asked; the columns, their names and their order are the same."""
+    dat = pd.concat([DAT, DAT], ignore_index=True).assign(
+        flag=[True, False, False] * 4, n=np.arange(12) ** 2, wide=pd.Categorical([3, 1, 2, 1, 2, 3] * 2, [3, 2, 1]))
+    dat["x"] += np.arange(12) % 5
+    setup = LMMsetup(form, dat)
+    expected = dmatrix(form.split("~")[1].replace("+ offset(n)", ""), dat, return_type="dataframe")
+    assert list(setup.design.x_names) == list(expected.columns)
+    assert_array_equal(setup.design.X, expected)
 
 
 def test_a_function_local_to_the_caller():
