@@ -34,9 +34,9 @@ from scipy import sparse
 from .blocked_state import State, StatePosterior
 from .coordinates import Coordinates, coordinates
 from .covariance import Covariance
-from .dense import make_pairs
 from .elimination import layout_of
 from .errors import LMMError
+from .pairs import make_pairs
 
 MOST_EXACT = 1500       # columns of Z up to which second derivatives are exact
 
@@ -105,8 +105,8 @@ class Blocked:
         return float(self.U[:, -1] @ self.U[:, -1])
 
     def responding(self, e, low):
-        """The same engine with e + low in place of the last column of U. O(n)."""
-        return self._with_U(np.column_stack([self.U[:, :-1], e + low]))
+        """The same engine with e in place of the last column of U; see `Dense.responding`. O(n)."""
+        return self._with_U(np.column_stack([self.U[:, :-1], e]))
 
     def combined(self, A):
         """The same engine for U A in place of U."""
@@ -193,7 +193,7 @@ def eliminate(blocks, U, covariance):
 
 
 def _products(own, blocks, terms, n):
-    """Z2, the columns of these terms, and Z1'Z2: a sparse pattern, (m, q), and what the entries are for each effect, (c, nnz)."""
+    """Z2, the columns of these terms, and Z1'Z2: a sparse pattern, (m, q), and the entries for each effect, (c, nnz)."""
     others = [Z for b, _ in terms for Z in blocks[b]]
     Z2 = sparse.csr_array(sparse.hstack([sparse.csr_array((n, 0)), *others], format="csr"))
     pattern = sparse.csr_array(_ones(own[0]).T @ _ones(Z2))         # of ones: none of its sums is zero by chance

@@ -13,6 +13,7 @@ from scipy import sparse
 from .elimination import Eliminated
 
 ROUNDING = 1e-12        # of a level's cross-product, below which what its effects before leave of one is zero
+MOST_SMALL = 20_000     # numbers of a matrix that is better dense, however many of them are zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Coordinates:
     def with_U(self, Z1U, Z2U, UU):
         """The same with another U, from Z1'U, (m, c, r), Z2'U and U'U."""
         R1U = in_Q1(self.R1, Z1U)
-        return replace(self, R1U=R1U, Z2U=Z2U - self.collected(R1U), UU=UU - np.einsum("lai,laj->ij", R1U, R1U))
+        return replace(self, R1U=R1U, Z2U=Z2U - self.collected(R1U), UU=UU - product(R1U, R1U))
 
     def combined(self, A):
         """The same with U A in place of U."""
@@ -71,17 +72,26 @@ class Coordinates:
                 total[a] += np.bincount(left, of_pair * row[right], len(row))
         return total
 
+    @cached_property
+    def R12_dense(self):
+        """Q1'Z2, (m, c, q2)."""
+        return np.stack([R.toarray() for R in self.R12], axis=1)
+
+    @cached_property
+    def _by_effect(self):
+        """Q1'Z2 for each effect and its transpose; dense where they are small, for then that is faster."""
+        m, q2 = self.R12[0].shape
+        parts = [R.toarray() for R in self.R12] if m * q2 < MOST_SMALL else self.R12
+        return parts, [R.T for R in parts]
+
     def over_levels(self, v2):
         """R12 v2, (m, c, r)."""
-        return np.stack([R @ v2 for R in self.R12], axis=1)
+        parts, _ = self._by_effect
+        return (parts[0] @ v2)[:, None] if len(parts) == 1 else np.stack([R @ v2 for R in parts], axis=1)
 
     def collected(self, v1):
         """R12' v1, (q2, r)."""
-        return sum(R @ v1[:, a] for a, R in enumerate(self._transposed))
-
-    @cached_property
-    def _transposed(self):
-        return [R.T for R in self.R12]
+        return sum(R @ v1[:, a] for a, R in enumerate(self._by_effect[1]))
 
 
 def coordinates(layout, G, C, rest):
@@ -99,6 +109,11 @@ def coordinates(layout, G, C, rest):
     for a in range(layout.c):
         rest -= meetings[a, a] @ np.ones(layout.m)
     return Coordinates(layout, R1, tuple(layout.sparse(row) for row in values), meetings, rest)
+
+
+def product(u, v):
+    """u'v, (r, s), summed over levels and effects, for (m, c, r) and (m, c, s)."""
+    return u.reshape(-1, u.shape[2]).T @ v.reshape(-1, v.shape[2])
 
 
 def _triangles(G):

@@ -103,6 +103,10 @@ class Covariance:
         T = self.root(theta)
         return T @ T.T
 
+    def root_of(self, psi):
+        """The T with T T' = psi, (J, J)."""
+        return np.sqrt(psi) if self.scalar else self.root(self.theta(0.0, psi))
+
     def phi(self, theta):
         """sigma^2, and the entries of psi: all that V depends on, linearly."""
         if self.scalar:

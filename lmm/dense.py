@@ -12,10 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg, sparse
 from scipy.linalg.blas import dgemv, dsyrk, dtrsm
-from scipy.linalg.lapack import dormqr, dpotrf
+from scipy.linalg.lapack import dpotrf
+
+from .pairs import Pairs, make_pairs
+from .rotation import Rotation, centred
 
 CHUNK = 1000            # rows at a time, of p numbers each
-WORKSPACE = 64          # numbers, LAPACK's usual block size: enough for one column
 
 
 class NotPositiveDefinite(ArithmeticError):
@@ -29,6 +31,19 @@ class Evaluation(NamedTuple):
     cross: np.ndarray   # U' V^-1 U, (m, m), its upper triangle, and ...
     root: tuple         # ... W, S and sigma with W'W + S'S / sigma^2 = cross, or None
     state: object = None    # what a derivative can use again
+
+
+class Factors(NamedTuple):
+    """R psi R' + sigma^2 I = L'L, and W = L'^-1 (the first p rows of Q'U)."""
+
+    sigma2: float
+    L: np.ndarray
+    W: np.ndarray
+
+    def at(self, sigma2):
+        """The same where sigma^2 is another, and psi in proportion."""
+        ratio = sqrt(sigma2 / self.sigma2)
+        return Factors(sigma2, self.L * ratio, self.W / ratio)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +60,8 @@ class Dense:
     S: np.ndarray = field(repr=False)
     block: np.ndarray = field(repr=False)   # (p,) the block of Z that each column of R belongs to
     parts: np.ndarray = field(repr=False)   # (p p, 1 + q) I and the R_i R_j' (+ R_j R_i'), flat: A is linear in phi
-    pairs: "Pairs" = field(repr=False)      # which columns of R each element of psi relates
-    rotation: "Rotation" = field(repr=False)    # applies Q'
+    pairs: Pairs = field(repr=False)      # which columns of R each element of psi relates
+    rotation: Rotation = field(repr=False)    # applies Q'
 
     def __call__(self, phi):
         """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi. O(p^3), whatever n is.
@@ -57,9 +72,10 @@ class Dense:
         n, p = self.n, len(self.block)
         cross = dsyrk(1 / sigma2, self.S, trans=1)                # S'S / sigma^2
         logdet = (n - p) * log(sigma2)
-        W = self.QtU
+        L, W = self.R, self.QtU
         if p:
-            L = self._factor(phi)                                 # R psi R' + sigma^2 I = L'L, L upper triangular
+            A = dgemv(1.0, self.parts, phi)                       # R psi R' + sigma^2 I
+            L = cholesky(A.reshape(self.R.shape, order="F"))      # = L'L, L upper triangular
             # (2): log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
             logdet += 2 * np.add.reduce(np.log(L.diagonal()))
             # (1): U'V^-1 U = (Q'U)' [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'U
@@ -67,7 +83,7 @@ class Dense:
             cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)     # W'W + S'S / sigma^2
         if not logdet < inf:
             raise OverflowError
-        return Evaluation(logdet, cross, (W, self.S, sqrt(sigma2)))
+        return Evaluation(logdet, cross, (W, self.S, sqrt(sigma2)), Factors(sigma2, L, W))
 
     @cached_property
     def lengths(self):
@@ -100,19 +116,19 @@ class Dense:
 
         `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F. O(p^3).
         """
-        return self.pairs.information(*self.products(phi), pulled, reml)
+        return self.pairs.information(*self.products(phi, state), pulled, reml)
 
     def products_with_U(self, phi):
         """Z' V^-1 U, (p, m), columns of Z in the order of the blocks."""
         return self.products(phi)[1][self.order]
 
-    def products(self, phi):
+    def products(self, phi, state=None):
         """Z' V^-1 Z, (p, p), and Z' V^-1 U, (p, m), columns of Z in the order of `block`: what (5)-(8) need. O(p^3)."""
         if not len(self.block):
             return self.R, self.QtU
-        L = self._factor(phi)
+        _, L, W = state or self(phi).state
         B = dtrsm(1.0, L, self.R, trans_a=1)                      # (1): Z'V^-1 Z = R' (L'L)^-1 R = B'B
-        return B.T @ B, B.T @ dtrsm(1.0, L, self.QtU, trans_a=1)
+        return B.T @ B, B.T @ W
 
     @property
     def order(self):
@@ -154,10 +170,6 @@ class Dense:
         QtU[:, -1], S[:-1, -1], S[-1, -1] = column[: len(QtU)], column[len(QtU):], length
         return replace(self, **_fixed(QtU=QtU, S=S))
 
-    def _factor(self, phi):
-        A = dgemv(1.0, self.parts, phi)                           # R psi R' + sigma^2 I
-        return cholesky(A.reshape(self.R.shape, order="F"))
-
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -178,91 +190,12 @@ class Posterior:
         return total
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """The pairs of columns of Z that share an entry of psi: (left, right), and (right, left) where they are of two blocks.
-
-    So Z psi Z' is the sum over the pairs of psi[owner] z_left z_right'.
-    """
-
-    left: np.ndarray                # columns of R; a slice of all of them where each block is paired with itself alone
-    right: np.ndarray
-    owners: np.ndarray              # (number of pairs, q) 1 where a pair belongs to an entry of psi, 0 elsewhere
-
-    def information(self, M, N, pulled, reml):
-        """What `Dense.information` returns, from M = Z'WZ and N = Z'WU."""
-        d, F = pulled(N)
-        M_P = M - F.T @ F                                         # Z'PZ
-        traced = M_P if reml else M
-        return self.traces(traced), self.forms(d), self.double_forms(d, M_P) - 0.5 * self.squares(traced), False
-
-    def traces(self, M):
-        """tr(M Z_a), (q,), for M (p, p): the sums of M over the pairs of each entry of psi."""
-        return self.owners.T @ (M.diagonal() if isinstance(self.left, slice) else M[self.left, self.right])
-
-    def forms(self, d):
-        """d_left d_right summed over the pairs of each entry of psi: (q,) or, of the columns of d, (q, m)."""
-        return self.owners.T @ (d[self.left] * d[self.right])
-
-    def squares(self, M):
-        """tr(M Z_a M Z_b), (q, q), for M (p, p)."""
-        crossed = M[self.left][:, self.right]
-        return self.owners.T @ (crossed * crossed.T) @ self.owners
-
-    def double_forms(self, d, M):
-        """d' Z_a M Z_b d, (q, q), for d (p,) and M (p, p)."""
-        left = d[self.left]
-        return self.owners.T @ (left[:, None] * M[self.right][:, self.right] * left) @ self.owners
-
-
-def make_pairs(block, entries):
-    """The `Pairs` of the columns of R, `block` saying of which block each is, for the `entries` of psi, pairs of blocks."""
-    if all(i == j for i, j in entries):
-        return Pairs(slice(None), slice(None), np.equal.outer(block, [i for i, _ in entries]) * 1.0)
-    columns = [np.flatnonzero(block == j) for j in range(block.max() + 1)]
-    pairs = [(a, columns[i], columns[j]) for a, entry in enumerate(entries) for i, j in dict.fromkeys([entry, entry[::-1]])]
-    owner = np.repeat([a for a, _, _ in pairs], [len(left) for _, left, _ in pairs])
-    left, right = (np.concatenate(side) for side in list(zip(*pairs))[1:])
-    return Pairs(left, right, np.equal.outer(owner, np.arange(len(entries))) * 1.0)
-
-
 def cholesky(A):
     """The upper triangular L with L'L = A, from A's upper triangle; what is below the diagonal is left as it was."""
     L, info = dpotrf(A, lower=0, clean=0, overwrite_a=1)
     if info:
         raise NotPositiveDefinite
     return L
-
-
-@dataclass(frozen=True, eq=False)
-class Rotation:
-    """Q', as it was found: centring within the groups of the first block, then Householder's reflections."""
-
-    first: tuple                    # (n, p1) and (p1, n) the columns of the first block, of length 1, and their transpose
-    reflectors: np.ndarray          # (n, p - p1 + m) below the diagonal, as LAPACK leaves them
-    tau: np.ndarray
-
-    def __call__(self, e, low):
-        """The part of Q'e along Z and the other columns of U, and the length of what is left of e."""
-        part, rest = centred(self.first, np.array(e)[:, None], low)
-        c = min(len(e), self.reflectors.shape[1] - 1)           # the last reflection was made for another e
-        if c:
-            rest = dormqr("L", "T", self.reflectors[:, :c], self.tau[:c], rest, WORKSPACE)[0]
-        rest = rest[:, 0]
-        column = np.zeros(self.first[0].shape[1] + self.reflectors.shape[1] - 1)
-        column[: len(part)], column[len(part): len(part) + c] = part[:, 0], rest[:c]
-        return column, linalg.norm(rest[c:])
-
-
-def centred(first, columns, low):
-    """Q1'columns, and what Q1 leaves of them; `first` is Q1 and Q1', and `low` belongs to the last column."""
-    part, (Q1, transposed) = 0, first
-    for digits in (0.0, low):                           # the second pass removes what rounding left in the first, and
-        columns[:, -1] += digits                        # finds y's column small enough to take the digits it lost
-        more = transposed @ columns
-        part = part + more
-        columns = columns - Q1 @ more
-    return part, columns
 
 
 def factor(blocks, U, low, entries, first=None):

@@ -5,6 +5,8 @@ blocks are judged on the scale of the variance, where the derivative at zero dec
 (theta = -inf) if it is not negative, and otherwise move to where the parabola there has its minimum.
 """
 
+from math import log
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
@@ -22,9 +24,9 @@ SAME = 0.2                  # log units: where a Newton step ends closer than th
 
 
 def rescaled(theta, value, setup):
-    """theta moved along the line on which all standard deviations keep their ratios, to the minimum there."""
-    k = len(setup.beta_0)
-    return setup.covariance.rescaled(theta, 0.5 * np.log(value.factor[k, k] ** 2 / setup.df))
+    """theta moved along the line on which all standard deviations keep their ratios, to the minimum there, and its value."""
+    shift = 0.5 * log(value.factor[-1, -1] ** 2 / setup.df)
+    return setup.covariance.rescaled(theta, shift), value.rescaled(shift, setup.df)
 
 
 def newton(theta, nll, setup, rival=None, held=(), done=DONE):
@@ -85,8 +87,7 @@ def descend(theta, nll, setup, rival, held, done):
     """Newton's iteration from theta, see `newton`; a block at zero stays there."""
     value, covariance, unit = nll(theta), setup.covariance, np.exp(units(setup))
     if value.factor is not None and not held:
-        theta = rescaled(theta, value, setup)
-        value = nll(theta)
+        theta, value = rescaled(theta, value, setup)
     polished, size = 0, np.inf
     for _ in range(60):
         try:

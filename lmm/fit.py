@@ -7,8 +7,9 @@ from .errors import LMMError, point_at
 from .finish import opened
 from .formula import without_dots
 from .identifiability import refuse_contained_blocks
-from .likelihood import LMMsetup, checked_reml, responding, set_up
+from .likelihood import LMMsetup
 from .matrices import Matrices
+from .prepared import checked_reml, responding, set_up
 from .search import fitted, phases_for, started
 from .terms import split_bars, with_bars_of
 

@@ -9,6 +9,7 @@ from .errors import LMMError
 from .fit import by_likelihood
 from .inference import check_level, on_straight_scale, parameter_names, satterthwaite
 from .profiles import curves_of, interval
+from .threads import few_threads
 
 
 def confidence_intervals(fit, method="profile", level=0.95, **options):
@@ -50,9 +51,10 @@ def around(fit, quantiles, level):
 
 
 def profiled(fit, level):
-    curves = curves_of(by_likelihood(fit)).values()
-    bounds = [(-1.0, 1.0) if curve is None else [curve.natural(u) for u in interval(curve, ndtri(0.5 + level / 2))]
-              for curve in curves]
+    with few_threads(fit.setup.engine.widest):
+        curves = curves_of(by_likelihood(fit)).values()
+        bounds = [(-1.0, 1.0) if curve is None else [curve.natural(u) for u in interval(curve, ndtri(0.5 + level / 2))]
+                  for curve in curves]
     return _frame(fit, *np.transpose(bounds))
 
 

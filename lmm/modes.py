@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from .threads import few_threads
 from .triangular import back_substitute
 
 LEFT = 1e-12            # of 1 - leverage, below which it is 0 but for rounding
@@ -32,7 +33,8 @@ def modes(fit):
     setup, k = fit.setup, len(fit.beta)
     engine, covariance, phi = setup.engine, setup.covariance, setup.covariance.phi(fit.theta)
     Lambda = covariance.factor(fit.theta, [block.matrix.shape[1] for block in setup.design.blocks])     # psi = Lambda Lambda'
-    N, posterior = engine.conditional(phi, Lambda)                  # Z'W[Q_X e], Var[b | y, beta]
+    with few_threads(engine.widest):
+        N, posterior = engine.conditional(phi, Lambda)              # Z'W[Q_X e], Var[b | y, beta]
     shift = Lambda @ (Lambda.T @ N[:, :k])
     gamma = back_substitute(fit.factor[:k, :k], fit.factor[:k, k])
     b = Lambda @ (Lambda.T @ N[:, k]) - shift @ gamma               # psi Z'W (y - X beta)

@@ -21,6 +21,7 @@ from .fit import by_likelihood
 from .inference import correlation_pairs, on_straight_scale, parameter_names
 from .likelihood import LMMprof
 from .optimum import NLL_ERROR, derivatives
+from .threads import few_threads
 from .triangular import covariance_of_beta
 
 GAP = 0.4               # of zeta between the points of a curve
@@ -49,15 +50,16 @@ def curves_of(fit):
 def profile_frame(fit):
     """Points of each parameter's profile curve: a DataFrame with kind, name, value and zeta; see `LMMResult.profile`."""
     rows = []
-    for (kind, name), curve in curves_of(by_likelihood(fit)).items():
-        if curve is None:
-            continue
-        at_estimate = curve.theta
-        points = [(curve.estimate, 0.0)]
-        for sign in (-1, 1):
-            curve.theta = at_estimate
-            points += walk(curve, sign)
-        rows += [(kind, name, curve.natural(u), height) for u, height in sorted(points)]
+    with few_threads(fit.setup.engine.widest):
+        for (kind, name), curve in curves_of(by_likelihood(fit)).items():
+            if curve is None:
+                continue
+            at_estimate = curve.theta
+            points = [(curve.estimate, 0.0)]
+            for sign in (-1, 1):
+                curve.theta = at_estimate
+                points += walk(curve, sign)
+            rows += [(kind, name, curve.natural(u), height) for u, height in sorted(points)]
     return pd.DataFrame(rows, columns=["kind", "name", "value", "zeta"])
 
 

@@ -10,8 +10,8 @@ from . import inference, modes, tables
 from .actions import Actions
 from .columns import spread
 from .errors import LMMError
-from .likelihood import Setup
 from .optimum import Optimum
+from .prepared import Setup
 from .triangular import covariance_of_beta
 
 

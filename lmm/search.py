@@ -2,8 +2,7 @@
 
 import sys
 import warnings
-from contextlib import contextmanager, nullcontext
-from functools import cache
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
@@ -12,9 +11,11 @@ from scipy.optimize import minimize
 from .dense import Dense
 from .errors import ConvergenceWarning, LMMError, warn
 from .finish import DONE, best_optimum, dominant, newton, opened, rescaled
-from .likelihood import LMMprof, checked, set_up
-from .optimum import certify
+from .likelihood import LMMprof, checked
+from .optimum import certify, derivatives
+from .prepared import set_up
 from .result import LMMResult
+from .threads import few_threads
 from .triangular import LOST_DIGITS
 
 X_TOLERANCE = 0.5       # of the simplex in theta, log units: Nelder-Mead finds the basin, Newton the optimum
@@ -22,16 +23,18 @@ F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
 MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations Newton's iteration is the better searcher
 PATIENCE = 3.0          # seconds after which a terminal is told how far a fit is
-ONE_THREAD = 60, 4000   # columns to factor between which BLAS is held to one thread
 AVERAGED = 2e-6         # the same with average information, which converges linearly, by a factor of ten or so
 LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
+SHRINKING = 1e-4        # by how much a variance becomes less at most at the start
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
 
 
 def started(setup, start=None, verbose=False):
     """The fit of a model from `start`, or from where the data say."""
-    theta = first_theta(setup) if start is None else checked_start(start, setup)
-    return fitted(setup, theta, phases_for(setup), verbose)
+    theta, phases = first_theta(setup) if start is None else checked_start(start, setup), phases_for(setup)
+    if start is None and "simplex" not in phases:
+        phases = ("start", *phases)
+    return fitted(setup, theta, phases, verbose)
 
 
 def phases_for(setup):
@@ -43,25 +46,8 @@ def phases_for(setup):
 
 def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
     """The result of these phases of a fit, from theta; see `search`. BLAS is held to one thread where more do not pay."""
-    with few_threads(setup.engine):
+    with few_threads(setup.engine.widest):
         return search(setup, theta, phases, verbose, quiet, done)
-
-
-def few_threads(engine):
-    """One thread for BLAS, if threadpoolctl is installed and the factorisation is small: threads wait for a busy core."""
-    if not ONE_THREAD[0] < engine.widest < ONE_THREAD[1] or thread_controller() is None:
-        return nullcontext()                                # too small for OpenBLAS to start threads, or large enough
-    return thread_controller().limit(limits=1, user_api="blas")
-
-
-@cache
-def thread_controller():
-    """threadpoolctl's, or None if it is not installed. It looks through all loaded libraries, so once for all fits."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        return None
-    return ThreadpoolController()
 
 
 def search(setup, theta, phases, verbose=False, quiet=False, done=DONE):
@@ -74,6 +60,9 @@ def search(setup, theta, phases, verbose=False, quiet=False, done=DONE):
     if "simplex" in phases:
         with record.phase("simplex"):
             theta, message = search_simplex(theta, record)
+    elif "start" in phases:
+        with record.phase("start"):
+            theta = fixed_point(theta, record)
     with record.phase("newton"):
         theta, value = newton(theta, record, setup, done=done)
         first = dominant(theta, setup)
@@ -145,6 +134,23 @@ def first_theta(setup):
     return theta
 
 
+def fixed_point(theta, record):
+    """theta with each variance times (y'P V_j P y) / tr(W V_j), two numbers that are equal at an optimum, and sigma to match.
+
+    From far above, where a Newton step on the log scale would be about one half, this is close to the estimate at once: the sum
+    of squares of the modes over the degrees of freedom they make use of. For theta without correlations.
+    """
+    covariance, value = record.setup.covariance, record(theta)
+    if value.factor is None:
+        return theta
+    theta, value = rescaled(theta, value, record.setup)
+    D, theta = derivatives(theta, record.setup, value), theta.copy()
+    at = covariance.diagonal
+    used = D.extent[1:] / np.exp(2 * theta[at])                                     # tr(W V_j), and slopes have the difference
+    theta[at] += 0.5 * np.log(np.maximum(1 - 2 * D.slopes[at - 1] / used, SHRINKING))
+    return theta
+
+
 def log_spread(setup):
     """The log of the root mean square of e = y - X beta_0."""
     return 0.5 * np.log(setup.engine.spread / len(setup.design.y))
@@ -162,7 +168,7 @@ def search_simplex(theta, record):
     if value.factor is None:
         raise LMMError(f"the likelihood cannot be evaluated at the start, theta {np.round(theta, 3).tolist()}; "
                        "give start= on the scale of the data")
-    theta = rescaled(theta, value, record.setup)
+    theta, _ = rescaled(theta, value, record.setup)
     if len(theta) == 1:
         return theta, "No random effects: the optimum is known in closed form."
     covariance = record.setup.covariance

@@ -7,25 +7,23 @@ matrices are held by their upper triangle.
 """
 
 from functools import cached_property
-from math import log
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.blas import dtrsm
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-from .coordinates import coordinates, in_Q1
+from .coordinates import coordinates, in_Q1, product
 from .covariance import over_levels
 from .dense import CHUNK, NotPositiveDefinite
 from .elimination import Kept, symmetric_times
 
 
 class Point(NamedTuple):
-    """A theta as the stages need it."""
+    """A theta as the stages need it: sigma is the unit, so that sigma^2 = 1 in their formulas."""
 
-    sigma2: float
-    psi: np.ndarray     # (J, J) the covariance of the random effects in one level of each term
+    psi: np.ndarray     # (J, J) the covariance of the random effects in one level of each term, over sigma^2
     T: np.ndarray       # (J, J) psi = T T'
 
 
@@ -42,27 +40,27 @@ class Stage:
     """A term that is eliminated, and what it leaves to the `inner` one."""
 
     def __init__(self, known, point):
-        self.known, self.layout, self.sigma2 = known, known.layout, point.sigma2
-        b, R1, sigma2 = known.layout.blocks, known.R1, point.sigma2
-        m, c = R1.shape[:2]
+        self.known, self.layout = known, known.layout
+        b, R1 = known.layout.blocks, known.R1
+        c = R1.shape[1]
         self.psi, self.T = point.psi[b, b], point.T[b, b]
         A = R1 @ self.psi @ R1.transpose(0, 2, 1)
-        A[:, range(c), range(c)] += sigma2                                  # R1 psi1 R1' + sigma^2 I
-        self.D = sigma2 * (1 / A if c == 1 else np.linalg.solve(A, np.broadcast_to(np.eye(c), A.shape)))
-        logdet = np.add.reduce(np.log(A), axis=None) if c == 1 else np.add.reduce(np.linalg.slogdet(A)[1])
+        A[:, range(c), range(c)] += 1.0                                     # R1 psi1 R1' + sigma^2 I
+        half, logs = _half_inverse(A)
+        self.D = half.transpose(0, 2, 1) @ half
         S = known.summed(self.D)
         S += known.rest                                                     # (1)
         DU = self.D @ known.R1U
         self.inner = stage_of(known.layout.inner, point, S, known.Z2U + known.collected(DU),
-                              known.UU + np.einsum("lai,laj->ij", known.R1U, DU))
-        self.logdet = logdet - m * c * log(sigma2) + self.inner.logdet      # (2), without n log sigma^2
+                              known.UU + product(known.R1U, DU))
+        self.logdet = logs + self.inner.logdet                              # (2), without n log sigma^2
         self.cross = self.inner.cross                                       # sigma^2 U' V^-1 U
 
     def solve(self, u1, z2u):
         """Z1' V^-1 u, (m, c, q), Z2' V^-1 u and b2, (q2, q), for u given by Q1'u and Z2'(I - Q1 Q1')u."""
         known = self.known
         b2, N2 = self.inner.modes(z2u + known.collected(self.D @ u1))       # of sigma^2 Z2' A^-1 u
-        N1 = known.R1.transpose(0, 2, 1) @ (self.D @ (u1 - known.over_levels(b2))) / self.sigma2
+        N1 = known.R1.transpose(0, 2, 1) @ (self.D @ (u1 - known.over_levels(b2)))
         return N1, N2, b2
 
     def modes(self, zu):
@@ -71,6 +69,21 @@ class Stage:
         u1 = in_Q1(self.known.R1, z1u)
         N1, N2, b2 = self.solve(u1, z2u - self.known.collected(u1))
         return self.layout.joined(self.psi @ N1, b2), self.layout.joined(N1, N2)
+
+    def whole(self):
+        """Z' V^-1 Z, (q, q), where nothing but a `Rest` is left."""
+        D, R1, (m, c, _), q2 = self.D, self.known.R1, self.D.shape, self.layout.inner.q
+        B2, shrunk, M22 = self.inner.whole()
+        X = (R1.transpose(0, 2, 1) @ D @ self.known.R12_dense).transpose(1, 0, 2).reshape(m * c, q2)    # sigma^2 Z1' A^-1 Z2
+        M = np.empty((m * c + q2,) * 2)
+        M[m * c :, m * c :] = M22
+        M[: m * c, m * c :] = M12 = X @ shrunk
+        M[m * c :, : m * c] = M12.T
+        M[: m * c, : m * c] = -X @ B2 @ X.T
+        own, at = R1.transpose(0, 2, 1) @ D @ R1, np.arange(m)
+        for a, b in np.ndindex(c, c):
+            M[a * m + at, b * m + at] += own[:, a, b]
+        return M
 
     @cached_property
     def H(self):
@@ -82,8 +95,9 @@ class Stage:
         """T (T'R1'R1 T + sigma^2 I)^-1 T', (m, c, c): the variance of b1 given the others, over sigma^2."""
         RT = self.known.R1 @ self.T
         A = RT.transpose(0, 2, 1) @ RT
-        A[:, range(len(self.T)), range(len(self.T))] += self.sigma2
-        return self.T @ np.linalg.solve(A, np.broadcast_to(self.T.T, A.shape))
+        A[:, range(len(self.T)), range(len(self.T))] += 1.0
+        half = _half_inverse(A)[0] @ self.T.T
+        return half.transpose(0, 2, 1) @ half
 
     @cached_property
     def RE(self):
@@ -105,7 +119,7 @@ class Stage:
         """The diagonal blocks of Z' V^-1 Z of each term: an iterator over its blocks and (m, c, c), the last term first."""
         yield from self.inner.levels()
         D, R1 = self.D, self.known.R1
-        yield self.layout.blocks, R1.transpose(0, 2, 1) @ (D - D @ self.H @ D) @ R1 / self.sigma2
+        yield self.layout.blocks, R1.transpose(0, 2, 1) @ (D - D @ self.H @ D) @ R1
 
     def diagonal(self):
         """The diagonal of B, (q,)."""
@@ -126,31 +140,31 @@ class Rest:
     """The columns that are left at the end: K = Lambda' S Lambda + sigma^2 I = L L', S being their cross-products."""
 
     def __init__(self, layout, point, S, ZU, UU):
-        self.layout, self.sigma2, self.T, self.S = layout, point.sigma2, point.T, S
+        self.layout, self.T, self.S = layout, point.T, S
         self.Lambda = _factor(point.T, layout.terms)
         K = _congruent(S, self.Lambda)
         q = len(K)
-        K.flat[:: q + 1] += self.sigma2
+        K.flat[:: q + 1] += 1.0
         self.L, info = dpotrf(K.T, lower=1, overwrite_a=1) if q else (K, 0)
         if info:
             raise NotPositiveDefinite
         w = self.half(ZU)
-        self.logdet = 2 * np.add.reduce(np.log(self.L.diagonal())) - q * log(self.sigma2)
+        self.logdet = 2 * np.add.reduce(np.log(self.L.diagonal()))
         self.cross = UU - w.T @ w
 
     def half(self, s):
         """L^-1 Lambda' s."""
         s = _times(self.Lambda.T, s)
-        return solve_triangular(self.L, s, lower=True, check_finite=False) if len(s) else s
+        return dtrsm(1.0, self.L, s, lower=1) if len(s) else s
 
     def modes(self, zu):
         """b = psi Z' V^-1 u and Z' V^-1 u, (q, r), for u given by Z'u."""
         w = _times(self.Lambda.T, zu)
-        w = cho_solve((self.L, True), w, check_finite=False) if len(w) else w
+        w = dpotrs(self.L, w, lower=1)[0] if len(w) else w
         b = _times(self.Lambda, w)
         if isinstance(self.Lambda, np.ndarray) and self.Lambda.all():
             return b, w / self.Lambda[:, None]                              # for Lambda'(Z'u - S b) = sigma^2 w
-        return b, (zu - symmetric_times(self.S, b)) / self.sigma2
+        return b, zu - symmetric_times(self.S, b)
 
     @cached_property
     def inverse(self):
@@ -168,6 +182,16 @@ class Rest:
         B *= self.Lambda[:, None]
         return B.ravel()
 
+    def whole(self):
+        """B, I - psi Z' V^-1 Z and Z' V^-1 Z, (q, q)."""
+        full, Lambda, eye = self.inverse + np.tril(self.inverse, -1).T, self.Lambda, np.eye(self.layout.q)
+        if isinstance(Lambda, np.ndarray) and Lambda.all():
+            B = full * Lambda * Lambda[:, None]
+            return B, full * Lambda[:, None] / Lambda, (eye - full) / Lambda / Lambda[:, None]
+        B, S = _times(Lambda, _times(Lambda, full).T), self.S + np.triu(self.S, 1).T
+        shrunk = eye - B @ S
+        return B, shrunk, S @ shrunk
+
     def levels(self):
         """The diagonal blocks of Z' V^-1 Z of each term: an iterator over its blocks and (m, c, c)."""
         start = 0
@@ -184,7 +208,7 @@ class Rest:
             for i in range(c):
                 for j in range(i + 1):
                     below = np.maximum(at[i], at[j]), np.minimum(at[i], at[j])
-                    M[:, i, j] = M[:, j, i] = (i == j) - self.sigma2 * self.inverse[below]
+                    M[:, i, j] = M[:, j, i] = (i == j) - self.inverse[below]
             half = np.linalg.solve(T.T, M)
             return np.linalg.solve(T.T, half.transpose(0, 2, 1))
         columns = at.ravel()
@@ -195,7 +219,7 @@ class Rest:
             for j in range(c):
                 one, other = slice(i * m, (i + 1) * m), slice(j * m, (j + 1) * m)
                 M[:, i, j] = S[at[i], j * m + np.arange(m)] - np.einsum("kl,kl->l", V[:, one], V[:, other])
-        return M / self.sigma2
+        return M
 
     def diagonal(self):
         """The diagonal of B, (q,)."""
@@ -209,6 +233,17 @@ class Rest:
             rows = sparse.csr_array(Z[start : start + CHUNK])
             total[start : start + CHUNK] = np.asarray(rows.multiply(rows @ B).sum(axis=1)).ravel()
         return total
+
+
+def _half_inverse(A):
+    """C^-1, (m, c, c), and log|A| summed, C C' = A being Cholesky's factors for each level."""
+    if A.shape[1] == 1:
+        return 1 / np.sqrt(A), np.add.reduce(np.log(A), axis=None)
+    try:
+        C = np.linalg.cholesky(A)
+    except np.linalg.LinAlgError:
+        raise NotPositiveDefinite from None
+    return np.linalg.solve(C, np.broadcast_to(np.eye(len(A[0])), A.shape)), 2 * np.sum(np.log(np.einsum("laa->la", C)))
 
 
 def _factor(T, terms):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data
 from lmm.design import make_design
-from lmm.likelihood import set_up
+from lmm.prepared import set_up
 
 # One home for tolerances, with their reasons.
 LINEAR_ALGEBRA = dict(rtol=1e-10, atol=1e-10)      # two ways to compute the same number

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, derivatives, lmer, lmm, load_data
 from lmm.blocked import Blocked
-from lmm.likelihood import set_up
+from lmm.prepared import set_up
 
 METHODS = pytest.mark.parametrize("reml", [False, True], ids=["ML", "REML"])
 SCALAR = [d for d in designs() if d[3] and d[0] not in ("p > n", "p + k > n")]
@@ -219,6 +219,32 @@ def test_the_number_of_levels_decides():
     dense = lmer("y ~ 1 + (1 | g) + (1 | h)", many, engine="dense")
     assert dense.setup.engine_name == "dense" and abs(dense.nll - fit.nll) < CRITERION * dense.nll
     assert_allclose(fit.sd, dense.sd, rtol=1e-6)
+
+
+def test_few_evaluations_from_a_start_by_the_modes():
+    """From a start on the data's scale, variances by sums of squares of the modes; 10 and 12 evaluations without them."""
+    for formula in ("y ~ 1 + (1 | s) + (1 | d)", "y ~ service + (1 | s) + (1 | d) + (1 | dept:service)"):
+        fit = lmer(formula, load_data("InstEval"))
+        assert fit.converged and fit.nfev <= 7 and list(fit.optimum.evaluations) == ["start", "newton"]
+
+
+def test_blas_is_held_to_one_thread(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    from lmm import search
+    seen = []
+
+    def spying(*arguments, **options):
+        seen.extend(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
+        return LMMprof(*arguments, **options)
+
+    monkeypatch.setattr(search, "LMMprof", spying)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+        assert set(seen) == {1}
+        monkeypatch.setattr("lmm.threads.PAYING", 0)                # as for matrices wide enough
+        seen.clear()
+        lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+        assert set(seen) == {2}
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):

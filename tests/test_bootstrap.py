@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, lmm, load_data
 from lmm.bootstrap import simulated
-from lmm.likelihood import responding
+from lmm.prepared import responding
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from helpers import LINEAR_ALGEBRA, crossed, designs, oracle_of
 from numpy.testing import assert_allclose
 
-from lmm import LMMError, LMMprof, LMMsetup, load_data
+from lmm import LMMError, LMMprof, LMMsetup, derivatives, load_data
 
 EXACT = [-0.03918101102587823, 1.473499526103865, 1.2229029441439843]     # Machines, ML, exact
 BOTH = ["Worker", ["Worker", "Machine"]]
@@ -97,6 +97,19 @@ def test_profile_is_a_float_that_can_be_pickled(machines):
     value = LMMprof(EXACT, machines)
     again = pickle.loads(pickle.dumps(value))
     assert isinstance(value, float) and again == value and np.array_equal(again.beta, value.beta)
+
+
+@pytest.mark.parametrize("engine", ["dense", "blocked"])
+@pytest.mark.parametrize("reml", [False, True])
+def test_all_standard_deviations_times_a_number_need_no_evaluation(engine, reml):
+    setup = LMMsetup("score ~ Machine", load_data("MachinesUnbalanced"), ["Worker", ["Worker", "Machine"]], reml, engine=engine)
+    theta = np.array([0.3, 0.8, -0.4])
+    value, expected = LMMprof(theta, setup).rescaled(0.7, setup.df), LMMprof(theta + 0.7, setup)
+    assert_allclose(value, expected, rtol=1e-12)
+    assert_allclose(value.beta, expected.beta, rtol=1e-12)
+    assert_allclose(np.triu(value.factor), np.triu(expected.factor), rtol=1e-9, atol=1e-12)
+    for one, other in zip(derivatives(theta + 0.7, setup, value), derivatives(theta + 0.7, setup, expected)):
+        assert_allclose(one, other, rtol=1e-8, atol=1e-10)
 
 
 def test_setup_can_be_pickled(machines):

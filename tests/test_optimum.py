@@ -23,7 +23,7 @@ from lmm import (
     load_data,
     models,
 )
-from lmm.likelihood import responding
+from lmm.prepared import responding
 
 EXACT = [name for name in models().index if name != "InstEval"
          and np.isfinite(lme4_reference(name).loc[("ML", "criterion", ""), "exact"])]

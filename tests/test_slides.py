@@ -53,7 +53,7 @@ def criterion(fit, reml):
     """-2 log-likelihood, or REML's, with its constant, at this fit's ratios of standard deviations and the best sigma for
     them, as lme4 of 2008 has it."""
     setup = replace(fit.setup, reml=reml)
-    theta = rescaled(fit.theta, LMMprof(fit.theta, setup), setup)
+    theta, _ = rescaled(fit.theta, LMMprof(fit.theta, setup), setup)
     return 2 * LMMprof(theta, setup) + setup.df * np.log(2 * np.pi)
 
 

@@ -96,7 +96,7 @@ def test_the_profiled_deviance_of_penalised_least_squares_is_the_criterion(name,
     setup = LMMsetup(form, dat, ref, reml)
     y, X, Z, block = matrices(setup)
     theta = np.random.default_rng(9).normal(0.2, 0.6, size=len(setup.labels))
-    theta = rescaled(theta, LMMprof(theta, setup), setup)                     # the best sigma for these ratios
+    theta, _ = rescaled(theta, LMMprof(theta, setup), setup)                     # the best sigma for these ratios
     U = Z * np.exp(theta[1:] - theta[0])[block]                               # Z Lambda
     L = np.linalg.cholesky(U.T @ U + np.eye(U.shape[1]))
     RZX = np.linalg.solve(L, U.T @ X)
