@@ -106,7 +106,7 @@ class Formula:
         """``(y, X, names of X's columns, offset)`` on `data`, a dict of Series without missing values."""
         plain = self._plain_columns(data)
         if plain is not None and self.response in data and is_plain_number(data[self.response]):
-            return np.array(data[self.response], float), *plain
+            return np.asarray(data[self.response], float), *plain
         y, X = self._matrices(patsy.dmatrices, self._description, data)
         info = y.design_info.factor_infos[self._description.lhs_termlist[0].factors[0]]
         if info.type == "categorical":

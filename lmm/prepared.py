@@ -81,14 +81,16 @@ def set_up(design, reml, beta_0=None, first=None, engine=None):
 
 
 def _set_up(design, reml, beta_0, first, engine):
-    Q_X, R_X = np.linalg.qr(design.weighted(design.X))
+    U = np.empty((len(design.y), design.X.shape[1] + 1))
+    Q_X = U[:, :-1]
+    Q_X[:], R_X = np.linalg.qr(design.weighted(design.X))
     if reml:
         refuse_contained_blocks(design, Q_X)
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.weighted(design.y - design.offset))
     dense = chosen(engine, design) == "dense"
-    e, low = residual(design, beta_0, R_X, dense)
-    blocks, U = [design.weighted(block.matrix) for block in design.blocks], np.column_stack([Q_X, e])
+    U[:, -1], low = residual(design, beta_0, R_X, dense)
+    blocks = [design.weighted(block.matrix) for block in design.blocks]
     if dense:
         engine = factor(blocks, U, low, list(zip(design.covariance.rows, design.covariance.columns)), first)
         refuse_unidentified(design, engine)
