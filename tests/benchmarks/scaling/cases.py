@@ -98,7 +98,7 @@ CASES = (
          {"statsmodels": {**WITHIN_SCHOOLS, "vc_formula": {"klass": "0 + C(klass)"}}}),
     Case("pupils in classes in schools", pupils, "y ~ x + (1 | school) + (1 | klass) + (1 | pupil)",
          ("school", "klass", "pupil"), 1, 1,
-         {"statsmodels": {**WITHIN_SCHOOLS, "vc_formula": {"klass": "0 + C(klass)", "pupil": "0 + C(pupil)"}}}),
+         {"statsmodels": {"left_out": "not done in two minutes when tried"}}),
 )
 GRADE_POINTS = Case("grade points", grade_points, "y ~ 1 + (1 | student) + (1 | instr) + (1 | dept)",
                     ("student", "instr", "dept"), 1, 5, DENSE)

@@ -26,24 +26,37 @@ DESIGNS = {"one factor, 200 levels": (partial(single, 200), ["g"]),
 
 
 def against_n(rows=(10**4, 10**5, 10**6), rounds=5, say=lambda text: None):
-    """For each design and number of rows a dictionary: design, n, engine, and seconds of `setup` and of an `evaluation`."""
+    """For each design and number of rows a dictionary: design, n, engine, and seconds of `setup` and of an `evaluation`.
+
+    Evaluations are on one thread, where threadpoolctl is installed: this is about n, and waiting for a core is not.
+    """
     points = []
     for design, (make, ref) in DESIGNS.items():
         setups, times = [], []
         for n in rows:
             dat = make(n=n).astype(dict.fromkeys(ref, "category"))
             times.append([])
-            for _ in range(rounds):
+            for _ in range(rounds if n < 10**7 else 2):
                 start = time.perf_counter()
                 setup = LMMsetup("y ~ x", dat, ref)
                 times[-1].append(time.perf_counter() - start)
             setups.append(setup)
             say(f"{design}, {n} rows: set-up {median(times[-1]):.3g} s")
         theta = [0.0, -0.3, -0.9][: 1 + len(ref)]
-        evaluations = interleaved(*(partial(LMMprof, theta, setup) for setup in setups))
+        with one_thread():
+            evaluations = interleaved(*(partial(LMMprof, theta, setup) for setup in setups), rounds=100)
         points += [{"design": design, "n": n, "engine": setup.engine_name, "setup": median(seconds), "evaluation": float(t)}
                    for n, setup, seconds, t in zip(rows, setups, times, evaluations)]
     return points
+
+
+def one_thread():
+    """BLAS on one thread, if threadpoolctl is installed."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1, "blas")
 
 
 def against_p(programs, sizes=P, n=ROWS_FOR_P, **options):

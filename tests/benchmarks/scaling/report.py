@@ -5,6 +5,7 @@ from datetime import date
 
 from lmm.tables import Table, to_text
 
+from .fit_in_python import about
 from .programs import NAMES, SETTINGS, cores
 
 
@@ -80,7 +81,8 @@ def waiting(rows):
 
 def machine(measured):
     """Lines about where and with what: date, cores, versions, BLAS and its threads, settings."""
-    versions, blas = {}, {}
+    ours = about("lmm")                     # of this process too, which measures growth with n
+    versions, blas = dict(ours["versions"]), {"lmm": ours.get("blas") or ["unknown"]}
     for one in (one for _, found in measured for one in found if one.about):
         versions |= one.about["versions"]
         if one.program in SETTINGS:
