@@ -1,0 +1,115 @@
+"""What was measured as tables: cells made once, shown as text and as Markdown; and the machine they are from."""
+
+import platform
+from datetime import date
+
+from lmm.tables import Table, to_text
+
+from .fit_in_python import about
+from .programs import NAMES, SETTINGS, cores
+
+
+def seconds(value):
+    """Three digits, in s or ms."""
+    return "" if value is None else f"{value:.3g} s" if value >= 0.9995 else f"{1e3 * value:.3g} ms"
+
+
+def ratio(slow, fast):
+    """How many times as long."""
+    return "" if slow is None or fast is None else f"{slow / fast:.2g}" if slow < 99.5 * fast else f"{slow / fast:.0f}"
+
+
+def by_name(found):
+    return {one.program: one for one in found}
+
+
+def overview(measured):
+    """A table of cases by programs: median seconds, and the ratio that counts. `measured`: pairs of a case and its findings."""
+    programs = [name for name in NAMES if any(name in by_name(found) for _, found in measured)]
+    others = [name for name in programs if name not in ("lmm", "lme4")]
+    rows = []
+    for case, found in measured:
+        of = by_name(found)
+        times = {name: one.median for name, one in of.items()}
+        cells = {name: seconds(times.get(name)) or ("-" if name in of else "") for name in programs}
+        rows.append((case.name, *(cells[name] for name in programs[: len(programs) - len(others)]),
+                     ratio(times.get("lme4"), times.get("lmm")), f"{case.aim:g}", *(cells[name] for name in others)))
+    return Table("Seconds of a whole fit by REML, from data in memory to the fitted object, medians:",
+                 ("<case", *programs[: len(programs) - len(others)], "lme4 / lmm", "aim", *others), tuple(rows))
+
+
+def details(measured, title="Each program for each case:"):
+    """A table with a row for each case and program."""
+    rows = []
+    for case, found in measured:
+        lme4 = by_name(found).get("lme4")
+        for one in found:
+            reference = lme4.criterion if lme4 else None
+            remarks = [one.failed, one.note, "" if one.converged in (None, True) else "NOT converged"]
+            if one.failed:
+                cells = [""] * 7
+            else:
+                cells = [str(len(one.seconds)), seconds(one.median), ratio(lme4 and lme4.median, one.median),
+                         "" if one.evaluations is None else str(one.evaluations),
+                         *("" if value is None else f"{value:.0f}" for value in (one.before, one.peak)),
+                         "" if None in (reference, one.criterion) else f"{one.criterion - reference:+.1e}"]
+            rows.append((case.name, one.program, *cells, "; ".join(filter(None, [one.engine, *remarks]))))
+    return Table(title,
+                 ("<case", "<program", "rounds", "time", "lme4 / it", "evaluations", "MiB before", "MiB at most",
+                  "criterion - lme4's", "<engine, remarks"), tuple(rows))
+
+
+def growth(points):
+    """A table of set-up and evaluation against n; points as `against_n` gives them."""
+    rows = tuple((point["design"], f"{point['n']:,}", point["engine"], seconds(point["setup"]),
+                  f"{1e9 * point['setup'] / point['n']:.0f} ns", f"{1e3 * point['evaluation']:.3g} ms") for point in points)
+    return Table("Growth with n:", ("<design", "n", "<engine", "set-up", "a row", "an evaluation"), rows)
+
+
+def waiting(rows):
+    """A table of fits beside busy cores; rows as `beside_a_busy_core` gives them."""
+    cells = []
+    for case, found in rows:
+        for state, ones in found.items():
+            held, free, one = (one.median for one in ones)
+            cells.append((case.name, state, *(one.failed or seconds(one.median) for one in ones),
+                          ratio(free, held), ratio(held, one)))
+    return Table("Fits with the other cores idle and busy. Held: lmm with threadpoolctl, as it is; free: without it, on BLAS's "
+                 "default threads; one thread: all of the process on one:",
+                 ("<case", "<cores", "held", "free", "one thread", "free / held", "held / one thread"), tuple(cells))
+
+
+def machine(measured):
+    """Lines about where and with what: date, cores, versions, BLAS and its threads, settings."""
+    ours = about("lmm")                     # of this process too, which measures growth with n
+    versions, blas = dict(ours["versions"]), {"lmm": ours.get("blas") or ["unknown"]}
+    for one in (one for _, found in measured for one in found if one.about):
+        versions |= one.about["versions"]
+        if one.program in SETTINGS:
+            blas[one.program] = one.about.get("blas") or ["unknown"]
+    pools = {}
+    for program, libraries in blas.items():
+        pools.setdefault("; ".join(sorted(libraries)), []).append(program)
+    yield f"{date.today()}, {platform.system()} {platform.machine()}, {cores()} cores"
+    yield "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items())
+    for libraries, programs in pools.items():
+        yield f"BLAS loaded by {', '.join(programs)}: {libraries}"
+    for program in blas:
+        yield f"{program}: {SETTINGS[program]}"
+    yield ("Factors are categories for all but statsmodels; a criterion is -2 times the restricted log-likelihood; "
+           "evaluations are of the criterion, derivatives not counted; memory is the process's resident set.")
+
+
+def text(tables, lines=()):
+    return to_text([*tables, Table(""), *map(Table, lines)])
+
+
+def markdown(tables, lines=()):
+    """The same cells for a README."""
+    parts = []
+    for table in tables:
+        head = [heading.removeprefix("<") for heading in table.columns]
+        rule = ["---" if heading.startswith("<") else "---:" for heading in table.columns]
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in (head, rule, *table.rows)]
+        parts.append("\n".join([table.title, "", *(f"| {' | '.join(row)} |" for row in rows)]))
+    return "\n\n".join([*parts, "\n".join(f"* {line}" for line in lines)]) + "\n"
