@@ -108,14 +108,15 @@ class Actions:
             raise LMMError("y is None; it is one number for each row used")
         return refitted(self, y)
 
-    def update(self, form=None, ref=None, dat=None, reml=None):
+    def update(self, form=None, ref=None, dat=None, reml=None, engine=None):
         """The model fitted again with some arguments of `lmm` or `lmer` changed.
 
         In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . - Days + (1 | h)"``.
         `dat` is by default the frame of this fit; functions in the formula are those of this fit.
+        `engine` is by default what was asked for then.
         """
         from .fit import updated
-        return updated(self, form, ref, dat, reml)
+        return updated(self, form, ref, dat, reml, engine)
 
     def simulate(self, nsim=1, seed=None):
         """Responses drawn from the fitted model, random effects and residuals anew: a DataFrame, one column each."""

@@ -34,11 +34,11 @@ from scipy import sparse
 from .blocked_state import State, StatePosterior
 from .coordinates import Coordinates, coordinates
 from .covariance import Covariance
-from .elimination import layout_of
+from .elimination import Kept, layout_of
 from .errors import LMMError
 from .pairs import make_pairs
 
-MOST_EXACT = 1500       # columns of Z up to which second derivatives are exact
+MOST_EXACT = 300        # columns left to factor up to which second derivatives are exact: they cost several times the factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +60,13 @@ class Blocked:
 
     @property
     def exact(self):
-        """Whether second derivatives are those of nll, and not average information: O(p^3) work and p x p numbers."""
-        return self.p <= MOST_EXACT
+        """Whether second derivatives are those of nll, and not average information."""
+        return isinstance(self.layout.inner, Kept) and self.layout.kept <= MOST_EXACT
 
     @property
     def widest(self):
         """The number of columns of the widest matrix that BLAS gets to see."""
-        return self.p if self.exact else self.layout.kept
+        return self.layout.kept
 
     def describe(self):
         """One line about its size."""
@@ -118,14 +118,43 @@ class Blocked:
 
     def information(self, phi, state, pulled, reml):
         """First derivatives of nll in phi by their two parts, and (7) or average information; see `Dense.information`."""
-        state = state or State(self, phi)
-        return state.exact_information(pulled, reml) if self.exact else state.average_information(pulled, reml)
+        return (state or State(self, phi)).information(pulled, reml)
 
     @cached_property
-    def pairs(self):
-        """The `Pairs` of all columns of Z, in the order of elimination."""
-        block = np.concatenate([np.repeat(range(b.start, b.stop), m) for b, m in self.layout.terms])
-        return make_pairs(block, list(zip(self.covariance.rows, self.covariance.columns)))
+    def own_entries(self):
+        """The entries of psi of the term that is eliminated first: pairs of its effects."""
+        first = self.layout.blocks
+        own = (self.covariance.rows >= first.start) & (self.covariance.rows < first.stop)
+        return list(zip(self.covariance.rows[own] - first.start, self.covariance.columns[own] - first.start))
+
+    @cached_property
+    def entries_by_elimination(self):
+        """The numbers of these entries of psi, and then those of the others."""
+        first = self.layout.blocks
+        return np.argsort((self.covariance.rows < first.start) | (self.covariance.rows >= first.stop), kind="stable")
+
+    @cached_property
+    def rest_pairs(self):
+        """The `Pairs` of the columns that are left then, for the other entries."""
+        covariance, terms = self.covariance, self.layout.inner.terms
+        block = np.concatenate([np.zeros(0, int), *(np.repeat(range(b.start, b.stop), m) for b, m in terms)])
+        others = self.entries_by_elimination[len(self.own_entries) :]
+        return make_pairs(block, list(zip(covariance.rows[others], covariance.columns[others])))
+
+    def arranged(self, x):
+        """Z_a x, (p, r, q), for x (p, r) and the matrix Z_a of each entry of psi, which relates the columns of two blocks."""
+        rows, columns, at = self.covariance.rows, self.covariance.columns, self.columns
+        Z_x = np.zeros((*x.shape, len(rows)))
+        for a, (i, j) in enumerate(zip(rows, columns)):
+            Z_x[at[i], :, a], Z_x[at[j], :, a] = x[at[j]], x[at[i]]
+        return Z_x
+
+    @cached_property
+    def columns(self):
+        """Where the columns of each block are, slices, in the order of elimination."""
+        sizes = [self.matrices[j].shape[1] for j in self.order]
+        slices = {j: slice(end - size, end) for j, size, end in zip(self.order, sizes, np.cumsum(sizes))}
+        return [slices[j] for j in range(len(slices))]
 
     def conditional(self, phi, Lambda):
         """Z' V^-1 U, and the variance of b given y and beta, a `StatePosterior`; see `Dense.conditional`."""
@@ -143,8 +172,7 @@ class Blocked:
 
     def by_blocks(self, v):
         """The rows of v, (p, q), from the order of elimination to that of the blocks."""
-        parts = np.split(v, np.cumsum([self.matrices[j].shape[1] for j in self.order])[:-1])
-        return np.concatenate([parts[i] for i in np.argsort(self.order)])
+        return np.concatenate([v[of_block] for of_block in self.columns])
 
     def _with_U(self, U):
         """The engine with another U."""
@@ -171,12 +199,12 @@ def eliminate(blocks, U, covariance):
     -----
     O(n + pairs): the pairs of columns of Z2 that meet in a level of Z1, at 12 bytes each, c^2 times.
     """
-    n, p = len(U), sum(Z.shape[1] for Z in blocks)
+    n = len(U)
     terms = [(b, blocks[b.start].shape[1]) for b, _ in covariance.terms]
     first, m = max(terms, key=lambda term: (term[0].stop - term[0].start) * term[1])
     others, own = [term for term in terms if term[0] != first], blocks[first]
     Z2, pattern, Z1Z2 = _products(own, blocks, others, n)
-    layout = layout_of(first, m, pattern, lambda: _ones(Z2).T @ _ones(Z2), others, nest=p > MOST_EXACT)
+    layout = layout_of(first, m, pattern, lambda: _ones(Z2).T @ _ones(Z2), others)
     if list(layout.inner.terms) != others:
         Z2, pattern, Z1Z2 = _products(own, blocks, layout.inner.terms, n)
     refuse_too_large(layout)

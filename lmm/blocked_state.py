@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from .dense import Evaluation
-from .stages import Point, Rest, Stage
+from .stages import Point, Stage
 
 
 class State:
@@ -44,32 +44,43 @@ class State:
         N1, N2, _ = self.stage.solve(u1, known.layout.inner.times(known.rest, v2))
         return known.layout.joined(N1, N2) / self.sigma2
 
-    def exact_information(self, pulled, reml):
-        """As `Dense.information`, from Z'WZ whole."""
-        stage = self.stage
-        M = stage.whole() / self.sigma2 if isinstance(stage.inner, Rest) else self.products_with_Z(np.eye(self.engine.p))
-        return self.engine.pairs.information(M, self.products_with_U(), pulled, reml)
+    def information(self, pulled, reml):
+        """tr(W V_a), y'P V_a P y, and (7) or average information; see `Dense.information`.
 
-    def average_information(self, pulled, reml):
-        """tr(W V_a), y'P V_a P y and y'P V_a P V_b P y / 2 for the entries a of psi; see `Dense.information`."""
-        engine, covariance = self.engine, self.engine.covariance
+        With Z_a for the matrix of an entry of psi, V_a = Z Z_a Z', and Z'PZ = Z'WZ - F'F.
+        """
+        engine = self.engine
         d, F = pulled(self.products_with_U())
-        traces = np.zeros((len(engine.matrices),) * 2)
+        t, squares = self.exact_traces() if engine.exact else (self.traces(), None)
+        x = np.column_stack([d, F.T]) if reml else d[:, None]               # (p, r) d and the rows of F
+        Z_x = engine.arranged(x)                                            # (p, r, q) Z_a x
+        x_Z_x = np.tensordot(x, Z_x, (0, 0))                                # (r, r, q)
+        F_Z_x = x_Z_x[1:] if reml else np.tensordot(F, Z_x, (1, 0))
+        if reml:
+            t = t - np.einsum("rrq->q", x_Z_x[1:, 1:])
+        chosen = Z_x if engine.exact else Z_x[:, :1]
+        ZMZ = np.einsum("prq,prs->rqs", chosen, self.products_with_Z(chosen.reshape(len(d), -1)).reshape(chosen.shape))
+        double = ZMZ[0] - F_Z_x[:, 0].T @ F_Z_x[:, 0]                       # y'P V_a P V_b P y
+        if squares is None:
+            return t, x_Z_x[0, 0], 0.5 * double, True
+        if reml:                                                            # tr(P V_a P V_b)
+            squares = squares - 2 * ZMZ[1:].sum(axis=0) + np.einsum("fra,frb->ab", F_Z_x[:, 1:], F_Z_x[:, 1:])
+        return t, x_Z_x[0, 0], double - 0.5 * squares, False
+
+    def traces(self):
+        """tr(W V_a), (q,)."""
+        covariance, traces = self.engine.covariance, np.zeros((len(self.engine.matrices),) * 2)
         for b, M in self.stage.levels():
             traces[b, b] = M.sum(axis=0) / self.sigma2
-        sizes = [engine.matrices[j].shape[1] for j in engine.order]
-        start = dict(zip(engine.order, np.cumsum([0, *sizes])))
-        at = [slice(start[j], start[j] + Z.shape[1]) for j, Z in enumerate(engine.matrices)]      # by block
-        rows, columns = covariance.rows, covariance.columns
-        t = traces[rows, columns]
-        if reml:
-            t = t - [np.sum(F[:, at[i]] * F[:, at[j]]) for i, j in zip(rows, columns)]
-        twice = np.where(rows == columns, 1.0, 2.0)
-        y_t = [d[at[i]] @ d[at[j]] for i, j in zip(rows, columns)]
-        v = np.zeros((len(d), len(rows)))                                   # V_a P y = Z v_a
-        for a, (i, j) in enumerate(zip(rows, columns)):
-            v[at[i], a], v[at[j], a] = d[at[j]], d[at[i]]
-        return twice * t, twice * y_t, 0.5 * (v.T @ self.products_with_Z(v) - (F @ v).T @ (F @ v)), True
+        return np.where(covariance.on_log[1:], 1.0, 2.0) * traces[covariance.rows, covariance.columns]
+
+    def exact_traces(self):
+        """tr(W V_a), (q,), and tr(W V_a W V_b), (q, q)."""
+        own, order = self.engine.own_entries, self.engine.entries_by_elimination
+        traces, squares = self.stage.traces(own, self.engine.rest_pairs)
+        t, S = np.empty(len(traces)), np.empty(squares.shape)
+        t[order], S[np.ix_(order, order)] = traces / self.sigma2, squares / self.sigma2**2
+        return t, S
 
 
 class StatePosterior:

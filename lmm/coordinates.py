@@ -72,10 +72,15 @@ class Coordinates:
                 total[a] += np.bincount(left, of_pair * row[right], len(row))
         return total
 
-    @cached_property
-    def R12_dense(self):
-        """Q1'Z2, (m, c, q2)."""
-        return np.stack([R.toarray() for R in self.R12], axis=1)
+    def weighted(self, W):
+        """W R12, a matrix (m, q2) for each effect, for W (m, c, c)."""
+        parts, layout = self._by_effect[0], self.layout
+        if len(parts) == 1:
+            return [scaled_rows(parts[0], W[:, 0, 0])]
+        if isinstance(parts[0], np.ndarray):
+            return list((W @ np.stack(parts, axis=1)).transpose(1, 0, 2))
+        data = np.array([R.data for R in parts])
+        return [layout.sparse(np.einsum("ea,ae->e", W[layout.level, i], data)) for i in range(layout.c)]
 
     @cached_property
     def _by_effect(self):
@@ -91,7 +96,10 @@ class Coordinates:
 
     def collected(self, v1):
         """R12' v1, (q2, r)."""
-        return sum(R @ v1[:, a] for a, R in enumerate(self._by_effect[1]))
+        total = self._by_effect[1][0] @ v1[:, 0]
+        for a, R in enumerate(self._by_effect[1][1:], start=1):
+            total = total + R @ v1[:, a]
+        return total
 
 
 def coordinates(layout, G, C, rest):
@@ -109,6 +117,18 @@ def coordinates(layout, G, C, rest):
     for a in range(layout.c):
         rest -= meetings[a, a] @ np.ones(layout.m)
     return Coordinates(layout, R1, tuple(layout.sparse(row) for row in values), meetings, rest)
+
+
+def scaled_rows(R, by):
+    """R, sparse or not, its rows multiplied by these numbers."""
+    if isinstance(R, np.ndarray):
+        return by[:, None] * R
+    return sparse.csr_array((R.data * np.repeat(by, np.diff(R.indptr)), R.indices, R.indptr), R.shape)
+
+
+def full(A):
+    """A as an array, sparse or not."""
+    return A if isinstance(A, np.ndarray) else A.toarray()
 
 
 def product(u, v):

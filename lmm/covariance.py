@@ -115,6 +115,8 @@ class Covariance:
 
     def psi_of(self, phi):
         """The same from sigma^2 and its entries."""
+        if self.scalar:
+            return np.diag(phi[1:])
         psi = np.zeros((len(self.diagonal),) * 2)
         psi.ravel()[self._flat] = phi[1:]
         return psi + np.tril(psi, -1).T

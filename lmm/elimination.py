@@ -159,7 +159,7 @@ class Eliminated:
         return place, ends.astype(kind)
 
 
-def layout_of(first, m, pattern, among, terms, nest=True):
+def layout_of(first, m, pattern, among, terms):
     """The layout of the columns of the term whose blocks are `first`, with m levels, and of the others.
 
     Parameters
@@ -172,8 +172,6 @@ def layout_of(first, m, pattern, among, terms, nest=True):
         Gives the pattern, sparse (q, q), of which other columns meet each other in a row, where that is needed.
     terms : sequence of (slice, int)
         The other terms, in the order of their columns: blocks and number of levels.
-    nest : bool
-        Whether other terms may be eliminated as well.
 
     Returns
     -------
@@ -181,7 +179,7 @@ def layout_of(first, m, pattern, among, terms, nest=True):
         Its ``terms`` may be in another order than those given.
     """
     ends = np.cumsum([0, *((b.stop - b.start) * size for b, size in terms)])
-    chosen = _next(terms, ends, pattern) if nest and ends[-1] > MOST_KEPT else None
+    chosen = _next(terms, ends, pattern) if ends[-1] > MOST_KEPT else None
     if chosen is None:
         return Eliminated(first, m, pattern.indptr, pattern.indices, Kept(tuple(terms)))
     own = np.arange(ends[chosen], ends[chosen + 1])
@@ -210,6 +208,13 @@ def _next(terms, ends, pattern):
         if (some[rows] == level).all():
             found.append(i)
     return max(found, key=lambda i: ends[i + 1] - ends[i], default=None)
+
+
+def symmetric(S):
+    """The whole of a symmetric matrix that is held by one of its triangles, the other being zero."""
+    whole = S + S.T
+    whole.flat[:: len(S) + 1] *= 0.5
+    return whole
 
 
 def symmetric_times(S, X):

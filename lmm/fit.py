@@ -155,11 +155,11 @@ def refitted(fit, y=None, reml=None, thorough=True):
     return fitted(setup, opened(fit.theta, setup), phases, quiet=not thorough)
 
 
-def updated(fit, form=None, ref=None, dat=None, reml=None):
+def updated(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     """The model of a fit with some arguments of `lmm` or `lmer` changed; see `LMMResult.update`."""
     design = fit.setup.design
     reml = checked_reml(fit.reml if reml is None else reml)
-    if form is None and ref is None and dat is None:
+    if form is None and ref is None and dat is None and engine is None:
         return refitted(fit, reml=reml)
     if isinstance(design.formula, Matrices):
         raise LMMError("this is a fit of matrices, which has no formula to update; call lmm with other matrices")
@@ -176,7 +176,8 @@ def updated(fit, form=None, ref=None, dat=None, reml=None):
         form = without_dots(form, design.formula.form)
     ref = [list(term.variables) for term in design.terms] if ref is None else ref
     dat = design.dat if dat is None else dat
-    return started(set_up(make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars), reml))
+    design = make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars)
+    return started(set_up(design, reml, engine=engine or fit.setup.asked))
 
 
 def by_likelihood(fit):

@@ -174,7 +174,8 @@ class Optimum:
     gradient_norm : float
         The largest of its absolute values.
     hessian : ndarray, two axes like theta
-        Of nll in theta; rows and columns of blocks at zero are 0. Beyond 1500 columns of Z average information takes its place.
+        Of nll in theta; rows and columns of blocks at zero are 0. Where more than 300 columns are left to factor average
+        information takes its place.
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float

@@ -46,7 +46,7 @@ def make_pairs(block, entries):
     """The `Pairs` of the columns of R, `block` saying of which block each is, for the `entries` of psi, pairs of blocks."""
     if all(i == j for i, j in entries):
         return Pairs(slice(None), slice(None), np.equal.outer(block, [i for i, _ in entries]) * 1.0)
-    columns = [np.flatnonzero(block == j) for j in range(block.max() + 1)]
+    columns = {j: np.flatnonzero(block == j) for entry in entries for j in entry}
     pairs = [(a, columns[i], columns[j]) for a, entry in enumerate(entries) for i, j in dict.fromkeys([entry, entry[::-1]])]
     owner = np.repeat([a for a, _, _ in pairs], [len(left) for _, left, _ in pairs])
     left, right = (np.concatenate(side) for side in list(zip(*pairs))[1:])

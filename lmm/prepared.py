@@ -32,6 +32,7 @@ class Setup:
     R_X: np.ndarray = field(repr=False)         # (k, k) upper triangular
     beta_0: np.ndarray = field(repr=False)      # (k,)
     log_weights: float = 0.0                    # half the sum of the logs of the weights
+    asked: str = None                           # the name of the engine that was asked for
 
     @property
     def engine_name(self):
@@ -81,14 +82,14 @@ def set_up(design, reml, beta_0=None, first=None, engine=None):
 
 
 def _set_up(design, reml, beta_0, first, engine):
-    U = np.empty((len(design.y), design.X.shape[1] + 1))
+    U = np.empty((len(design.y), design.X.shape[1] + 1), order="F")         # so that Q_X is contiguous
     Q_X = U[:, :-1]
     Q_X[:], R_X = np.linalg.qr(design.weighted(design.X))
     if reml:
         refuse_contained_blocks(design, Q_X)
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.weighted(design.y - design.offset))
-    dense = chosen(engine, design) == "dense"
+    asked, dense = engine, chosen(engine, design) == "dense"
     U[:, -1], low = residual(design, beta_0, R_X, dense)
     blocks = [design.weighted(block.matrix) for block in design.blocks]
     if dense:
@@ -99,7 +100,7 @@ def _set_up(design, reml, beta_0, first, engine):
         refuse_dependent(design)
         engine = eliminate(blocks, U, design.covariance)
     log_weights = 0.0 if design.root_weights is None else float(np.sum(np.log(design.root_weights)))
-    return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0, log_weights)
+    return Setup(design, reml, engine, Q_X, np.asfortranarray(R_X), beta_0, log_weights, asked)
 
 
 def chosen(engine, design):

@@ -67,7 +67,7 @@ def search(setup, theta, phases, verbose=False, quiet=False, done=DONE):
         theta, value = newton(theta, record, setup, done=done)
         first = dominant(theta, setup)
         if first is not None or lost_digits(value):
-            setup = record.setup = set_up(setup.design, setup.reml, value.beta, first, setup.engine_name)
+            setup = record.setup = set_up(setup.design, setup.reml, value.beta, first, setup.asked)
             theta, value = newton(theta, record, setup)
     if "elsewhere" in phases:
         with record.phase("elsewhere"):

@@ -14,10 +14,10 @@ from scipy import sparse
 from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-from .coordinates import coordinates, in_Q1, product
+from .coordinates import coordinates, full, in_Q1, product
 from .covariance import over_levels
 from .dense import CHUNK, NotPositiveDefinite
-from .elimination import Kept, symmetric_times
+from .elimination import Kept, symmetric, symmetric_times
 
 
 class Point(NamedTuple):
@@ -70,20 +70,38 @@ class Stage:
         N1, N2, b2 = self.solve(u1, z2u - self.known.collected(u1))
         return self.layout.joined(self.psi @ N1, b2), self.layout.joined(N1, N2)
 
-    def whole(self):
-        """Z' V^-1 Z, (q, q), where nothing but a `Rest` is left."""
-        D, R1, (m, c, _), q2 = self.D, self.known.R1, self.D.shape, self.layout.inner.q
-        B2, shrunk, M22 = self.inner.whole()
-        X = (R1.transpose(0, 2, 1) @ D @ self.known.R12_dense).transpose(1, 0, 2).reshape(m * c, q2)    # sigma^2 Z1' A^-1 Z2
-        M = np.empty((m * c + q2,) * 2)
-        M[m * c :, m * c :] = M22
-        M[: m * c, m * c :] = M12 = X @ shrunk
-        M[m * c :, : m * c] = M12.T
-        M[: m * c, : m * c] = -X @ B2 @ X.T
-        own, at = R1.transpose(0, 2, 1) @ D @ R1, np.arange(m)
-        for a, b in np.ndindex(c, c):
-            M[a * m + at, b * m + at] += own[:, a, b]
-        return M
+    def traces(self, entries, rest):
+        """tr(M Z_a), (q,), and tr(M Z_a M Z_b), (q, q), for M = Z' V^-1 Z, where nothing but a `Rest` is left.
+
+        For the entries of psi of this term, pairs of its effects, and then the others, whose `Pairs` are `rest`. M is
+        block-diagonal but for a part of rank q2, so that no matrix larger than (q2, q2) is needed: with
+        X = sigma^2 Z1' A^-1 Z2, M11 = own - X B X' and M12 = X (I - psi2 M22). O(q2^3 + pairs).
+        """
+        B, shrunk, M22 = self.inner.whole()                                 # before its B takes the place of K^-1
+        W = self.known.R1.transpose(0, 2, 1) @ self.D
+        own, X = W @ self.known.R1, self.known.weighted(W)
+        if isinstance(X[0], np.ndarray):
+            low = np.stack([[np.einsum("mq,mq->m", X_i @ B, X_j) for X_j in X] for X_i in X]).transpose(2, 0, 1)
+        else:
+            low = W @ self.H @ W.transpose(0, 2, 1)                         # the diagonal blocks of X B X'
+        G = {(i, j): full(X[i].T @ X[j]) for i, j in np.ndindex(len(X), len(X))}
+        BG = {pair: B @ of_pair for pair, of_pair in G.items()}
+
+        def inner(il, jk):                                                  # of the blocks M_il and M_jk
+            (i, h), (j, k) = il, jk
+            return own[:, i, h] @ (own[:, j, k] - low[:, j, k]) - low[:, i, h] @ own[:, j, k] + np.sum(BG[h, k] * BG[j, i].T)
+
+        q1, both = len(entries), [{(i, j), (j, i)} for i, j in entries]
+        t, S = np.empty(q1 + rest.owners.shape[1]), np.empty((q1 + rest.owners.shape[1],) * 2)
+        diagonal = np.sum(own - low, axis=0)
+        t[:q1], t[q1:] = [sum(diagonal[pair] for pair in of_entry) for of_entry in both], rest.traces(M22)
+        for a, of_entry in enumerate(both):
+            for b in range(a, q1):
+                S[a, b] = S[b, a] = sum(inner((i, h), (j, k)) for i, j in of_entry for k, h in both[b])
+            if rest.owners.size:
+                S[a, q1:] = S[q1:, a] = sum(rest.traces(shrunk.T @ G[pair] @ shrunk) for pair in of_entry)
+        S[q1:, q1:] = rest.squares(M22)
+        return t, S
 
     @cached_property
     def H(self):
@@ -184,11 +202,11 @@ class Rest:
 
     def whole(self):
         """B, I - psi Z' V^-1 Z and Z' V^-1 Z, (q, q)."""
-        full, Lambda, eye = self.inverse + np.tril(self.inverse, -1).T, self.Lambda, np.eye(self.layout.q)
+        full, Lambda, eye = symmetric(self.inverse), self.Lambda, np.eye(self.layout.q)
         if isinstance(Lambda, np.ndarray) and Lambda.all():
             B = full * Lambda * Lambda[:, None]
             return B, full * Lambda[:, None] / Lambda, (eye - full) / Lambda / Lambda[:, None]
-        B, S = _times(Lambda, _times(Lambda, full).T), self.S + np.triu(self.S, 1).T
+        B, S = _times(Lambda, _times(Lambda, full).T), symmetric(self.S)
         shrunk = eye - B @ S
         return B, shrunk, S @ shrunk
 
@@ -203,6 +221,8 @@ class Rest:
     def _levels_of(self, at, T):
         """The same of one term, its columns being `at`, (c, m)."""
         c, m = at.shape
+        if c == 1 and T[0, 0] > 0:
+            return (1 - self.inverse.diagonal()[at[0]])[:, None, None] / T**2
         M = np.empty((m, c, c))
         if np.all(T.diagonal() > 0):                                        # T'MT = I - sigma^2 K^-1
             for i in range(c):
@@ -228,7 +248,7 @@ class Rest:
     def forms(self, Z):
         """z' B z for each row of Z, sparse: (n,)."""
         B, total = self.B.reshape(self.S.shape), np.empty(Z.shape[0])
-        B = B + np.triu(B, 1).T
+        B = symmetric(B)
         for start in range(0, len(total), CHUNK):
             rows = sparse.csr_array(Z[start : start + CHUNK])
             total[start : start + CHUNK] = np.asarray(rows.multiply(rows @ B).sum(axis=1)).ravel()
@@ -270,5 +290,4 @@ def _congruent(S, Lambda):
         product = S * Lambda
         product *= Lambda[:, None]
         return product
-    full = S + np.triu(S, 1).T
-    return np.triu(Lambda.T @ (Lambda.T @ full).T)
+    return np.triu(Lambda.T @ (Lambda.T @ symmetric(S)).T)
