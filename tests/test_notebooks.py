@@ -38,7 +38,8 @@ def test_a_notebook_runs_and_shows_what_is_stored(name):
     """Pictures are not compared, for they depend on matplotlib's version; warnings would be on stderr, and there is none."""
     now, then = executed(name), stored(name)
     assert not [output.text for output in outputs(now) if output.get("name") == "stderr"]
-    assert texts(now) == texts(then), "if this is as it should be: python tests/execute_notebooks.py"
+    for (source, printed), (_, prints) in zip(texts(then), texts(now), strict=True):
+        assert prints == printed, source         # if that is as it should be: python tests/execute_notebooks.py
     assert pictures(now) == pictures(then) and sum(pictures(then)) >= 1
 
 
