@@ -29,6 +29,7 @@ def executed(name):
     notebook = stored(name)
     with TemporaryDirectory() as folder:
         environment = {key: value for key, value in os.environ.items() if key not in ("MPLBACKEND", "PYTHONWARNINGS")}
+        environment |= {"OPENBLAS_NUM_THREADS": "1"}                    # small matrices: more only wait for each other
         NotebookClient(notebook, timeout=120, kernel_name="python3", coalesce_streams=True, store_widget_state=False,
                        resources={"metadata": {"path": folder}}).execute(env=environment)
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
