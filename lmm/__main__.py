@@ -1,5 +1,5 @@
 """The command line: ``python -m lmm`` fits Machines and shows the answer beside lme4's and the exact one;
-``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file."""
+``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file; ``lmm notebooks DIR`` copies the notebooks there."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ import warnings
 import pandas as pd
 from patsy import PatsyError
 
-from . import tables
+from . import notebooks, tables
 from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning
 from .fit import lmer, lmm
@@ -38,13 +38,19 @@ def main(arguments=None):
                      help="read this column as categories, not numbers; may be given several times")
     fit.add_argument("--reml", action="store_true", help="fit by REML; the default is maximum likelihood")
     fit.add_argument("--json", action="store_true", help="print the fit as JSON")
+    copy = commands.add_parser("notebooks", help="copy the notebooks", description="Copy the notebooks into a folder.")
+    copy.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
+    copy.add_argument("--force", action="store_true", help="overwrite files of the same names")
+    fit.set_defaults(text=fit_file)
+    copy.set_defaults(text=lambda options: notebooks.report(options.folder, options.force))
+    parser.set_defaults(text=lambda _: demonstrate())
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", LMMWarning)
         warnings.showwarning = lambda message, *_: print(
             f"lmm: warning: {message}".replace("dat = dat.astype", "--factor, or dat.astype"), file=sys.stderr)
         try:
-            print(demonstrate() if options.command is None else fit_file(options))
+            print(options.text(options))
         except (LMMError, PatsyError, OSError) as error:
             print(f"lmm: {error}", file=sys.stderr)
             return 2

@@ -1,0 +1,56 @@
+"""The notebooks that come with the package, and how to get a copy to work in: ``lmm notebooks DIR``."""
+
+from pathlib import Path
+
+from ..errors import LMMError, shorten
+
+FOLDER = Path(__file__).parent
+
+
+def copy_notebooks(folder, force=False):
+    """Copy the notebooks, and the files they read, into a folder.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where to; made if it is not there.
+    force : bool, optional
+        Whether to overwrite files of the same names.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The copies.
+
+    Raises
+    ------
+    LMMError
+        If a file would be overwritten and `force` is false; then nothing is copied.
+    OSError
+        If the folder cannot be made or written to.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     [path.suffix for path in copy_notebooks(folder)][0]
+    '.ipynb'
+    """
+    folder = Path(folder)
+    sources = sorted(path for path in FOLDER.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc"))
+    copies = [folder / path.name for path in sources]
+    if not force and (there := [path.name for path in copies if path.exists()]):
+        raise LMMError(f"{folder} already holds {shorten(there)}; nothing was copied: give another folder, or --force "
+                       "(in Python, force=True) to overwrite")
+    folder.mkdir(parents=True, exist_ok=True)
+    for source, copy in zip(sources, copies):
+        copy.write_bytes(source.read_bytes())
+    return copies
+
+
+def report(folder, force=False):
+    """The text that ``lmm notebooks`` prints after copying: what, and how to open it."""
+    copies = copy_notebooks(folder, force)
+    listed = "\n".join(f"  {path}" for path in copies)
+    return (f"Copied:\n{listed}\n"
+            'Open them with: jupyter notebook (where there is none: pip install "lmm[notebooks]")')

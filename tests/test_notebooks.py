@@ -1,0 +1,83 @@
+"""The notebooks: they run, print what is stored, and are copied by the command."""
+
+import os
+import re
+
+import pytest
+from execute_notebooks import NAMES, executed, stored
+
+from lmm.__main__ import main
+from lmm.notebooks import FOLDER
+
+LARGEST = 400_000       # bytes
+
+
+def texts(notebook):
+    """What each code cell prints and shows, pictures left out."""
+    shown = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            parts = [output.get("text", "") + "".join(text for kind, text in sorted(output.get("data", {}).items())
+                                                       if kind.startswith("text/")) for output in cell.outputs]
+            shown.append((cell.source, "".join(parts)))
+    return shown
+
+
+def outputs(notebook):
+    """All outputs of all code cells."""
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def pictures(notebook):
+    """For each output whether it is a picture."""
+    return ["image/png" in output.get("data", {}) for output in outputs(notebook)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_and_shows_what_is_stored(name):
+    """Pictures are not compared, for they depend on matplotlib's version; warnings would be on stderr, and there is none."""
+    now, then = executed(name), stored(name)
+    assert not [output.text for output in outputs(now) if output.get("name") == "stderr"]
+    for (source, printed), (_, prints) in zip(texts(then), texts(now), strict=True):
+        assert prints == printed, source         # if that is as it should be: python tests/execute_notebooks.py
+    assert pictures(now) == pictures(then) and sum(pictures(then)) >= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_small_and_holds_nothing_of_the_machine_it_ran_on(name):
+    notebook, path = stored(name), FOLDER / name
+    assert path.stat().st_size < LARGEST
+    assert not re.search(r"/home/|/Users/|/tmp/|/usr/|[A-Z]:\\\\|0x[0-9a-f]{6}", "".join(text for _, text in texts(notebook)))
+    assert set(notebook.metadata) == {"kernelspec", "language_info"} and notebook.metadata.language_info == {"name": "python"}
+    assert not [cell for cell in notebook.cells if cell.metadata]
+    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == \
+        list(range(1, 1 + sum(cell.cell_type == "code" for cell in notebook.cells)))
+
+
+def test_the_command_copies_the_notebooks_and_says_how_to_open_them(tmp_path, capsys):
+    assert main(["notebooks", str(tmp_path / "new" / "folder")]) == 0
+    printed = capsys.readouterr().out
+    copied = sorted((tmp_path / "new" / "folder").iterdir())
+    assert {path.name for path in copied} >= set(NAMES) and not [path for path in copied if path.suffix == ".py"]
+    for path in copied:
+        assert path.read_bytes() == (FOLDER / path.name).read_bytes() and str(path) in printed
+    assert 'pip install "lmm[notebooks]"' in printed
+
+
+def test_the_command_overwrites_only_when_forced(tmp_path, capsys):
+    """One file in the way, and nothing is copied."""
+    mine = tmp_path / NAMES[0]
+    mine.write_text("my answers")
+    assert main(["notebooks", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == (f"lmm: {tmp_path} already holds {NAMES[0]!r}; nothing was copied: give another folder, or --force "
+                           "(in Python, force=True) to overwrite\n")
+    assert printed.out == "" and os.listdir(tmp_path) == [NAMES[0]] and mine.read_text() == "my answers"
+    assert main(["notebooks", str(tmp_path), "--force"]) == 0
+    assert mine.read_bytes() == (FOLDER / NAMES[0]).read_bytes()
+
+
+def test_a_file_where_the_folder_should_be_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["notebooks", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.startswith("lmm: ")
