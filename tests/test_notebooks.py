@@ -61,7 +61,7 @@ def test_the_command_copies_the_notebooks_and_says_how_to_open_them(tmp_path, ca
     assert {path.name for path in copied} >= set(NAMES) and not [path for path in copied if path.suffix == ".py"]
     for path in copied:
         assert path.read_bytes() == (FOLDER / path.name).read_bytes() and str(path) in printed
-    assert 'pip install "lmm[notebooks]"' in printed
+    assert "pip install notebook matplotlib" in printed
 
 
 def test_the_command_overwrites_only_when_forced(tmp_path, capsys):

@@ -53,4 +53,4 @@ def report(folder, force=False):
     copies = copy_notebooks(folder, force)
     listed = "\n".join(f"  {path}" for path in copies)
     return (f"Copied:\n{listed}\n"
-            'Open them with: jupyter notebook (where there is none: pip install "lmm[notebooks]")')
+            'Open them with: jupyter notebook (where there is none: pip install notebook matplotlib)')
