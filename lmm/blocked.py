@@ -23,19 +23,17 @@ largest factor first, Bates, Maechler, Bolker and Walker (2015), section 5; aver
 Thompson and Cullis (1995).
 """
 
-import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import inf
 
 import numpy as np
 from scipy import sparse
 
 from .blocked_state import State, StatePosterior
-from .coordinates import Coordinates, coordinates
 from .covariance import Covariance
 from .elimination import Kept, layout_of
-from .errors import LMMError
+from .gram import Gram, gram_of
+from .memory import refuse_too_large
 from .pairs import make_pairs
 
 MOST_EXACT = 300        # columns left to factor up to which second derivatives are exact: they cost several times the factor
@@ -51,12 +49,11 @@ class Blocked:
     covariance: Covariance
     matrices: tuple = field(repr=False)         # the blocks of Z
     U: np.ndarray = field(repr=False)           # (n, r)
-    coordinates: Coordinates = field(repr=False)
+    gram: Gram = field(repr=False)
 
     def __call__(self, phi):
         """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi."""
-        state = State(self, phi)
-        return state.evaluation._replace(state=state)           # no cycle: its memory is free after the last use
+        return State(self, phi).evaluation()
 
     @property
     def exact(self):
@@ -77,7 +74,7 @@ class Blocked:
     @property
     def layout(self):
         """The `Eliminated` term, and what is in it."""
-        return self.coordinates.layout
+        return self.gram.layout
 
     @property
     def n(self):
@@ -110,7 +107,7 @@ class Blocked:
 
     def combined(self, A):
         """The same engine for U A in place of U."""
-        return replace(self, U=self.U @ A, coordinates=self.coordinates.combined(A))
+        return replace(self, U=self.U @ A, gram=self.gram.combined(A))
 
     def reordered(self, order, entries):
         """The same engine with the blocks in another order within their terms: block i is that of number order[i]."""
@@ -176,9 +173,8 @@ class Blocked:
 
     def _with_U(self, U):
         """The engine with another U."""
-        c, products = self.layout.c, [self.matrices[j].T @ U for j in self.order]
-        Z2U = np.concatenate([np.zeros((0, U.shape[1])), *products[c:]])
-        return replace(self, U=U, coordinates=self.coordinates.with_U(np.stack(products[:c], axis=1), Z2U, U.T @ U))
+        c, in_order = self.layout.c, [self.matrices[j] for j in self.order]
+        return replace(self, U=U, gram=self.gram.with_rows(in_order[:c], in_order[c:], U))
 
 
 def eliminate(blocks, U, covariance):
@@ -207,7 +203,7 @@ def eliminate(blocks, U, covariance):
     layout = layout_of(first, m, pattern, lambda: _ones(Z2).T @ _ones(Z2), others)
     if list(layout.inner.terms) != others:
         Z2, pattern, Z1Z2 = _products(own, blocks, layout.inner.terms, n)
-    refuse_too_large(layout)
+    refuse_too_large(layout.kept, layout.needed)
     c = len(own)
     G = np.empty((m, c, c))
     for i in range(c):
@@ -217,7 +213,7 @@ def eliminate(blocks, U, covariance):
     i, j = gram.coords if hasattr(gram, "coords") else (gram.row, gram.col)
     rest = np.zeros(layout.inner.size)
     rest[layout.inner.places(i.astype(np.int64), j.astype(np.int64))] = gram.data
-    return Blocked(covariance, tuple(blocks), U, coordinates(layout, G, Z1Z2, rest))._with_U(U)
+    return Blocked(covariance, tuple(blocks), U, gram_of(layout, G, Z1Z2, rest))._with_U(U)
 
 
 def _products(own, blocks, terms, n):
@@ -243,28 +239,3 @@ def _products(own, blocks, terms, n):
 def _ones(Z):
     """The pattern of Z: ones where it has entries."""
     return sparse.csr_array((np.ones(Z.nnz), Z.indices, Z.indptr), Z.shape)
-
-
-def memory():
-    """How many GiB of memory this machine, or container, has; inf if that is not known."""
-    try:
-        sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    except (AttributeError, ValueError, OSError):
-        return inf
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        if os.path.exists(limit):
-            with open(limit) as file:
-                sizes += [int(text) for text in [file.read().strip()] if text.isdigit()]
-    return min(sizes) / 2**30
-
-
-def refuse_too_large(layout):
-    """Raise an LMMError if the memory of this machine does not hold what a fit needs."""
-    kept, pairs, at = layout.kept, 0.0, layout
-    while hasattr(at, "inner"):
-        pairs += np.sum(np.diff(at.indptr).astype(float) ** 2) / 2 * at.c**2
-        at = at.inner
-    needed, present = (32 * float(kept) ** 2 + 24 * pairs) / 2**30, memory()
-    if needed > present:
-        raise LMMError(f"{kept} columns of Z remain beside the eliminated terms, which takes {needed:.1f} GiB of memory; this "
-                       f"machine has {present:.1f}. Use fewer or coarser blocks")

@@ -18,11 +18,14 @@ class State:
         if not (0 < phi[0] < inf and np.isfinite(phi).all()):
             raise OverflowError
         psi = engine.covariance.psi_of(phi) / phi[0]
-        self.stage = Stage(engine.coordinates, Point(psi, engine.covariance.root_of(psi)))
-        logdet = self.stage.logdet + engine.n * log(phi[0])                 # (2)
+        self.stage = Stage(engine.gram, Point(psi, engine.covariance.root_of(psi)))
+
+    def evaluation(self):
+        """log|V| and U' V^-1 U."""
+        logdet = float(self.stage.logdet + self.engine.n * log(self.sigma2))         # (2)
         if not logdet < inf:
             raise OverflowError
-        self.evaluation = Evaluation(float(logdet), self.stage.cross / phi[0], None)
+        return Evaluation(logdet, self.stage.cross / self.sigma2, None, self)
 
     def at(self, sigma2):
         """The state where sigma^2 is another, and psi in proportion."""
@@ -32,17 +35,17 @@ class State:
 
     def products_with_U(self):
         """Z' V^-1 U, (p, r), in the order of elimination."""
-        known = self.engine.coordinates
-        N1, N2, _ = self.stage.solve(known.R1U, known.Z2U)
-        return known.layout.joined(N1, N2) / self.sigma2
+        gram = self.engine.gram
+        N1, N2, _ = self.stage.solve(gram.R1U, gram.Z2U)
+        return gram.layout.joined(N1, N2) / self.sigma2
 
     def products_with_Z(self, v):
         """Z' V^-1 Z v, (p, q), for v (p, q), both in the order of elimination."""
-        known = self.engine.coordinates
-        v1, v2 = known.layout.split(v)
-        u1 = known.R1 @ v1 + known.over_levels(v2)
-        N1, N2, _ = self.stage.solve(u1, known.layout.inner.times(known.rest, v2))
-        return known.layout.joined(N1, N2) / self.sigma2
+        gram = self.engine.gram
+        v1, v2 = gram.layout.split(v)
+        u1 = gram.R1 @ v1 + gram.over_levels(v2)
+        N1, N2, _ = self.stage.solve(u1, gram.layout.inner.times(gram.rest, v2))
+        return gram.layout.joined(N1, N2) / self.sigma2
 
     def information(self, pulled, reml):
         """tr(W V_a), y'P V_a P y, and (7) or average information; see `Dense.information`.

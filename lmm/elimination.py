@@ -14,6 +14,9 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from .algebra import symmetric_times
+from .memory import refuse_too_large
+
 MOST_PAIRS = 2_000_000  # pairs of columns that are looked up at a time
 MOST_KEPT = 200         # columns up to which no further term is eliminated: one small factor costs less
 
@@ -85,6 +88,12 @@ class Eliminated:
     def size(self):
         """The number of entries."""
         return self.m * self.c**2 + self.c * len(self.indices) + self.inner.size
+
+    @property
+    def needed(self):
+        """How many pairs of columns meet in a level, of this term and the inner ones, times the pairs of effects."""
+        inner = self.inner.needed if isinstance(self.inner, Eliminated) else 0.0
+        return inner + self.c**2 * _pairs(self.indptr)
 
     @cached_property
     def level(self):
@@ -182,6 +191,7 @@ def layout_of(first, m, pattern, among, terms):
     chosen = _next(terms, ends, pattern) if ends[-1] > MOST_KEPT else None
     if chosen is None:
         return Eliminated(first, m, pattern.indptr, pattern.indices, Kept(tuple(terms)))
+    refuse_too_large(0, (first.stop - first.start) ** 2 * _pairs(pattern.indptr))
     own = np.arange(ends[chosen], ends[chosen + 1])
     others = np.delete(np.arange(ends[-1]), own)
     meet = sparse.csr_array(among() + pattern.T @ pattern)
@@ -197,6 +207,12 @@ def layout_of(first, m, pattern, among, terms):
     return Eliminated(first, m, pattern.indptr, pattern.indices, inner)
 
 
+def _pairs(indptr):
+    """How many pairs of columns meet in a level, each with itself among them."""
+    count = np.diff(indptr).astype(float)
+    return np.sum(count * (count + 1)) / 2
+
+
 def _next(terms, ends, pattern):
     """The number of the largest term of which each row of the pattern has at most one level, or None."""
     row = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
@@ -208,15 +224,3 @@ def _next(terms, ends, pattern):
         if (some[rows] == level).all():
             found.append(i)
     return max(found, key=lambda i: ends[i + 1] - ends[i], default=None)
-
-
-def symmetric(S):
-    """The whole of a symmetric matrix that is held by one of its triangles, the other being zero."""
-    whole = S + S.T
-    whole.flat[:: len(S) + 1] *= 0.5
-    return whole
-
-
-def symmetric_times(S, X):
-    """S X, S being held by its upper triangle."""
-    return S @ X + S.T @ X - S.diagonal()[:, None] * X

@@ -19,6 +19,7 @@ MOST_TERMS = 1000
 LONGEST = 10_000        # characters
 DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
 QUOTED = re.compile(r"""('[^']*'|"[^"]*")""")
+NAMED = ("string", "integer", "boolean")        # levels whose names are what str makes of them
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # what is not finite is reported by the design
 
 
@@ -134,7 +135,7 @@ class Formula:
             return None
         columns, names, n = [], [], len(next(iter(data.values())))
         factors = [code for code in codes if code and not is_plain_number(data[code[0]])]
-        if factors and [] not in codes:
+        if factors and ([] not in codes or any(data[code[0]].array.categories.inferred_type not in NAMED for code in factors)):
             return None                                         # without the constant one of them has all its levels
         for code in sorted(codes, key=lambda code: (code != [], code not in factors) if factors else 0):
             column = data[code[0]] if code else None

@@ -77,7 +77,8 @@ def set_up(design, reml, beta_0=None, first=None, engine=None):
 
     `first` is the block to factor first, see `factor`; `engine` is its name, or None for a choice by size.
     """
-    with few_threads():
+    dense = chosen(engine, design) == "dense"
+    with few_threads(sum(block.matrix.shape[1] for block in design.blocks) if dense else 0):
         return _set_up(design, reml, beta_0, first, engine)
 
 

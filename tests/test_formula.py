@@ -54,12 +54,14 @@ def test_functions_that_work(form, expected):
 
 
 @pytest.mark.parametrize("form", ["y ~ g", "y ~ x + g", "y ~ x + flag + g + n", "y ~ 0 + x", "y ~ 1", "y ~ g + flag", "y ~ 0 + g + x",
-                                  "y ~ x:g", "y ~ g * x", "y ~ wide", "y ~ x + g + offset(n)"])
+                                  "y ~ x:g", "y ~ g * x", "y ~ wide", "y ~ x + g + offset(n)", "y ~ iv", "y ~ day"])
 def test_columns_by_hand_are_patsys(form):
     """Where terms are plain columns patsy is not asked; the columns, their names and their order are the same."""
     dat = pd.concat([DAT, DAT], ignore_index=True).assign(
         flag=[True, False, False] * 4, n=np.arange(12) ** 2, wide=pd.Categorical([3, 1, 2, 1, 2, 3] * 2, [3, 2, 1]))
     dat["x"] += np.arange(12) % 5
+    dat["iv"] = pd.cut(dat["x"], 3)
+    dat["day"] = pd.Categorical(pd.to_datetime(["2024-01-01", "2024-01-02"] * 6))
     setup = LMMsetup(form, dat)
     expected = dmatrix(form.split("~")[1].replace("+ offset(n)", ""), dat, return_type="dataframe")
     assert list(setup.design.x_names) == list(expected.columns)

@@ -1,7 +1,8 @@
 """The cross-products of [Z U] with the columns of the term to be eliminated in orthogonal coordinates, Z1 = Q1 R1.
 
-So large standard deviations cost no digits: what Z1 leaves of the other columns is there before any theta is. The letters are
-those of blocked.py.
+So large standard deviations of that term cost no digits: what Z1 leaves of the other columns is there before any theta is.
+Those of other terms do, in the square of their ratio to sigma, as everywhere in a Cholesky factor. The letters are those of
+blocked.py.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from .algebra import scaled_rows
 from .elimination import Eliminated
 
 ROUNDING = 1e-12        # of a level's cross-product, below which what its effects before leave of one is zero
@@ -17,7 +19,7 @@ MOST_SMALL = 20_000     # numbers of a matrix that is better dense, however many
 
 
 @dataclass(frozen=True, eq=False)
-class Coordinates:
+class Gram:
     """The cross-products of [Z U], those of the first term's columns, Z1 = Q1 R1, in the coordinates of Q1. r columns of U."""
 
     layout: Eliminated
@@ -29,10 +31,24 @@ class Coordinates:
     Z2U: np.ndarray = None      # (q2, r) Z2'U - R12'Q1'U
     UU: np.ndarray = None       # (r, r) U'U - U'Q1 Q1'U
 
-    def with_U(self, Z1U, Z2U, UU):
-        """The same with another U, from Z1'U, (m, c, r), Z2'U and U'U."""
+    def with_products(self, Z1U, Z2U, UU):
+        """The same with another U, known by Z1'U, (m, c, r), Z2'U and U'U."""
         R1U = in_Q1(self.R1, Z1U)
         return replace(self, R1U=R1U, Z2U=Z2U - self.collected(R1U), UU=UU - product(R1U, R1U))
+
+    def with_rows(self, Z1, Z2, U):
+        """The same with another U, (n, r), from the sparse matrices of each effect, and those of the other columns.
+
+        What Q1 leaves of U is found row by row: as a difference of squares it would lose the digits of a column that is
+        nearly in the span of Z1, as X's constant is, and with them X'WX where a standard deviation is large beside sigma.
+        """
+        R1U, U_left = 0.0, U
+        for _ in range(2):                              # the second pass removes what rounding left in the first
+            more = in_Q1(self.R1, np.stack([Z.T @ U_left for Z in Z1], axis=1))
+            of_level = back_in_R1(self.R1, more)
+            R1U, U_left = R1U + more, U_left - sum(Z @ of_level[:, a] for a, Z in enumerate(Z1))
+        Z2U = np.concatenate([np.zeros((0, U.shape[1])), *(Z.T @ U_left for Z in Z2)])
+        return replace(self, R1U=R1U, Z2U=Z2U, UU=U_left.T @ U_left)
 
     def combined(self, A):
         """The same with U A in place of U."""
@@ -47,15 +63,16 @@ class Coordinates:
 
     def gathered(self, B):
         """The diagonal blocks of R12 B R12', (m, c, c), for B by places."""
-        H = np.empty_like(self.R1)
-        B[self.own_places] *= 0.5                                           # these pairs are counted twice; put back below
+        H, diagonal = np.empty_like(self.R1), B[self.diagonal_places]
         for (a, b), P in self.meetings.items():
             H[:, a, b] = P.T @ B
-        B[self.own_places] *= 2.0
-        return H + H.transpose(0, 2, 1)
+        H = H + H.transpose(0, 2, 1)
+        for a, b in self.meetings:                                          # an entry with itself has been counted twice
+            H[:, a, b] -= self.layout.sparse(self.R12[a].data * self.R12[b].data) @ diagonal
+        return H
 
     @cached_property
-    def own_places(self):
+    def diagonal_places(self):
         """Where the diagonal of the matrix by places is."""
         columns = np.arange(self.layout.inner.q)
         return self.layout.inner.places(columns, columns)
@@ -64,7 +81,7 @@ class Coordinates:
         """R12 B on the pattern of R12, (c, nnz), for B by places."""
         place, _ = self.layout.meetings
         data = np.array([R.data for R in self.R12])
-        total = -data * B[self.own_places][self.layout.indices]             # the pairs of an entry with itself come twice
+        total = -data * B[self.diagonal_places][self.layout.indices]             # the pairs of an entry with itself come twice
         for here, left, right in self.layout.pairs():
             of_pair = B[place[here]]
             for a, row in enumerate(data):
@@ -102,8 +119,8 @@ class Coordinates:
         return total
 
 
-def coordinates(layout, G, C, rest):
-    """The `Coordinates` of cross-products by `Eliminated.divided`, without U. O(pairs). `rest` is used up."""
+def gram_of(layout, G, C, rest):
+    """The `Gram` of cross-products by `Eliminated.divided`, without U. O(pairs). `rest` is used up."""
     R1 = _triangles(G)
     values = in_Q1(R1[layout.level], np.ascontiguousarray(C.T)[:, :, None])[:, :, 0]
     values = [np.ascontiguousarray(values[:, a]) for a in range(layout.c)]
@@ -116,19 +133,17 @@ def coordinates(layout, G, C, rest):
     meetings = {pair: sparse.csc_array((of_pair, place, ends), shape) for pair, of_pair in products.items()}
     for a in range(layout.c):
         rest -= meetings[a, a] @ np.ones(layout.m)
-    return Coordinates(layout, R1, tuple(layout.sparse(row) for row in values), meetings, rest)
+    return Gram(layout, R1, tuple(layout.sparse(row) for row in values), meetings, rest)
 
 
-def scaled_rows(R, by):
-    """R, sparse or not, its rows multiplied by these numbers."""
-    if isinstance(R, np.ndarray):
-        return by[:, None] * R
-    return sparse.csr_array((R.data * np.repeat(by, np.diff(R.indptr)), R.indices, R.indptr), R.shape)
-
-
-def full(A):
-    """A as an array, sparse or not."""
-    return A if isinstance(A, np.ndarray) else A.toarray()
+def back_in_R1(R1, V):
+    """The X with R1 X = V for each level, (m, c, r): zeros where a row of R1 is zero."""
+    X = np.zeros_like(V)
+    for a in reversed(range(V.shape[1])):
+        pivot = R1[:, a, a]
+        remainder = V[:, a] - np.einsum("lb,lbq->lq", R1[:, a, a + 1 :], X[:, a + 1 :])
+        X[:, a] = np.where(pivot > 0, 1 / np.where(pivot > 0, pivot, 1.0), 0.0)[:, None] * remainder
+    return X
 
 
 def product(u, v):
