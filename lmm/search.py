@@ -49,9 +49,15 @@ def fitted(setup, theta, phases, verbose=False, quiet=False, done=DONE):
 
 def few_threads(engine):
     """One thread for BLAS, if threadpoolctl is installed and the factorisation is small: threads wait for a busy core."""
-    if not ONE_THREAD[0] < engine.factored < ONE_THREAD[1] or thread_controller() is None:
+    if not ONE_THREAD[0] < engine.factored < ONE_THREAD[1]:
         return nullcontext()                                # too small for OpenBLAS to start threads, or large enough
-    return thread_controller().limit(limits=1, user_api="blas")
+    return one_thread()
+
+
+def one_thread():
+    """One thread for BLAS while in it, if threadpoolctl is installed."""
+    controller = thread_controller()
+    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 
 
 @cache
