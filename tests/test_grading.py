@@ -30,7 +30,7 @@ MISTAKES = [
     ("no log|V|", U, "return half_logdet + rss / 2", "return rss / 2", "log|V| is missing"),
     ("wrong triangle", "a numeric interaction", "solve_triangular(L, QtU, lower=True)", "solve_triangular(L, QtU)", "the wrong triangle"),
     ("L' for L", "a numeric interaction", "solve_triangular(L, QtU, lower=True)", "solve_triangular(L.T, QtU)", "the wrong triangle"),
-    ("pivoted QR", "three crossed blocks", 'Q, R = qr(Z, mode="economic")', 'Q, R, _ = qr(Z, mode="economic", pivoting=True)',
+    ("pivoted QR", "three crossed blocks", 'Q, R = np.linalg.qr(Z)', 'Q, R, _ = linalg.qr(Z, mode="economic", pivoting=True)',
      "QR with pivoting: psi must be permuted"),
     ("log(det)", "other units", "np.sum(np.log(np.diag(L)))", "np.log(np.linalg.det(A)) / 2", "log(det()) overflows"),
     ("one variance", U, "np.repeat(np.exp(2 * theta[1:]), sizes)", "np.full(sum(sizes), np.exp(2 * theta[1]))",

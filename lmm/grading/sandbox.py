@@ -153,7 +153,7 @@ class Sandbox:
             return "closed its standard output"
         if status < 0:
             name = signal.Signals(-status).name if -status in signal.Signals.__members__.values() else f"signal {-status}"
-            usual = {"SIGSEGV": ": too deep a recursion, as a rule", "SIGKILL": ": memory, as a rule",
+            usual = {"SIGSEGV": ": a crash of compiled code, or too deep a recursion", "SIGKILL": ": memory, as a rule",
                      "SIGXCPU": ": it used too much processor time"}.get(name, "")
             return f"ended the process by {name}{usual}"
         return f"ended the whole process, with exit status {status}"

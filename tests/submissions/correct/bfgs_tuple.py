@@ -1,5 +1,7 @@
 """BFGS with numerical derivatives; LMMprof is a float with an attribute, the deviance with its constant; returns a tuple."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import patsy
@@ -31,13 +33,14 @@ def LMMprof(theta, y, X, ZZ, ZX, Zy, block):
     """Woodbury: V^-1 = (I - Z D (I + D Z'Z D / s2)^-1 D Z' / s2) / s2, D = psi^(1/2)."""
     s2, d = np.exp(2 * theta[0]), np.exp(np.asarray(theta[1:])[block])
     M = np.eye(len(d)) + d[:, None] * ZZ * d / s2
-    factor = linalg.cho_factor(M)
+    factor = np.linalg.cholesky(M), True
     BX, By = d[:, None] * ZX, d * Zy
-    XWX = (X.T @ X - BX.T @ linalg.cho_solve(factor, BX) / s2) / s2
-    XWy = (X.T @ y - BX.T @ linalg.cho_solve(factor, By) / s2) / s2
+    solve = functools.partial(linalg.cho_solve, factor) if len(d) else np.copy
+    XWX = (X.T @ X - BX.T @ solve(BX) / s2) / s2
+    XWy = (X.T @ y - BX.T @ solve(By) / s2) / s2
     beta = linalg.solve(XWX, XWy, assume_a="pos")
     e, Be = y - X @ beta, By - BX @ beta
-    rss = (e @ e - Be @ linalg.cho_solve(factor, Be) / s2) / s2
+    rss = (e @ e - Be @ solve(Be) / s2) / s2
     value = Value(2 * np.log(np.diag(factor[0])).sum() + 2 * len(y) * theta[0] + rss + len(y) * np.log(2 * np.pi))
     value.beta = beta
     return value

@@ -2,7 +2,7 @@
 
 import numpy as np
 from patsy import dmatrices, dmatrix
-from scipy.linalg import cholesky, qr, solve_triangular
+from scipy import linalg
 from scipy.optimize import minimize
 
 
@@ -13,7 +13,7 @@ def LMMsetup(form, dat, ref=()):
     Z = np.hstack([np.empty((len(y), 0)), *blocks])
     sizes = [block.shape[1] for block in blocks]
     U = np.column_stack([X, y])
-    Q, R = qr(Z, mode="economic")
+    Q, R = np.linalg.qr(Z)
     QtU = Q.T @ U
     rest = U - Q @ QtU
     return R, QtU, rest.T @ rest, sizes, len(y)
@@ -25,11 +25,11 @@ def LMMprof(theta, setup):
     psi = np.repeat(np.exp(2 * theta[1:]), sizes)
     r = len(R)
     A = (R * psi) @ R.T + sigma2 * np.eye(r)
-    L = cholesky(A, lower=True)
-    W = solve_triangular(L, QtU, lower=True)
-    G = cholesky(W.T @ W + rest / sigma2)
+    L = np.linalg.cholesky(A)
+    W = linalg.solve_triangular(L, QtU, lower=True) if r else QtU
+    G = linalg.cholesky(W.T @ W + rest / sigma2)
     k = len(G) - 1
-    beta = solve_triangular(G[:k, :k], G[:k, k])
+    beta = linalg.solve_triangular(G[:k, :k], G[:k, k])
     rss = G[k, k] ** 2
     half_logdet = np.sum(np.log(np.diag(L))) + (n - r) * theta[0]
     return half_logdet + rss / 2, beta
