@@ -1,6 +1,8 @@
 """Bad input: whatever a submission does besides computing, the judge goes on, and says it in a sentence."""
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from lmm.grading.sandbox import Sandbox, _environment_of, _processes
 FAULTY = Path(__file__).parent / "submissions" / "faulty"
 RIGHT = (FAULTY.parent / "correct" / "practical.py").read_text()
 FILES = sorted(FAULTY.glob("*.py"))
+COMMAND = Path(sys.executable).with_name("lmm.exe" if os.name == "nt" else "lmm")
 POSIX_ONLY = {"forks", "crashes", "huge_memory"}
 
 
@@ -89,6 +92,13 @@ def test_a_students_lmm_py_is_not_this_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     report = Grading(built_in_cases()[:1]).report("lmm.py")
     assert report.passed, str(report)
+
+
+@pytest.mark.skipif(not COMMAND.exists(), reason="the command is not installed")
+def test_the_command_works_in_the_folder_of_a_students_lmm_py(tmp_path):
+    (tmp_path / "lmm.py").write_text("def lmm(form, dat, ref=()):\n    return None\n")
+    run = subprocess.run([COMMAND, "grade", "lmm.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1 and run.stdout.startswith("lmm.py: 0 of 14 points") and run.stderr == ""
 
 
 def test_files_side_by_side_cannot_import_each_other(tmp_path):
