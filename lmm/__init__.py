@@ -15,4 +15,13 @@ from .optimum import Optimum, certify, derivatives
 from .result import LMMResult
 
 __all__ = ["Bootstrap", "Comparison", "ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
-           "Optimum", "anova", "certify", "derivatives", "lme4_reference", "lmer", "lmm", "load_data", "models", "plots"]
+           "Optimum", "anova", "certify", "derivatives", "grade", "lme4_reference", "lmer", "lmm", "load_data", "models",
+           "plots"]
+
+
+def __getattr__(name):
+    """`grade`, imported when it is asked for: few users judge other people's work."""
+    if name == "grade":
+        from .grading import grade
+        return grade
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """The command line: ``python -m lmm`` fits Machines and shows the answer beside lme4's and the exact one;
-``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file; ``lmm notebooks DIR`` copies the notebooks there."""
+``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file; ``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
+``lmm notebooks DIR`` copies the notebooks there."""
 
 import argparse
 import json
@@ -14,6 +15,7 @@ from . import notebooks, tables
 from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning
 from .fit import lmer, lmm
+from .grading import command as grading
 
 
 class _Parser(argparse.ArgumentParser):
@@ -22,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments=None):
-    """Run the command line; returns the exit status: 0, or 2 after one sentence on what was wrong."""
+    """Run the command line; returns the exit status: 0; 1 for a failed submission; 2 after a sentence on what was wrong."""
     parser = _Parser(prog="lmm", description="Linear mixed models. Without a command: fit the Machines data, "
                                              "and compare with lme4's fit and the exact optimum.")
     commands = parser.add_subparsers(dest="command", parser_class=_Parser)
@@ -38,6 +40,8 @@ def main(arguments=None):
                      help="read this column as categories, not numbers; may be given several times")
     fit.add_argument("--reml", action="store_true", help="fit by REML; the default is maximum likelihood")
     fit.add_argument("--json", action="store_true", help="print the fit as JSON")
+    grading.add_arguments(commands.add_parser("grade", help=grading.HELP, description=(
+        "Judge a submission of the practical; the exit status is 0 if it passes every case, else 1.")))
     copy = commands.add_parser("notebooks", help="copy the notebooks", description="Copy the notebooks into a folder.")
     copy.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
     copy.add_argument("--force", action="store_true", help="overwrite files of the same names")
@@ -50,6 +54,8 @@ def main(arguments=None):
         warnings.showwarning = lambda message, *_: print(
             f"lmm: warning: {message}".replace("dat = dat.astype", "--factor, or dat.astype"), file=sys.stderr)
         try:
+            if options.command == "grade":
+                return grading.run(options)
             print(options.text(options))
         except (LMMError, PatsyError, OSError) as error:
             print(f"lmm: {error}", file=sys.stderr)

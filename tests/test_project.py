@@ -12,7 +12,7 @@ import lmm
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = doctest.NORMALIZE_WHITESPACE
-MODULES = sorted(module.name for module in pkgutil.iter_modules(lmm.__path__))
+MODULES = sorted(module.name.removeprefix("lmm.") for module in pkgutil.walk_packages(lmm.__path__, "lmm."))
 
 
 def test_the_readme_runs():
@@ -39,7 +39,7 @@ def test_every_public_name_is_documented():
 def test_only_the_four_packages_are_imported_and_extras_where_they_are_used():
     import sys
     needed = sys.stdlib_module_names | {"numpy", "scipy", "pandas", "patsy"}
-    for path in Path(lmm.__file__).parent.glob("*.py"):
+    for path in Path(lmm.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             allowed = needed if node in tree.body else needed | {"matplotlib", "tqdm", "threadpoolctl"}

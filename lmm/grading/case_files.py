@@ -1,0 +1,88 @@
+"""Cases from a file, JSON, with the data in CSV files beside it."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import LMMError, shorten
+from .cases import Case
+
+NEEDED = {"name": str, "form": str, "data": str}
+OPTIONAL = {"ref": list, "factors": list, "why": str, "points": (int, float), "hidden": bool, "sd": list, "beta": list,
+            "source": str, "nll_tolerance": (int, float), "beta_tolerance": (int, float)}
+
+
+def read_cases(path):
+    """The cases of a JSON file.
+
+    Parameters
+    ----------
+    path : path
+        A list of objects, each with ``name``, ``form`` and ``data``, a CSV file beside it; and optionally ``ref``, a list of
+        lists of columns; ``factors``, the columns to be read as categories; ``why``, ``points``, ``hidden``; the answer where
+        it is known better than by this package's fit: ``sd``, sigma first, and ``beta``, and their ``source``; and the
+        tolerances of `Case`.
+
+    Returns
+    -------
+    tuple of Case
+
+    Raises
+    ------
+    LMMError
+        If the file is no such list; the message names the case and the entry.
+    """
+    path = Path(path)
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LMMError(f"the file of cases cannot be read: {error}") from error
+    except ValueError as error:
+        raise LMMError(f"{path.name} is no JSON: {error}") from error
+    if not isinstance(entries, list) or not entries:
+        raise LMMError(f"{path.name} holds no list of cases")
+    cases = tuple(_case(entry, i, path) for i, entry in enumerate(entries))
+    names = [case.name for case in cases]
+    if len(set(names)) < len(names):
+        raise LMMError(f"{path.name} has two cases of one name; rename one of them")
+    return cases
+
+
+def _case(entry, i, path):
+    where = f"case {i} of {path.name}"
+    if not isinstance(entry, dict):
+        raise LMMError(f"{where} is no object with name, form and data")
+    for name, kind in (NEEDED | OPTIONAL).items():
+        if name in entry and not isinstance(entry[name], kind):
+            raise LMMError(f"{where}: {name!r} is {entry[name]!r}")
+    if missing := [name for name in NEEDED if name not in entry]:
+        raise LMMError(f"{where} has no {missing[0]!r}; it needs {shorten(NEEDED)}")
+    if unknown := sorted(set(entry) - set(NEEDED) - set(OPTIONAL)):
+        raise LMMError(f"{where} has {unknown[0]!r}, which is none of {shorten([*NEEDED, *OPTIONAL], 20)}")
+    dat = _data(path.parent / entry["data"], entry.get("factors", []), where)
+    ref = [[names] if isinstance(names, str) else names for names in entry.get("ref", [])]
+    known = None
+    if "sd" in entry:
+        known = {name: entry[name] for name in ("sd", "beta") if name in entry}
+    options = {name: entry[name] for name in ("points", "hidden", "source", "nll_tolerance", "beta_tolerance") if name in entry}
+    case = Case(entry["name"], entry["form"], dat, ref, entry.get("why", ""), known=known, **options)
+    try:
+        blocks, columns = len(case.setup.design.blocks), len(case.setup.design.x_names)
+    except ValueError as error:
+        raise LMMError(f"{where}, {case.name!r}: {error}") from error
+    if known is not None and (len(known["sd"]) != 1 + blocks or len(known.get("beta", [0] * columns)) != columns):
+        raise LMMError(f"{where}, {case.name!r}: sd has {1 + blocks} numbers, sigma first, and beta {columns}")
+    return case
+
+
+def _data(path, factors, where):
+    try:
+        dat = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise LMMError(f"{where}: its data cannot be read: {' '.join(str(error).split())}") from error
+    for column in factors:
+        if column not in dat:
+            raise LMMError(f"{where}: 'factors' names {column!r}, which is not a column of {path.name}")
+        dat[column] = dat[column].astype("category")
+    return dat

@@ -1,0 +1,98 @@
+"""A case: a model that a submission is asked to fit, and what the answer is."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ..fit import lmm
+from ..likelihood import LMMprof, LMMsetup
+
+NLL = 1e-4      # see Case.nll_tolerance
+BETA = 5e-3     # see Case.beta_tolerance
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model to fit.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in a report.
+    form, dat, ref : str, DataFrame, list of lists of str
+        What the submission's `lmm` is called with.
+    why : str
+        What it tells right from wrong by, for the report.
+    points : float
+        What it is worth.
+    hidden : bool
+        Whether students should not see what was asked, only whether they passed.
+    source : str
+        Where the answer comes from.
+    known : dict, optional
+        The answer where it is known exactly: ``"sd"``, sigma first, and ``"beta"``. By default, and for the criterion always,
+        this package's own certified fit.
+    nll_tolerance : float
+        How far above its minimum, in log-likelihood, the criterion may be at the submission's theta. The practical asks for an
+        optimiser, whose default tolerance is 1e-4 (scipy's Nelder-Mead), in the criterion: so that is let through, and with it
+        every theta on a flat stretch, in whatever direction, such as log sd = -9 where the sd is zero. It is a five-hundredth
+        of a likelihood ratio that would make anybody change a model.
+    beta_tolerance : float
+        How far beta may be off, in standard errors; a theta as good as that moves it less.
+    rivals : tuple of (str, tuple of ndarray)
+        The blocks of Z misread in a usual way, each (n, its columns), and the sentence that says so.
+    same_as : str
+        The name of the case that this is in other words: units, order of rows.
+    costs : bool
+        Whether it is there for time and memory.
+    """
+
+    name: str
+    form: str
+    dat: pd.DataFrame = field(repr=False)
+    ref: list
+    why: str
+    points: float = 1.0
+    hidden: bool = False
+    source: str = "this package's certified fit"
+    known: dict = field(default=None, repr=False)
+    nll_tolerance: float = NLL
+    beta_tolerance: float = BETA
+    rivals: tuple = field(default=(), repr=False)
+    same_as: str = ""
+    costs: bool = False
+
+    @cached_property
+    def setup(self):
+        return LMMsetup(self.form, self.dat, self.ref)
+
+    @cached_property
+    def fit(self):
+        """This package's fit."""
+        return lmm(self.form, self.dat, self.ref)
+
+    @cached_property
+    def theta(self):
+        """The best theta: log sigma, log standard deviations."""
+        if self.known is None:
+            return self.fit.theta
+        with np.errstate(divide="ignore"):
+            return np.log(self.known["sd"])
+
+    @cached_property
+    def best(self):
+        """The criterion there, and the estimate of beta."""
+        return LMMprof(self.theta, self.setup)
+
+    @property
+    def beta(self):
+        return self.best.beta if self.known is None or "beta" not in self.known else np.asarray(self.known["beta"])
+
+    @cached_property
+    def thetas(self):
+        """Where `LMMprof` is checked: off the optimum, on the data's scale, each element moved on its own."""
+        base = np.where(np.isfinite(self.theta), self.theta, self.theta[0] - 1.0)
+        moves = np.array([0.3, -0.5, 0.4, -0.2, 0.1, 0.25])
+        return [base + 0.2, *(base + np.roll(np.resize(moves, len(base)), shift) for shift in range(len(base)))]

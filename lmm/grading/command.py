@@ -1,0 +1,93 @@
+"""The command `lmm grade`: one submission, or a folder of them on several cores."""
+
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from ..errors import LMMError
+from .case_files import read_cases
+from .catalogue import built_in_cases
+from .judging import Grading
+from .report import ClassReport
+
+HELP = "judge a submission of the practical, or a class's"
+
+
+def add_arguments(parser):
+    """The arguments of the command."""
+    add = parser.add_argument
+    add("submission", metavar="SUBMISSION", nargs="?", help="a Python file that defines lmm(form, dat, ref)")
+    add("--all", metavar="DIR", help="a folder of submissions: Python files, and folders with one each")
+    add("--cases", metavar="FILE", help="a JSON file with further cases; see lmm.grading.read_cases")
+    add("--only-cases", action="store_true", help="ask the cases of that file alone")
+    add("--json", metavar="FILE", help="write the report as JSON, hidden cases included")
+    add("--html", metavar="FILE", help="write it as HTML")
+    add("--csv", metavar="FILE", help="with --all: write the points, a line for each submission")
+    add("--gradescope", metavar="FILE", help="write Gradescope's results.json")
+    add("--jobs", metavar="N", type=int, default=os.cpu_count() or 1, help="with --all: at a time (default: cores)")
+    add("--time-limit", metavar="S", type=float, default=20.0, help="seconds for each case (default 20)")
+    add("--memory-limit", metavar="MIB", type=float, default=2048.0, help="of a submission's process (default 2048)")
+
+
+def run(options):
+    """Print the report, write what was asked; returns 0 if all is passed, else 1. An LMMError is a mistake in the options."""
+    if (options.submission is None) == (options.all is None):
+        raise LMMError("grade takes either a submission or --all DIR; see 'lmm grade --help'")
+    if options.all is not None and options.gradescope:
+        raise LMMError("--gradescope is for one submission, not for --all")
+    if options.all is None and options.csv:
+        raise LMMError("--csv is for --all, a line for each submission")
+    if options.jobs < 1 or not options.time_limit > 0 or not options.memory_limit >= 256:
+        raise LMMError("--jobs is at least 1, --time-limit positive, --memory-limit at least 256")
+    if options.only_cases and not options.cases:
+        raise LMMError("--only-cases needs --cases FILE")
+    cases = (() if options.only_cases else built_in_cases()) + (read_cases(options.cases) if options.cases else ())
+    grading = Grading(cases, options.time_limit, options.memory_limit)
+    if options.all is None:
+        report = grading.report(options.submission)
+    else:
+        report = grade_all(options.all, grading, options.jobs, sys.stderr if sys.stderr.isatty() else None)
+    print(report)
+    for file, text in ((options.json, report.to_json), (options.html, report._repr_html_),
+                       (options.csv, getattr(report, "to_csv", None)),
+                       (options.gradescope, lambda: json.dumps(report.gradescope(), indent=2))):
+        if file:
+            Path(file).write_text(text() + "\n", encoding="utf-8")
+    return 0 if report.passed else 1
+
+
+def grade_all(folder, grading, jobs=2, progress=None):
+    """The `ClassReport` on every Python file in a folder, and on every folder in it with one.
+
+    Files side by side belong to different students, so they cannot import each other. `progress` is a stream for one line,
+    written over and over.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise LMMError(f"there is no folder {str(folder)!r}")
+    given = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__"))
+                   and (path.is_dir() or path.suffix == ".py"))
+    if not given:
+        raise LMMError(f"the folder {str(folder)!r} holds no Python files, nor folders with one")
+    reports = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = {pool.submit(_grade_one, path, grading): path for path in given}
+        for future in as_completed(waiting):
+            reports[waiting[future]] = future.result()
+            if progress is not None:
+                progress.write(f"\r\x1b[K{len(reports)} of {len(given)} graded: {waiting[future].name}")
+                progress.flush()
+    if progress is not None:
+        progress.write("\r\x1b[K")
+    return ClassReport(tuple(reports[path] for path in given))
+
+
+def _grade_one(path, grading):
+    try:
+        return grading.report(path, helpers=path.is_dir())
+    except LMMError as error:
+        return grading.unread(path.name, str(error))
+    except Exception as error:          # so that a class is graded to its end, whatever one of its answers was
+        return grading.unread(path.name, f"the judge itself failed, at its answers: {type(error).__name__}: {error}")
