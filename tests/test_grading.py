@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from lmm import LMMprof, lmm
 from lmm.grading import Grading, built_in_cases
 from lmm.grading.diagnosis import UNKNOWN, Judge, Likelihood
-from lmm.search import one_thread
+from lmm.threads import few_threads
 
 HERE = Path(__file__).parent / "submissions"
 RIGHT = (HERE / "correct" / "practical.py").read_text()
@@ -181,7 +181,7 @@ def test_no_cause_is_invented(name):
     assert judge.fit(answer(case.beta, case.theta), unknown).passed
     theta = np.where(np.isfinite(case.theta), case.theta, case.theta[0] - 9)
     assert judge.fit(answer(case.beta, theta), unknown).passed
-    with one_thread():
+    with few_threads():
         verdicts = [judge.fit(answer(case.beta + rng.normal(size=len(case.beta)) * judge.se,
                                      theta + rng.normal(0, sd, len(theta))), unknown) for sd in (0.1, 0.5, 2.0) for _ in range(10)]
     named = [verdict for verdict in verdicts if UNKNOWN not in verdict.causes[0]]
