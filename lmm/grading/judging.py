@@ -146,7 +146,7 @@ class Facts:
     """What is learnt of a submission as a whole, case by case."""
 
     def __init__(self, title):
-        self.title, self.problem, self.sentences = title, "", {}
+        self.title, self.problem, self.sentences, self.right, self.wrong = title, "", {}, {}, False
 
     def hear(self, events):
         """What it did besides computing."""
@@ -162,10 +162,12 @@ class Facts:
         if profile is not None and profile.get("way", SHEET) != SHEET:
             self.sentences[f"LMMprof is called as {profile['way']}"] = None
         if found.right or profile is None:
-            self.sentences[found.words] = None
+            self.right[found.words] = None
+        self.wrong |= found.right is False
 
     def notes(self):
-        return list(self.sentences)
+        """In which `LMMprof` is right only if it is in every case."""
+        return [*self.sentences, *(() if self.wrong else self.right)]
 
 
 def judged(judge, processes, facts):
@@ -194,6 +196,7 @@ def read(judge, answer, facts):
     if "fit" in answer:
         verdicts.append(judge.fit(answer["fit"], likelihood))
     causes = [cause for verdict in verdicts for cause in verdict.causes]
+    causes.sort(key=lambda cause: UNKNOWN in cause)             # those that have a name first
     if answer.get("changed"):
         causes.append(f"lmm changed its arguments: {answer['changed']}")
     if causes and likelihood.right is False and not likelihood.mistake:
