@@ -13,6 +13,7 @@ from .threads import few_threads
 from .triangular import back_substitute
 
 MOST_DENSE = 100        # columns of Z, beyond which the largest term is eliminated
+MOST_WIDE = 1000        # columns of Z, more than rows, up to which a QR of Z finds whether they fit the response perfectly
 CANCELLING = 100.0      # lengths of what y - X beta is the difference of, relative to it, up to which little cancels
 
 
@@ -110,10 +111,10 @@ def chosen(engine, design):
         raise LMMError(f"engine is {engine!r}; it is 'dense', 'blocked', or None for a choice by size")
     p = sum(block.matrix.shape[1] for block in design.blocks)
     one_entry = all((np.diff(block.matrix.indptr) == 1).all() for block in design.blocks)
-    enough_rows = len(design.y) > p + len(design.x_names)
+    enough_rows = len(design.y) > p + len(design.x_names) or p > MOST_WIDE
     if engine == "blocked" and not (p and one_entry and enough_rows):
-        raise LMMError("the blocked engine takes one level of each block in each row, and more rows than columns of X and Z; "
-                       "give engine='dense'")
+        raise LMMError("the blocked engine takes one level of each block in each row, and, up to 1000 columns of Z, more rows "
+                       f"than columns of X and Z; here are {len(design.y)} rows and {p} columns of Z: give engine='dense'")
     return engine or ("blocked" if p > MOST_DENSE and one_entry and enough_rows else "dense")
 
 

@@ -312,9 +312,22 @@ def test_a_terminal_is_told_how_far_a_long_fit_is(monkeypatch, capsys):
     assert err.count("\rlmm: evaluation ") == fit.nfev and ", newton, nll 136.0954, 0 s " in err and err.endswith("\n")
 
 
+@METHODS
+@pytest.mark.parametrize("levels, n", [((7, 6, 5), 10), ((5, 4, 3), 12)])
+def test_more_columns_than_rows(levels, n, reml, monkeypatch):
+    """log|V| by Sylvester's identity holds whatever n is; used where Z is too wide for its QR."""
+    monkeypatch.setattr("lmm.prepared.MOST_WIDE", 0)
+    dense = LMMsetup("y ~ x", crossed(levels, n, 3), ["a", "b", "c"], reml, engine="dense")
+    blocked = set_up(dense.design, reml, engine="blocked")
+    theta = np.array([0.1, 0.3, -0.2, 0.4])
+    assert_allclose(LMMprof(theta, blocked), oracle_of(theta, dense)[0], **LINEAR_ALGEBRA)
+    for one, other in zip(derivatives(theta, dense), derivatives(theta, blocked)):
+        assert_allclose(other, one, rtol=1e-7, atol=1e-7)
+
+
 def test_what_it_cannot_do_is_refused():
     dat = crossed((5, 4, 3), 12, 4)
-    with pytest.raises(LMMError, match="the blocked engine takes one level of each block in each row, and more rows than"):
+    with pytest.raises(LMMError, match="the blocked engine takes one level of each block in each row, and, up to 1000 columns of Z, more rows than"):
         lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")
     with pytest.raises(LMMError, match="engine is 'sparse'; it is 'dense', 'blocked', or None"):
         lmm("y ~ x", dat, ["a"], engine="sparse")
