@@ -26,3 +26,12 @@ def refuse_too_large(kept, pairs):
         raise LMMError(f"{kept} columns of Z remain beside the eliminated terms, and {pairs:.3g} pairs of columns meet in a "
                        f"level, which takes {needed:.1f} GiB of memory; this machine has {present:.1f}. Use fewer or coarser "
                        "blocks")
+
+
+def refuse_too_dense(n, p, entries):
+    """Raise an LMMError if the QR of Z, and a matrix (p, p) for each entry of psi, need more memory than there is."""
+    needed, present = 8 * p * (2.0 * n + (2.0 + entries) * p) / 2**30, memory()
+    if needed > present:
+        raise LMMError(f"the dense engine needs {needed:.1f} GiB of memory for {n} rows and {p} columns of Z; this machine has "
+                       f"{present:.1f}. Use fewer or coarser blocks, or, where each row has one level of each block, the "
+                       "default engine")

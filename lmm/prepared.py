@@ -9,6 +9,7 @@ from .dense import Dense, factor
 from .design import Design
 from .errors import LMMError
 from .identifiability import refuse_contained_blocks, refuse_dependent, refuse_perfect_fit, refuse_unidentified
+from .memory import refuse_too_dense
 from .threads import few_threads
 from .triangular import back_substitute
 
@@ -95,6 +96,7 @@ def _set_up(design, reml, beta_0, first, engine):
     U[:, -1], low = residual(design, beta_0, R_X, dense)
     blocks = [design.weighted(block.matrix) for block in design.blocks]
     if dense:
+        refuse_too_dense(len(U), sum(Z.shape[1] for Z in blocks), len(design.covariance.rows))
         engine = factor(blocks, U, low, list(zip(design.covariance.rows, design.covariance.columns)), first)
         refuse_unidentified(design, engine)
         refuse_perfect_fit(design, engine, reml)

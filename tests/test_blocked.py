@@ -283,6 +283,9 @@ def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
         lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")
     monkeypatch.setattr("lmm.memory.memory", lambda: (32 * 9**2 + 24 * 243) / 2**30)
     lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")            # just enough
+    monkeypatch.setattr("lmm.memory.memory", lambda: 1e-6)
+    with pytest.raises(LMMError, match=r"the dense engine needs 0\.0 GiB of memory for 80 rows and 15 columns of Z"):
+        lmm("y ~ x", dat, ["a", "b", "c"])
     monkeypatch.undo()
     from lmm.memory import memory
     assert memory() > 0.1
