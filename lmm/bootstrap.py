@@ -183,6 +183,8 @@ def draws(source, fits, statistic, nsim, seed, processes, progress):
             for value in counted(run(rngs), nsim, progress):
                 done.append(value)
     except KeyboardInterrupt:
+        if not done:
+            raise
         warn(f"interrupted after {len(done)} of {nsim} refits; these are kept")
     return done
 

@@ -195,6 +195,20 @@ def test_refits_without_a_certified_optimum_count_as_failed():
     assert 0 < boot.failed < 40 and boot.replicates.isna().all(axis=1).sum() == boot.failed
 
 
+def test_ctrl_c_before_anything_is_done_is_ctrl_c(machines):
+    """This used to be a table of nan."""
+    seen = []
+
+    def statistic(fit):
+        seen.append(fit)
+        if len(seen) == 2:                  # the first is the fit itself
+            raise KeyboardInterrupt
+        return fit.sigma
+
+    with pytest.raises(KeyboardInterrupt):
+        machines.bootstrap(50, seed=1, statistic=statistic)
+
+
 def test_ctrl_c_leaves_what_is_done(machines):
     seen = []
 
