@@ -43,6 +43,7 @@ def run(options):
         raise LMMError("--jobs is at least 1, --time-limit positive, --memory-limit at least 256")
     if options.only_cases and not options.cases:
         raise LMMError("--only-cases needs --cases FILE")
+    _check_outputs(options)
     cases = (() if options.only_cases else built_in_cases()) + (read_cases(options.cases) if options.cases else ())
     grading = Grading(cases, options.time_limit, options.memory_limit)
     if options.all is None:
@@ -56,6 +57,20 @@ def run(options):
         if file:
             Path(file).write_text(text() + "\n", encoding="utf-8")
     return 0 if report.passed else 1
+
+
+def _check_outputs(options):
+    """Raise an LMMError, before anything is graded, for a file that cannot be written, or holds what is to be read."""
+    read = [Path(file).resolve() for file in (options.submission, options.cases) if file]
+    for name in ("json", "html", "csv", "gradescope"):
+        if (file := getattr(options, name)) is None:
+            continue
+        path = Path(file).resolve()
+        if path in read or (options.all and path.suffix == ".py" and path.is_relative_to(Path(options.all).resolve())):
+            raise LMMError(f"--{name} {file} would overwrite what is to be read; give another file")
+        if path.is_dir() or not path.parent.is_dir():
+            raise LMMError(f"--{name} {file} cannot be written: " + ("it is a folder" if path.is_dir() else
+                                                                    f"there is no folder {str(path.parent)!r}"))
 
 
 def grade_all(folder, grading, jobs=2, progress=None):

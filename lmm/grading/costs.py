@@ -11,8 +11,8 @@ def costs(answer):
     rows = answer["rows"]
     if answer["peak"] > 8 * rows**2 / 2:            # half a matrix: what p x p work needs is a tenth of it
         return Verdict(False, (
-            f"an n x n matrix is formed: memory grew by {answer['peak'] / 1e6:.0f} MB, where one of {rows:,} x {rows:,} takes "
-            f"{8 * rows**2 / 1e6:.0f} MB and the practical's p x p work a few",))
+            f"memory grew by {answer['peak'] / 1e6:.0f} MB, as where an n x n matrix is formed: one of {rows:,} x {rows:,} "
+            f"takes {8 * rows**2 / 1e6:.0f} MB, and the practical's p x p work a few",))
     enough = "" if "fit" in answer else " and more"
     causes = [f"{what_is_done(name)} again in each evaluation: {name} is called {count} times{enough} with {rows:,} rows in "
               "one fit; once, in LMMsetup, is enough"

@@ -154,6 +154,10 @@ class Judge:
         except Unusable as error:
             return Verdict(False, (*_of_likelihood(likelihood), str(error)))
         theta, beta, notes = answer.theta, answer.beta, answer.notes
+        if len(beta) == len(theta) and not self.is_right(theta) and self.is_right(beta):
+            if answer.named:
+                return Verdict(False, ("beta and theta are exchanged",), notes)
+            theta, beta, notes = beta, theta, (*notes, "a tuple (theta, beta); the sheet lists beta first")
         excess, far = self.excess(theta), self.far(beta, self.case.beta)
         if self.is_right(theta):
             far = min(far, self.far(beta, LMMprof(theta, self.setup).beta))     # on a flat stretch, beta goes with theta
@@ -165,10 +169,6 @@ class Judge:
         if form:
             wrong_beta = (self._of_beta(beta),) if far > self.case.beta_tolerance else ()
             return Verdict(False, (form, *wrong_beta), notes)
-        if len(beta) == len(theta) and self.is_right(beta):
-            if answer.named:
-                return Verdict(False, ("beta and theta are exchanged",), notes)
-            return Verdict(True, (), (*notes, "a tuple (theta, beta); the sheet lists beta first"))
         return Verdict(False, tuple(self._of_theta(theta, beta, excess, likelihood)), notes)
 
     def _of_beta(self, beta, theta_is_right=False):
@@ -193,11 +193,11 @@ class Judge:
         elif likelihood.negative:
             yield f"{shown}: {MAXIMISED}"
         elif likelihood.right:
-            yield f"{shown}: LMMprof is right, but the search stopped short; {distance}"
+            yield f"{shown}: LMMprof is right, but the search stopped short, or theta was changed after it; {distance}"
         else:
             yield f"{shown}: {UNKNOWN}; {distance}"
             of_theta = LMMprof(theta, self.setup).beta
-            if self.far(beta, of_theta) <= EQUAL and self.far(of_theta, self.model.ols) > APART:
+            if likelihood.right is None and self.far(beta, of_theta) <= EQUAL and self.far(of_theta, self.model.ols) > APART:
                 yield PERHAPS
         if len(set(theta.tolist())) == 1 < len(theta):
             yield "all elements of theta are equal: the search seems not to have left its start"

@@ -85,7 +85,6 @@ class Grading:
             results = [replace(result, passed=False, points=0.0) for result in results]
         return Report(submitted.title, tuple(compared(results, self.judges)), facts.problem, tuple(facts.notes()))
 
-
     def unread(self, title, problem):
         """The `Report` on a submission of which there is nothing to judge."""
         return Report(title, tuple(not_run(judge.case, f"not run: {problem}") for judge in self.judges), problem)
@@ -201,8 +200,11 @@ def read(judge, answer, facts):
         causes.append(f"lmm changed its arguments: {answer['changed']}")
     if causes and likelihood.right is False and not likelihood.mistake:
         causes.append(likelihood.words)
-    return Result(case.name, case.why, not causes, 0.0 if causes else case.points, case.points, tuple(causes),
-                  tuple(note for verdict in verdicts for note in verdict.notes), likelihood.words, likelihood.mistake,
+    notes = [note for verdict in verdicts for note in verdict.notes]
+    if not causes and likelihood.right is False:
+        notes.append(": ".join(filter(None, ("lmm is right, but not LMMprof", likelihood.words, likelihood.mistake))))
+    return Result(case.name, case.why, not causes, 0.0 if causes else case.points, case.points, tuple(causes), tuple(notes),
+                  likelihood.words, likelihood.mistake,
                   "", answer.get("fit", {}).get("seconds"), case.hidden)
 
 

@@ -69,6 +69,7 @@ class Sandbox:
 
     def __init__(self, submission, time_limit, memory_limit, count=False):
         self.time_limit, self.token, self.output = time_limit, f"\0{secrets.token_hex(12)}\0", ""
+        self.mark = secrets.token_hex(12)           # of its environment, which the submission can read
         self.scratch = tempfile.mkdtemp(prefix="lmm-grading-")
         options = {"start_new_session": True} if os.name == "posix" else {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         self.process = subprocess.Popen(
@@ -108,7 +109,7 @@ class Sandbox:
             subprocess.run(["taskkill", "/T", "/F", "/PID", str(self.process.pid)], capture_output=True, check=False)
         self.process.kill()
         self.process.wait()
-        end_marked(self.token.strip("\0"))
+        end_marked(self.mark)
         with contextlib.suppress(OSError):
             self.process.stdin.close()              # the two threads that read close theirs, at its end
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -117,7 +118,7 @@ class Sandbox:
         kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         return {**kept, **dict.fromkeys(THREADS, "1"), **dict.fromkeys(["HOME", "TMPDIR", "TEMP", "TMP"], self.scratch),
                 "PYTHONUSERBASE": site.getuserbase(), "PYTHONIOENCODING": "utf-8:replace", "MPLBACKEND": "Agg",
-                "LMM_GRADING": self.token.strip("\0")}
+                "LMM_GRADING": self.mark}
 
     def _write(self, line):
         with contextlib.suppress(OSError):          # where it has ended, _receive says how
@@ -136,7 +137,10 @@ class Sandbox:
         token = self.token.encode()
         if not (line.startswith(token) and line.endswith(b"\n")):      # a submission that writes into every open file
             raise Ended("wrote into the judge's channel", self.output)
-        return json.loads(line[len(token):])
+        with contextlib.suppress(ValueError):
+            if isinstance(answer := json.loads(line[len(token):]), dict):
+                return answer
+        raise Ended("wrote into the judge's channel", self.output)
 
     def _listen(self):
         with self.process.stdout as lines:

@@ -11,8 +11,13 @@ from pathlib import Path
 MOST = 20               # events that are kept
 FITTERS = frozenset("statsmodels pymer4 rpy2 bambi linearmodels merf gpboost glmmTMB rpy pyreadr".split())
 PROCESSES = frozenset("subprocess.Popen os.fork os.forkpty os.system os.exec os.posix_spawn os.spawn os.startfile".split())
+PROGRAMS = PROCESSES - {"os.fork", "os.forkpty"}     # a child that is forked hears the hook as well
+MOVES = frozenset(["os.link", "os.symlink", "os.rename"])
+SYSTEM = ("/sys/", "/proc/", "/dev/")   # what libraries ask of the machine
 KILLS = frozenset(["os.kill", "os.killpg"])
 NETWORK = frozenset("socket.connect socket.bind socket.sendto socket.getaddrinfo socket.gethostbyname".split())
+SHOWING = "linecache.py", "tokenize.py"
+HERE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "")
 FORBIDDEN = "lmm is the package that judges, which a submission cannot use: it is to be the student's own work"
 
 
@@ -62,7 +67,7 @@ class Watch(MetaPathFinder):
             self.events.append([kind, what])
 
     def _hear(self, event, arguments):
-        if self.busy or not (event == "open" or event in PROCESSES or event in NETWORK or event in KILLS):
+        if self.busy or not (event == "open" or event in PROCESSES | NETWORK | KILLS | MOVES):
             return
         self.busy = True
         try:
@@ -72,8 +77,15 @@ class Watch(MetaPathFinder):
                 if arguments[0] <= 0 or arguments[0] == os.getppid():
                     self._note("kill", event)
                     raise PermissionError("a submission may not end the judge")
-            elif event in PROCESSES and self._is_asking():
-                self._note("process", event)
+            elif event in MOVES:
+                if os.path.realpath(os.fsdecode(arguments[0])).startswith(self.closed):
+                    self._note("package", os.path.basename(os.fsdecode(arguments[0])))
+                    raise PermissionError(FORBIDDEN)
+            elif event in PROCESSES:
+                if self._is_asking():
+                    self._note("process", event)
+                    if event in PROGRAMS:
+                        raise PermissionError("a submission may not start other programs")
             elif event in NETWORK:
                 if self._is_asking():
                     self._note("network", event)
@@ -85,12 +97,14 @@ class Watch(MetaPathFinder):
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         where = os.path.realpath(os.fsdecode(path))
+        if where.startswith(HERE) and _is_shown():      # of a warning or a traceback, Python shows these lines
+            return
         if where.startswith(self.closed):
             self._note("package", os.path.basename(where))
             raise PermissionError(FORBIDDEN)
         writes = set(mode or "") & set("wax+") or (mode is None and flags & (os.O_WRONLY | os.O_RDWR))
         mine = where == os.path.realpath(self.path) or where.startswith(self.own)
-        if where == os.path.realpath(os.devnull) or where.startswith(self.scratch):
+        if where == os.path.realpath(os.devnull) or where.startswith((*self.scratch, *SYSTEM)):
             return
         if not writes and (mine or where.startswith(self.python)):
             return
@@ -104,10 +118,18 @@ class Watch(MetaPathFinder):
             file = frame.f_code.co_filename
             if Path(file) == self.path or os.path.abspath(file).startswith(self.own):
                 return True
-            if file.startswith("<frozen importlib") or os.path.basename(file) in ("linecache.py", "tokenize.py"):
+            if file.startswith("<frozen importlib") or os.path.basename(file) in SHOWING:
                 return False
             frame = frame.f_back
         return False
+
+
+def _is_shown():
+    """Whether it is Python that reads a source, to show a line of it."""
+    frame = sys._getframe(2)
+    while frame is not None and os.path.basename(frame.f_code.co_filename) not in SHOWING:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _folders(paths):
