@@ -213,12 +213,54 @@ def unrelated():
 '''
 
 
-def notebook():
+def notebook(cell=None):
     """The functions of a notebook's cell: no file, but a source that Python can show."""
-    name, scope = "<cell 1>", {"__name__": "__main__"}
-    linecache.cache[name] = (len(NOTEBOOK), None, NOTEBOOK.splitlines(keepends=True), name)
-    exec(compile(NOTEBOOK, name, "exec"), scope)
+    cell = NOTEBOOK if cell is None else cell
+    name, scope = f"<cell {hash(cell)}>", {"__name__": "__main__"}
+    linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
+    exec(compile(cell, name, "exec"), scope)
     return scope
+
+
+CARRIED = """
+from collections import namedtuple
+from functools import lru_cache
+import numpy as np
+from patsy import dmatrices
+from scipy.special import xlogy
+
+C, BIG, TOL, fig = np.array([0.5]), np.inf, 0.5, object()
+Fit = namedtuple("Fit", "beta theta")
+
+@lru_cache
+def half():
+    return float(C[0])
+
+def lmm(form, dat, ref=(), tol=TOL):
+    fig = min(BIG, xlogy(1, 1))
+    y, X = dmatrices(form, dat)
+    beta, rss, *_ = np.linalg.lstsq(X, y, rcond=None)
+    return Fit(beta[:, 0], [half() * float(np.log(rss[0] / len(y))) + fig])
+"""
+
+
+def test_what_a_function_of_a_notebook_uses_is_carried():
+    """Arrays, inf, defaults, decorated functions, ufuncs of scipy, named tuples; a local name is none of the notebook's."""
+    least_squares = next(case for case in built_in_cases() if case.name == "no random effects")
+    report = grade(notebook(CARRIED)["lmm"], [least_squares])
+    assert report.passed, str(report)
+
+
+def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students():
+    with pytest.raises(LMMError, match="'rng' cannot be taken out of the notebook"):
+        grade(notebook(CARRIED.replace("fig = min(BIG, xlogy(1, 1))", "fig = 0 * rng.normal()").replace(
+            "object()\n", "object()\nrng = np.random.default_rng(1)\n"))["lmm"], MACHINES)
+
+
+def test_a_notebook_is_no_python_file(tmp_path):
+    (tmp_path / "anne.ipynb").write_text("{}")
+    with pytest.raises(LMMError, match="is no Python file; write its cells to a file"):
+        grade(tmp_path / "anne.ipynb", MACHINES)
 
 
 def test_a_function_of_a_notebook_is_judged_with_what_it_uses():

@@ -1,13 +1,18 @@
 """What a grader gives - a path, a module, a function - as a file that a process of its own can load by its path."""
 
+import ast
 import builtins
 import inspect
 import os
+import sys
 import tempfile
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
+
+import numpy as np
 
 from ..errors import LMMError
 
@@ -47,6 +52,9 @@ def submission(given, helpers=True):
             raise LMMError(f"there is no file {os.fspath(given)!r} to grade")
         if path.is_dir():
             return Submission(only_file(path), path.name)
+        if path.suffix not in (".py", ""):
+            convert = "; write its cells to a file: jupyter nbconvert --to script" if path.suffix == ".ipynb" else ""
+            raise LMMError(f"{path.name} is no Python file{convert}")
         return Submission(path, path.name, helpers=helpers)
     if not callable(given) and not isinstance(given, ModuleType):
         raise LMMError(f"what is to be graded is of type {type(given).__name__}; it is a path, a module, or a function")
@@ -62,9 +70,15 @@ def submission(given, helpers=True):
     file = Path(given.__code__.co_filename).absolute()
     if file.is_file() and given.__globals__.get("__file__") and given.__globals__.get(given.__name__) is given:
         return Submission(file, given.__name__, given.__name__)
-    path = Path(tempfile.mkdtemp(prefix="lmm-notebook-")) / "notebook.py"
+    path = Path(tempfile.mkdtemp(dir=_folder().name)) / "notebook.py"
     path.write_text(source_with_all_it_uses(given), encoding="utf-8")
     return Submission(path, given.__name__, given.__name__)
+
+
+@cache
+def _folder():
+    """Where functions of notebooks are written; removed when Python ends."""
+    return tempfile.TemporaryDirectory(prefix="lmm-notebook-")
 
 
 def only_file(folder):
@@ -98,30 +112,75 @@ def _gather(name, value, scope, names, parts):
     names[name] = value
     if isinstance(value, ModuleType):
         parts.append(f"import {value.__name__} as {name}")
-    elif value.__globals__ is scope if isinstance(value, FunctionType) else (
-            isinstance(value, type) and value.__module__ == scope.get("__name__")):
-        for used in _globals_used(value):
+    elif _is_of(value, scope):
+        try:
+            source = textwrap.dedent(inspect.getsource(value))
+        except (OSError, TypeError):
+            raise _cannot_be_carried(name) from None
+        for used in _names_in(source, value):
             if used in scope and not hasattr(builtins, used):
                 _gather(used, scope[used], scope, names, parts)
-        try:
-            parts.append(textwrap.dedent(inspect.getsource(value)))
-        except (OSError, TypeError):
-            raise LMMError(f"the source of {name!r} cannot be found; give a file") from None
-    elif hasattr(value, "__module__") and hasattr(value, "__name__") and value.__module__:
-        parts.append(f"from {value.__module__} import {value.__name__} as {name}")
-    elif type(value).__module__ == "numpy" and hasattr(value, "__name__"):
-        parts.append(f"from numpy import {value.__name__} as {name}")            # a ufunc, which has no __module__
-    elif isinstance(value, (int, float, complex, str, bytes, bool, type(None), tuple, list, dict, set)):
-        parts.append(f"{name} = {value!r}")
+        parts.append(source)
+    elif isinstance(value, type) and value.__module__ == scope.get("__name__") and hasattr(value, "_fields"):
+        parts.append(f"from collections import namedtuple\n{name} = namedtuple({value.__name__!r}, {value._fields!r})")
+    elif (home := _home(value)) is not None:
+        parts.append(f"from {home} import {value.__name__} as {name}")
+    else:
+        parts.append(f"import numpy\nfrom numpy import inf, nan\n{name} = {_written(value, name)}")
 
 
-def _globals_used(value):
-    """The names that a function, or the methods of a class, may take from its module."""
+def _is_of(value, scope):
+    """Whether a function, decorated or not, or a class, is one of the notebook's."""
+    function = inspect.unwrap(value) if callable(value) else value
+    if isinstance(function, FunctionType):
+        return function.__globals__ is scope
+    return isinstance(value, type) and value.__module__ == scope.get("__name__") and not hasattr(value, "_fields")
+
+
+def _home(value):
+    """The module that a function or class can be imported from, or None; numpy's and scipy's ufuncs do not say theirs."""
+    name = getattr(value, "__name__", None)
+    if name is None:
+        return None
+    numerical = (place for place in list(sys.modules) if place.startswith(("numpy", "scipy")))
+    places = [getattr(value, "__module__", None), *numerical]
+    return next((place for place in places if place and place != "__main__"
+                 and getattr(sys.modules.get(place), name, None) is value), None)
+
+
+def _written(value, name):
+    """A value as Python text; an LMMError for one that has none."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+        return f"numpy.array({value.tolist()!r})"
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if isinstance(value, (int, float, complex, str, bytes, bool, type(None), tuple, list, dict, set)):
+        return repr(value)
+    raise _cannot_be_carried(name)
+
+
+def _cannot_be_carried(name):
+    return LMMError(f"{name!r} cannot be taken out of the notebook, for it has no source, nor a value that can be "
+                    "written down; define it within the function, or give a file")
+
+
+def _names_in(source, value):
+    """The names that the source of a function or class takes from its module: in its body, decorators, defaults and bases."""
+    node = ast.parse(source).body[0]
+    head = [*node.decorator_list, *getattr(node, "bases", ())]
+    if hasattr(node, "args"):
+        head += [default for default in (*node.args.defaults, *node.args.kw_defaults) if default is not None]
+    value = inspect.unwrap(value)
     codes = [value.__code__] if isinstance(value, FunctionType) else [
-        method.__code__ for method in vars(value).values() if isinstance(method, FunctionType)]
-    found = []
+        inspect.unwrap(method).__code__ for method in vars(value).values() if isinstance(inspect.unwrap(method), FunctionType)]
+    taken = set()                                       # by code: names of the module's, and of attributes
     while codes:
         code = codes.pop()
-        found += code.co_names
+        taken.update(code.co_names)
         codes += [constant for constant in code.co_consts if inspect.iscode(constant)]
-    return dict.fromkeys(found)
+    body = [name for name in _names(node) if name in taken]
+    return dict.fromkeys([*(name for part in head for name in _names(part)), *body])
+
+
+def _names(node):
+    return [one.id for one in ast.walk(node) if isinstance(one, ast.Name)]
