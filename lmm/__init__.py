@@ -20,7 +20,10 @@ __all__ = ["Bootstrap", "Comparison", "ConvergenceWarning", "LMMError", "LMMResu
 
 
 def __getattr__(name):
-    """`grade`, imported when it is asked for: few users judge other people's work."""
+    """`grade` and the version, imported when they are asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+        return version("lmm")
     if name == "grade":
         from .grading import grade
         return grade

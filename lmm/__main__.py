@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import warnings
+from importlib.metadata import version
 
 import pandas as pd
 from patsy import PatsyError
@@ -27,6 +28,7 @@ def main(arguments=None):
     """Run the command line; returns the exit status: 0; 1 for a failed submission; 2 after a sentence on what was wrong."""
     parser = _Parser(prog="lmm", description="Linear mixed models. Without a command: fit the Machines data, "
                                              "and compare with lme4's fit and the exact optimum.")
+    parser.add_argument("--version", action="version", version=f"lmm {version('lmm')}")
     commands = parser.add_subparsers(dest="command", parser_class=_Parser)
     fit = commands.add_parser("fit", help="fit a CSV file", description=(
         "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
@@ -41,7 +43,8 @@ def main(arguments=None):
     fit.add_argument("--reml", action="store_true", help="fit by REML; the default is maximum likelihood")
     fit.add_argument("--json", action="store_true", help="print the fit as JSON")
     grading.add_arguments(commands.add_parser("grade", help=grading.HELP, description=(
-        "Judge a submission of the practical; the exit status is 0 if it passes every case, else 1.")))
+        "Judge a submission of the practical; the exit status is 0 if it passes "
+        "every case, 1 if not, 2 if there is nothing to judge.")))
     copy = commands.add_parser("notebooks", help="copy the notebooks", description="Copy the notebooks into a folder.")
     copy.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
     copy.add_argument("--force", action="store_true", help="overwrite files of the same names")

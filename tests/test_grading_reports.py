@@ -257,6 +257,19 @@ def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students():
             "object()\n", "object()\nrng = np.random.default_rng(1)\n"))["lmm"], MACHINES)
 
 
+def test_the_html_file_is_a_page(tmp_path, capsys):
+    (tmp_path / "a&b.py").write_text("def lmm(form, dat, ref=()):\n    return None\n")
+    assert main(["grade", str(tmp_path / "a&b.py"), "--html", str(tmp_path / "a.html")]) == 1
+    text = (tmp_path / "a.html").read_text()
+    assert text.startswith("<!doctype html>") and "<title>a&amp;b.py</title>" in text and text.rstrip().endswith("</html>")
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"lmm {package.__version__}\n"
+
+
 def test_a_notebook_is_no_python_file(tmp_path):
     (tmp_path / "anne.ipynb").write_text("{}")
     with pytest.raises(LMMError, match="is no Python file; write its cells to a file"):

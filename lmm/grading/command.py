@@ -1,5 +1,6 @@
 """The command `lmm grade`: one submission, or a folder of them on several cores."""
 
+import html
 import json
 import os
 import sys
@@ -51,12 +52,28 @@ def run(options):
     else:
         report = grade_all(options.all, grading, options.jobs, sys.stderr if sys.stderr.isatty() else None)
     print(report)
-    for file, text in ((options.json, report.to_json), (options.html, report._repr_html_),
+    for file, text in ((options.json, report.to_json), (options.html, lambda: page(report)),
                        (options.csv, getattr(report, "to_csv", None)),
                        (options.gradescope, lambda: json.dumps(report.gradescope(), indent=2))):
         if file:
             Path(file).write_text(text() + "\n", encoding="utf-8")
     return 0 if report.passed else 1
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{font-family: sans-serif; max-width: 60em; margin: 2em auto}}
+td, th {{padding: 0.2em 1.5em 0.2em 0; text-align: left}}
+</style>
+</head><body>
+{body}
+</body></html>"""
+
+
+def page(report):
+    """The HTML of a report as a page of its own."""
+    return PAGE.format(title=html.escape(getattr(report, "title", "Submissions")), body=report._repr_html_())
 
 
 def _check_outputs(options):
