@@ -7,7 +7,7 @@ import numpy as np
 from .blocked import Blocked, eliminate
 from .dense import Dense, factor
 from .design import Design
-from .errors import LMMError
+from .errors import LMMError, warn
 from .identifiability import refuse_contained_blocks, refuse_dependent, refuse_perfect_fit, refuse_unidentified
 from .memory import refuse_too_dense
 from .threads import few_threads
@@ -81,10 +81,10 @@ def set_up(design, reml, beta_0=None, first=None, engine=None):
     """
     dense = chosen(engine, design) == "dense"
     with few_threads(sum(block.matrix.shape[1] for block in design.blocks) if dense else 0):
-        return _set_up(design, reml, beta_0, first, engine)
+        return _set_up(design, reml, beta_0, first, dense, engine)
 
 
-def _set_up(design, reml, beta_0, first, engine):
+def _set_up(design, reml, beta_0, first, dense, asked):
     U = np.empty((len(design.y), design.X.shape[1] + 1), order="F")         # so that Q_X is contiguous
     Q_X = U[:, :-1]
     Q_X[:], R_X = np.linalg.qr(design.weighted(design.X))
@@ -92,7 +92,6 @@ def _set_up(design, reml, beta_0, first, engine):
         refuse_contained_blocks(design, Q_X)
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.weighted(design.y - design.offset))
-    asked, dense = engine, chosen(engine, design) == "dense"
     U[:, -1], low = residual(design, beta_0, R_X, dense)
     blocks = [design.weighted(block.matrix) for block in design.blocks]
     if dense:
@@ -117,6 +116,8 @@ def chosen(engine, design):
     if engine == "blocked" and not (p and one_entry and enough_rows):
         raise LMMError("the blocked engine takes one level of each block in each row, and, up to 1000 columns of Z, more rows "
                        f"than columns of X and Z; here are {len(design.y)} rows and {p} columns of Z: give engine='dense'")
+    if engine == "dense" and p > MOST_WIDE and one_entry:
+        warn(f"engine='dense' factors all {p} columns of Z in every evaluation; the default eliminates most of them first")
     return engine or ("blocked" if p > MOST_DENSE and one_entry and enough_rows else "dense")
 
 

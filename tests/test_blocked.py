@@ -6,7 +6,7 @@ import pytest
 from helpers import CRITERION, LINEAR_ALGEBRA, crossed, designs, lmer_setup, oracle_of, vector_designs, vector_oracle
 from numpy.testing import assert_allclose
 
-from lmm import LMMError, LMMprof, LMMsetup, derivatives, lmer, lmm, load_data
+from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, derivatives, lmer, lmm, load_data
 from lmm.blocked import Blocked
 from lmm.prepared import set_up
 
@@ -303,6 +303,12 @@ def test_update_keeps_the_engine_that_was_asked_for():
     assert fit.update(ref=["a"]).setup.engine_name == "blocked"
     assert fit.update(engine="dense").setup.engine_name == "dense"
     assert lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b"]).update(ref=["a"]).setup.asked is None
+
+
+def test_a_dense_engine_for_many_levels_is_a_warning(monkeypatch):
+    monkeypatch.setattr("lmm.prepared.MOST_WIDE", 10)
+    with pytest.warns(LMMWarning, match="engine='dense' factors all 15 columns of Z in every evaluation"):
+        lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b", "c"], engine="dense")
 
 
 def test_a_terminal_is_told_how_far_a_long_fit_is(monkeypatch, capsys):

@@ -171,7 +171,10 @@ def test_mistakes_of_the_grader_exit_with_2_and_one_sentence(arguments, words, c
 @pytest.mark.parametrize("change, words", [
     (lambda entries: {}, "holds no list of cases"),
     (lambda entries: [1], "case 0 of cases.json is no object"),
-    (lambda entries: [{**entries[0], "form": 1}], "case 0 of cases.json: 'form' is 1"),
+    (lambda entries: [{**entries[0], "form": 1}], "case 0 of cases.json: 'form' is 1; it takes a text"),
+    (lambda entries: [{**entries[0], "points": -2}], "'points' is -2; it takes a positive number"),
+    (lambda entries: [{**entries[0], "hidden": "yes"}], "'hidden' is 'yes'; it takes true or false"),
+    (lambda entries: [{**entries[0], "sd": [1.0, 2.0]}], "at the answer given the criterion is"),
     (lambda entries: [{"name": "a"}], "case 0 of cases.json has no 'form'"),
     (lambda entries: [{**entries[0], "point": 1}], "has 'point', which is none of"),
     (lambda entries: [{**entries[0], "data": "x.csv"}], "its data cannot be read"),

@@ -12,6 +12,8 @@ NEEDED = {"name": str, "form": str, "data": str}
 OPTIONAL = {"ref": list, "factors": list, "why": str, "points": (int, float), "hidden": bool, "sd": list, "beta": list,
             "source": str, "nll_tolerance": (int, float), "beta_tolerance": (int, float)}
 
+WORDS = {str: "a text", list: "a list", (int, float): "a number", bool: "true or false"}
+
 
 def read_cases(path):
     """The cases of a JSON file.
@@ -55,7 +57,9 @@ def _case(entry, i, path):
         raise LMMError(f"{where} is no object with name, form and data")
     for name, kind in (NEEDED | OPTIONAL).items():
         if name in entry and not isinstance(entry[name], kind):
-            raise LMMError(f"{where}: {name!r} is {entry[name]!r}")
+            raise LMMError(f"{where}: {name!r} is {entry[name]!r}; it takes {WORDS[kind]}")
+    if not entry.get("points", 1) > 0:
+        raise LMMError(f"{where}: 'points' is {entry['points']!r}; it takes a positive number")
     if missing := [name for name in NEEDED if name not in entry]:
         raise LMMError(f"{where} has no {missing[0]!r}; it needs {shorten(NEEDED)}")
     if unknown := sorted(set(entry) - set(NEEDED) - set(OPTIONAL)):
@@ -73,6 +77,10 @@ def _case(entry, i, path):
         raise LMMError(f"{where}, {case.name!r}: {error}") from error
     if known is not None and (len(known["sd"]) != 1 + blocks or len(known.get("beta", [0] * columns)) != columns):
         raise LMMError(f"{where}, {case.name!r}: sd has {1 + blocks} numbers, sigma first, and beta {columns}")
+    if known is not None and (excess := case.best - case.fit.nll) > case.nll_tolerance:
+        best = [float(f"{sd:.6g}") for sd in (case.fit.sigma, *case.fit.sd)]
+        raise LMMError(f"{where}, {case.name!r}: at the answer given the criterion is {excess:.2g} above its minimum, where sd "
+                       f"is {best}, sigma first")
     return case
 
 
