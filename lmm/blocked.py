@@ -96,7 +96,7 @@ class Blocked:
         """(J,): the mean squared length of the columns of Z of each block."""
         return np.array([np.sum(Z.data**2) / Z.shape[1] for Z in self.matrices])
 
-    @property
+    @cached_property
     def spread(self):
         """e'e, e being the last column of U."""
         return float(self.U[:, -1] @ self.U[:, -1])

@@ -42,11 +42,13 @@ class Gram:
         What Q1 leaves of U is found row by row: as a difference of squares it would lose the digits of a column that is
         nearly in the span of Z1, as X's constant is, and with them X'WX where a standard deviation is large beside sigma.
         """
-        R1U, U_left = 0.0, U
+        R1U, U_left = 0.0, np.array(U, order="C")       # by rows, as products with sparse matrices are
         for _ in range(2):                              # the second pass removes what rounding left in the first
             more = in_Q1(self.R1, np.stack([Z.T @ U_left for Z in Z1], axis=1))
             of_level = back_in_R1(self.R1, more)
-            R1U, U_left = R1U + more, U_left - sum(Z @ of_level[:, a] for a, Z in enumerate(Z1))
+            R1U = R1U + more
+            for a, Z in enumerate(Z1):
+                U_left -= Z @ of_level[:, a]
         Z2U = np.concatenate([np.zeros((0, U.shape[1])), *(Z.T @ U_left for Z in Z2)])
         return replace(self, R1U=R1U, Z2U=Z2U, UU=U_left.T @ U_left)
 
