@@ -37,7 +37,10 @@ class Profile(float):
     __slots__ = ("beta", "derivatives", "factor", "phi", "state")
 
     def rescaled(self, shift, df):
-        """What it is where all standard deviations are multiplied by exp(shift), and V by its square; `df` is the set-up's."""
+        """What it is where all standard deviations are multiplied by c = exp(shift); `df` is the set-up's.
+
+        V becomes c^2 V: log|V| + 2 n log c, (y - X beta)' W (y - X beta) / c^2 and, for REML, log|X'WX| - 2 k log c.
+        """
         nll = self + df * shift + 0.5 * self.factor[-1, -1] ** 2 * expm1(-2 * shift)
         phi = [exp(2 * shift) * v for v in self.phi]
         return _profile(nll, self.beta, self.factor * exp(-shift), phi, self.state and self.state.at(phi[0]))
@@ -100,7 +103,7 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=No
 
     Notes
     -----
-    Costs one QR of the n x p matrix Z, p being its number of columns, and holds a dense n x p array, the columns
+    Up to 100 columns: one QR of the n x p matrix Z, p being its number of columns, and a dense n x p array, the columns
     of the first block (by default the largest) left out.
 
     Examples
@@ -141,7 +144,8 @@ def LMMprof(theta, setup, reml=None):
 
     Notes
     -----
-    One p x p Cholesky factorisation: O(p^3), independent of n.
+    One p x p Cholesky factorisation: O(p^3), independent of n. Beyond 100 columns of Z, one of those columns that are left when
+    terms have been eliminated, see ``lmm/blocked.py``.
 
     References
     ----------

@@ -67,7 +67,7 @@ def derivatives(theta, setup, value=None):
 
     Notes
     -----
-    O(p^3), a small multiple of an evaluation, independent of n.
+    A small multiple of an evaluation, independent of n.
     """
     theta = checked(theta, setup)
     value = LMMprof(theta, setup) if value is None else value
@@ -174,8 +174,8 @@ class Optimum:
     gradient_norm : float
         The largest of its absolute values.
     hessian : ndarray, two axes like theta
-        Of nll in theta; rows and columns of blocks at zero are 0. Where more than 300 columns are left to factor average
-        information takes its place.
+        Of nll in theta; rows and columns of blocks at zero are 0. Where several terms are eliminated, or more than 300
+        columns are left to factor, average information takes its place.
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float

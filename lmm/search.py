@@ -23,7 +23,7 @@ F_TOLERANCE = 0.5       # of nll over the simplex, units of log-likelihood
 STEP = 0.5              # of the first simplex, log units
 MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations Newton's iteration is the better searcher
 PATIENCE = 3.0          # seconds after which a terminal is told how far a fit is
-AVERAGED = 2e-6         # the same with average information, which converges linearly, by a factor of ten or so
+AVERAGED = 2e-6         # where Newton's iteration may end with average information, which converges linearly, by a factor of ten or so
 LEAST_SIGMA = 1e-12     # of sigma relative to the spread of e, below which it is zero but for rounding, and ...
 SHRINKING = 1e-4        # by how much a variance becomes less at most at the start
 FALLING = 0.25          # ... by how much nll must fall there when log sigma does by 1, to be falling without bound
@@ -135,7 +135,7 @@ def first_theta(setup):
 
 
 def fixed_point(theta, record):
-    """theta with each variance times (y'P V_j P y) / tr(W V_j), two numbers that are equal at an optimum, and sigma to match.
+    """theta with each variance times (y'P V_j P y) / tr(W V_j), two numbers that are equal at an optimum.
 
     From far above, where a Newton step on the log scale would be about one half, this is close to the estimate at once: the sum
     of squares of the modes over the degrees of freedom they make use of. For theta without correlations.

@@ -2,8 +2,14 @@
 
 The algebra and its letters are those of blocked.py. A `Stage` eliminates one term and leaves the cross-products of a smaller
 model to the next one; a `Rest` factors what is left at the end. Both answer the same questions about their model: log|V| and
-U' V^-1 U, Z' V^-1 u and b for any u, and entries of B, which times sigma^2 is the variance of b given y and beta. Symmetric
-matrices are held by their upper triangle.
+U' V^-1 U, Z' V^-1 u and b for any u, and entries of B, which times sigma^2 is the variance of b given y and beta. With sigma as
+the unit, H = the diagonal blocks of R12 B2 R12', and E = (psi1^-1 + R1'R1)^-1, for the first term and the others:
+
+    B11 = E + E R1' H R1 E  (diagonal blocks),    B12 = -E R1' R12 B2,    B22 = B2
+    z' B z = z1' E z1 + (z2 - R12' R1 E z1)' B2 (z2 - R12' R1 E z1)
+    Z1' V^-1 Z1 = R1' (D - D R12 B2 R12' D) R1,   Z1' V^-1 Z2 = R1' D R12 (I - psi2 Z2' V^-1 Z2)
+
+Symmetric matrices are held by their upper triangle.
 """
 
 from functools import cached_property
