@@ -19,9 +19,9 @@ rest gets a dense factor.
 Only the sum for S meets the levels of Z1, and its pattern does not depend on theta: the pairs of columns of Z2 that meet in a
 level are found once (elimination.py), so that an evaluation (stages.py) is one sparse product with D and a Cholesky
 factorisation of p2 columns: O(p2^3 + pairs), independent of n, with about 32 p2^2 bytes and 24 a pair. Second derivatives are
-exact where one term is eliminated and p2 is small (`Stage.traces`), otherwise average information. Sources: the elimination of the
-largest factor first, Bates, Maechler, Bolker and Walker (2015), section 5; average information in place of (7), Gilmour,
-Thompson and Cullis (1995).
+exact where one term is eliminated and p2 is small (`Stage.traces`), otherwise average information. Sources: the elimination
+of the largest factor first, Bates, Maechler, Bolker and Walker (2015), section 5; average information in place of (7),
+Gilmour, Thompson and Cullis (1995).
 """
 
 from dataclasses import dataclass, field, replace

@@ -63,8 +63,8 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, 
     -----
     scipy's Nelder-Mead finds the basin; Newton's iteration on exact derivatives takes it to machine precision
     and decides which standard deviations are zero; a certificate, ``fit.optimum``, says how good the optimum is.
-    One evaluation is O(p^3), p the number of columns of Z. Beyond 100 columns terms are eliminated in closed form and derivatives
-    drive the fit from the start; ``fit.engine`` says so.
+    One evaluation is O(p^3), p the number of columns of Z. Beyond 100 columns terms are eliminated in closed form and
+    derivatives drive the fit from the start; ``fit.engine`` says so.
 
     Examples
     --------
