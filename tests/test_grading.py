@@ -61,6 +61,8 @@ MISTAKES = [
     ("maximised", U, "return half_logdet + rss / 2, beta", "return -half_logdet - rss / 2, beta", "LMMprof is the log-likelihood, and seems to have been minimised"),
     ("stopped", U, 'method="Nelder-Mead"', 'method="Nelder-Mead", options={"maxiter": 15}', "LMMprof is right, but the search stopped short, or theta was changed"),
     ("rows beyond p", "a numeric interaction", " + rest / sigma2", "", "beyond the first p are left out"),
+    ("rest not divided", "a numeric interaction", " + rest / sigma2", " + rest", "are not divided by sigma"),
+    ("a root", U, "rss = G[k, k] ** 2", "rss = G[k, k]", "the weighted sum of squares is not squared"),
     ("sigma not squared", U, "np.exp(2 * theta[0])", "np.exp(theta[0])", "sigma is not squared"),
     ("psi of sds", U, "np.exp(2 * theta[1:])", "np.exp(theta[1:])", "psi holds variances"),
     ("relative theta", U, "np.repeat(np.exp(2 * theta[1:])", "np.repeat(np.exp(2 * theta[1:] + 2 * theta[0])", "relative to sigma, as in lme4"),

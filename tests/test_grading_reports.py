@@ -158,6 +158,8 @@ def test_the_progress_of_a_class(student):
     (["grade", "--all", "no-such"], "there is no folder 'no-such'"),
     (["grade", "a.py", "--cases", "no-such.json"], "the file of cases cannot be read"),
     (["grade", "a.py", "--only-cases"], "--only-cases needs --cases FILE"),
+    (["grade", "a.py", "--case", "Machine"], "--case 'Machine' is none of the built-in cases: 'Machines', 'MachinesUnbalanced'"),
+    (["grade", "a.py", "--case", "Machines", "--only-cases"], "--case chooses among the built-in cases"),
     (["grade", "a.py", "--jobs", "0"], "--jobs is at least 1"),
     (["grade", "a.py", "--csv", "x"], "--csv is for --all"),
     (["grade", "--all", "b", "--gradescope", "x"], "--gradescope is for one submission"),
@@ -258,6 +260,16 @@ def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students():
     with pytest.raises(LMMError, match="'rng' cannot be taken out of the notebook"):
         grade(notebook(CARRIED.replace("fig = min(BIG, xlogy(1, 1))", "fig = 0 * rng.normal()").replace(
             "object()\n", "object()\nrng = np.random.default_rng(1)\n"))["lmm"], MACHINES)
+
+
+def test_chosen_cases_and_a_loose_notebook(tmp_path, capsys):
+    """A notebook among the files of a class used to be skipped without a word."""
+    (tmp_path / "anne.py").write_text(RIGHT.read_text())
+    (tmp_path / "ben.ipynb").write_text("{}")
+    assert main(["grade", "--all", str(tmp_path), "--case", "no random effects", "--csv", str(tmp_path / "p.csv")]) == 1
+    printed = capsys.readouterr().out
+    assert "anne.py      1 / 1  passed" in printed and "ben.ipynb is no Python file" in printed
+    assert "ben.ipynb" in (tmp_path / "p.csv").read_text()
 
 
 def test_the_html_file_is_a_page(tmp_path, capsys):

@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from ..errors import LMMError
+from ..errors import LMMError, shorten
 from .case_files import read_cases
 from .catalogue import built_in_cases
 from .judging import Grading
@@ -22,6 +22,7 @@ def add_arguments(parser):
     add("submission", metavar="SUBMISSION", nargs="?", help="a Python file that defines lmm(form, dat, ref)")
     add("--all", metavar="DIR", help="a folder of submissions: Python files, and folders with one each")
     add("--cases", metavar="FILE", help="a JSON file with further cases; see lmm.grading.read_cases")
+    add("--case", metavar="NAME", action="append", help="of the built-in cases ask this one; may be given several times")
     add("--only-cases", action="store_true", help="ask the cases of that file alone")
     add("--json", metavar="FILE", help="write the report as JSON, hidden cases included")
     add("--html", metavar="FILE", help="write it as HTML")
@@ -42,10 +43,12 @@ def run(options):
         raise LMMError("--csv is for --all, a line for each submission")
     if options.jobs < 1 or not options.time_limit > 0 or not options.memory_limit >= 256:
         raise LMMError("--jobs is at least 1, --time-limit positive, --memory-limit at least 256")
+    if options.only_cases and options.case:
+        raise LMMError("--case chooses among the built-in cases, which --only-cases leaves out")
     if options.only_cases and not options.cases:
         raise LMMError("--only-cases needs --cases FILE")
     _check_outputs(options)
-    cases = (() if options.only_cases else built_in_cases()) + (read_cases(options.cases) if options.cases else ())
+    cases = (() if options.only_cases else _chosen(options.case)) + (read_cases(options.cases) if options.cases else ())
     grading = Grading(cases, options.time_limit, options.memory_limit)
     if options.all is None:
         report = grading.report(options.submission)
@@ -58,6 +61,15 @@ def run(options):
         if file:
             Path(file).write_text(text() + "\n", encoding="utf-8")
     return 0 if report.passed else 1
+
+
+def _chosen(names):
+    """The built-in cases of these names, or all."""
+    cases = built_in_cases()
+    for name in names or ():
+        if name not in (known := [case.name for case in cases]):
+            raise LMMError(f"--case {name!r} is none of the built-in cases: {shorten(known, 20)}")
+    return tuple(case for case in cases if not names or case.name in names)
 
 
 PAGE = """<!doctype html>
@@ -100,7 +112,7 @@ def grade_all(folder, grading, jobs=2, progress=None):
     if not folder.is_dir():
         raise LMMError(f"there is no folder {str(folder)!r}")
     given = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__"))
-                   and (path.is_dir() or path.suffix == ".py"))
+                   and (path.is_dir() or path.suffix in (".py", ".ipynb")))
     if not given:
         raise LMMError(f"the folder {str(folder)!r} holds no Python files, nor folders with one")
     reports = {}

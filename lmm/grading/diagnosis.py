@@ -113,10 +113,20 @@ class Judge:
             return Likelihood(False, shown, self._overflow(thetas[np.flatnonzero(~np.isfinite(values))[0]]))
         if found := matches(values, self.nll, thetas):
             return self._right(*found, betas)
-        for sentence, criterion in (*self.rivals, *self.mistakes):
-            if found := matches(values, criterion, thetas):
-                return Likelihood(False, shown, sentence, found[0] < 0)
+        found = {sentence: found for sentence, criterion in (*self.rivals, *self.mistakes)
+                 if (found := matches(values, criterion, thetas))}
+        usual = [sentence for sentence, (scale, constant) in found.items() if self._constant(scale, constant)]
+        if usual or len(found) == 1:                    # with another constant each, none of several is sure
+            sentence = (usual or list(found))[0]
+            return Likelihood(False, shown, sentence, found[sentence][0] < 0)
         return Likelihood(False, f"{shown}: {UNKNOWN}")
+
+    def _constant(self, scale, constant):
+        """With or without which constant a criterion times a scale is, "" if it is neither 0 nor scale n/2 log(2 pi)."""
+        full = scale * 0.5 * self.model.n * np.log(2 * np.pi)
+        if abs(constant) < 1e-6 * max(1.0, abs(self.case.best)):
+            return ", without the constant n/2 log(2 pi)"
+        return ", with the constant n/2 log(2 pi)" if abs(constant - full) < 1e-6 * abs(full) else ""
 
     def _overflow(self, theta):
         """The sentence on a determinant that no double holds, of V or of the p x p matrix, or "" if both can be held."""
@@ -128,13 +138,7 @@ class Judge:
 
     def _right(self, scale, constant, betas):
         """The `Likelihood` of values that are the criterion times a scale plus a constant."""
-        full = scale * 0.5 * self.model.n * np.log(2 * np.pi)
-        if abs(constant) < 1e-6 * max(1.0, abs(self.case.best)):
-            rest = ", without the constant n/2 log(2 pi)"
-        elif abs(constant - full) < 1e-6 * abs(full):
-            rest = ", with the constant n/2 log(2 pi)"
-        else:
-            rest = f", with another constant, {constant:.6g}"
+        rest = self._constant(scale, constant) or f", with another constant, {constant:.6g}"
         for theta, beta in zip(self.case.thetas, betas):
             expected = LMMprof(theta, self.setup).beta
             if beta is not None and len(beta) == len(expected) and self.far(beta, expected) > EQUAL:

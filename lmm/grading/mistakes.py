@@ -98,6 +98,7 @@ def _sums(model):
     yield "REML, not ML: the criterion holds 1/2 log|X'WX|", of(lambda d, q, x, rest: d + q / 2 + x)
     yield "log|V| is not halved", of(lambda d, q, x, rest: 2 * d + q / 2)
     yield "the weighted sum of squares is not halved", of(lambda d, q, x, rest: d + q)
+    yield "the weighted sum of squares is not squared: it is its root", of(lambda d, q, x, rest: d + np.sqrt(q) / 2)
     yield "log|V| is missing from the criterion", of(lambda d, q, x, rest: q / 2)
     yield "log|V| has the wrong sign", of(lambda d, q, x, rest: q / 2 - d)
     if n > p > 0:
