@@ -195,31 +195,27 @@ def test_refits_without_a_certified_optimum_count_as_failed():
     assert 0 < boot.failed < 40 and boot.replicates.isna().all(axis=1).sum() == boot.failed
 
 
-def test_ctrl_c_before_anything_is_done_is_ctrl_c(machines):
-    """This used to be a table of nan."""
+def interrupted(call):
+    """A statistic in whose call of this number Ctrl-C is pressed; the first is of the fit itself."""
     seen = []
 
     def statistic(fit):
         seen.append(fit)
-        if len(seen) == 2:                  # the first is the fit itself
+        if len(seen) == call:
             raise KeyboardInterrupt
         return fit.sigma
+    return statistic
 
+
+def test_ctrl_c_before_anything_is_done_is_ctrl_c(machines):
+    """This used to be a table of nan."""
     with pytest.raises(KeyboardInterrupt):
-        machines.bootstrap(50, seed=1, statistic=statistic)
+        machines.bootstrap(50, seed=1, statistic=interrupted(2))
 
 
 def test_ctrl_c_leaves_what_is_done(machines):
-    seen = []
-
-    def statistic(fit):
-        seen.append(fit)
-        if len(seen) == 6:                  # the first is the fit itself
-            raise KeyboardInterrupt
-        return fit.sigma
-
     with pytest.warns(LMMWarning, match="interrupted after 4 of 50 refits; these are kept"):
-        boot = machines.bootstrap(50, seed=1, statistic=statistic)
+        boot = machines.bootstrap(50, seed=1, statistic=interrupted(6))
     assert boot.nsim == 4 and boot.replicates.notna().all(axis=None)
 
 
