@@ -29,7 +29,7 @@ def main(arguments=None):
     parser = _Parser(prog="lmm", description="Linear mixed models. Without a command: fit the Machines data, "
                                              "and compare with lme4's fit and the exact optimum.")
     parser.add_argument("--version", action="version", version=f"lmm {version('lmm')}")
-    commands = parser.add_subparsers(dest="command", parser_class=_Parser)
+    commands = parser.add_subparsers(parser_class=_Parser)
     fit = commands.add_parser("fit", help="fit a CSV file", description=(
         "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
         'lmm fit "score ~ Machine" machines.csv --ref Worker --ref Worker:Machine'))
@@ -42,28 +42,35 @@ def main(arguments=None):
                      help="read this column as categories, not numbers; may be given several times")
     fit.add_argument("--reml", action="store_true", help="fit by REML; the default is maximum likelihood")
     fit.add_argument("--json", action="store_true", help="print the fit as JSON")
-    grading.add_arguments(commands.add_parser("grade", help=grading.HELP, description=(
+    grade = commands.add_parser("grade", help=grading.HELP, description=(
         "Judge a submission of the practical; the exit status is 0 if it passes "
-        "every case, 1 if not, 2 if there is nothing to judge.")))
+        "every case, 1 if not, 2 if there is nothing to judge."))
+    grading.add_arguments(grade)
     copy = commands.add_parser("notebooks", help="copy the notebooks", description="Copy the notebooks into a folder.")
     copy.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
     copy.add_argument("--force", action="store_true", help="overwrite files of the same names")
-    fit.set_defaults(text=fit_file)
-    copy.set_defaults(text=lambda options: notebooks.report(options.folder, options.force))
-    parser.set_defaults(text=lambda _: demonstrate())
+    fit.set_defaults(act=printing(fit_file))
+    grade.set_defaults(act=grading.run)
+    copy.set_defaults(act=printing(lambda options: notebooks.report(options.folder, options.force)))
+    parser.set_defaults(act=printing(lambda _: demonstrate()))
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", LMMWarning)
         warnings.showwarning = lambda message, *_: print(
             f"lmm: warning: {message}".replace("dat = dat.astype", "--factor, or dat.astype"), file=sys.stderr)
         try:
-            if options.command == "grade":
-                return grading.run(options)
-            print(options.text(options))
+            return options.act(options)
         except (LMMError, PatsyError, OSError) as error:
             print(f"lmm: {error}", file=sys.stderr)
             return 2
-    return 0
+
+
+def printing(text):
+    """A command that prints what `text` gives for its options, and succeeds."""
+    def act(options):
+        print(text(options))
+        return 0
+    return act
 
 
 def fit_file(options):
