@@ -60,8 +60,8 @@ class Dense:
     S: np.ndarray = field(repr=False)
     block: np.ndarray = field(repr=False)   # (p,) the block of Z that each column of R belongs to
     parts: np.ndarray = field(repr=False)   # (p p, 1 + q) I and the R_i R_j' (+ R_j R_i'), flat: A is linear in phi
-    pairs: Pairs = field(repr=False)      # which columns of R each element of psi relates
-    rotation: Rotation = field(repr=False)    # applies Q'
+    pairs: Pairs = field(repr=False)        # which columns of R each element of psi relates
+    rotation: Rotation = field(repr=False)  # applies Q'
 
     def __call__(self, phi):
         """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi. O(p^3), whatever n is.

@@ -81,6 +81,11 @@ class Design:
                            for i, j, of_several in zip(covariance.rows, covariance.columns, several)))
 
     @property
+    def p(self):
+        """The number of columns of Z."""
+        return sum(block.matrix.shape[1] for block in self.blocks)
+
+    @property
     def response(self):
         """Its left-hand side."""
         return self.formula.response

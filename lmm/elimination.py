@@ -108,10 +108,15 @@ class Eliminated:
         place[both] = i[both] % m * c * c + i[both] // m * c + j[both] // m
         one = ~both & ~none
         key = i[one] % m * self.inner.q + j[one] - own
-        known = self.level.astype(np.int64) * self.inner.q + self.indices
-        place[one] = own * c + i[one] // m * len(known) + np.searchsorted(known, key)
-        place[none] = own * c + c * len(known) + self.inner.places(i[none] - own, j[none] - own)
+        entries = len(self.indices)
+        place[one] = own * c + i[one] // m * entries + np.searchsorted(self._keys, key)
+        place[none] = own * c + c * entries + self.inner.places(i[none] - own, j[none] - own)
         return place
+
+    @cached_property
+    def _keys(self):
+        """The entries of the pattern as numbers, sorted."""
+        return self.level.astype(np.int64) * self.inner.q + self.indices
 
     def divided(self, values):
         """The entries of the levels, (m, c, c), those between levels and other columns, (c, nnz), and the others."""

@@ -83,7 +83,7 @@ class Gram:
         """R12 B on the pattern of R12, (c, nnz), for B by places."""
         place, _ = self.layout.meetings
         data = np.array([R.data for R in self.R12])
-        total = -data * B[self.diagonal_places][self.layout.indices]             # the pairs of an entry with itself come twice
+        total = -data * B[self.diagonal_places][self.layout.indices]        # the pairs of an entry with itself come twice
         for here, left, right in self.layout.pairs():
             of_pair = B[place[here]]
             for a, row in enumerate(data):
@@ -139,13 +139,8 @@ def gram_of(layout, G, C, rest):
 
 
 def back_in_R1(R1, V):
-    """The X with R1 X = V for each level, (m, c, r): zeros where a row of R1 is zero."""
-    X = np.zeros_like(V)
-    for a in reversed(range(V.shape[1])):
-        pivot = R1[:, a, a]
-        remainder = V[:, a] - np.einsum("lb,lbq->lq", R1[:, a, a + 1 :], X[:, a + 1 :])
-        X[:, a] = np.where(pivot > 0, 1 / np.where(pivot > 0, pivot, 1.0), 0.0)[:, None] * remainder
-    return X
+    """The X with R1 X = V for each level, (m, c, r); zeros where a row of R1 is zero. Read backwards, R1 is a transpose."""
+    return in_Q1(R1[:, ::-1, ::-1].transpose(0, 2, 1), V[:, ::-1])[:, ::-1]
 
 
 def product(u, v):

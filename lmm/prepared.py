@@ -80,7 +80,7 @@ def set_up(design, reml, beta_0=None, first=None, engine=None):
     `first` is the block to factor first, see `factor`; `engine` is its name, or None for a choice by size.
     """
     dense = chosen(engine, design) == "dense"
-    with few_threads(sum(block.matrix.shape[1] for block in design.blocks) if dense else 0):
+    with few_threads(design.p if dense else 0):
         return _set_up(design, reml, beta_0, first, dense, engine)
 
 
@@ -95,7 +95,7 @@ def _set_up(design, reml, beta_0, first, dense, asked):
     U[:, -1], low = residual(design, beta_0, R_X, dense)
     blocks = [design.weighted(block.matrix) for block in design.blocks]
     if dense:
-        refuse_too_dense(len(U), sum(Z.shape[1] for Z in blocks), len(design.covariance.rows))
+        refuse_too_dense(len(U), design.p, len(design.covariance.rows))
         engine = factor(blocks, U, low, list(zip(design.covariance.rows, design.covariance.columns)), first)
         refuse_unidentified(design, engine)
         refuse_perfect_fit(design, engine, reml)
@@ -110,7 +110,7 @@ def chosen(engine, design):
     """The name of the engine to use: the one asked for, if the design allows it, or by the number of columns of Z."""
     if engine not in (None, "dense", "blocked"):
         raise LMMError(f"engine is {engine!r}; it is 'dense', 'blocked', or None for a choice by size")
-    p = sum(block.matrix.shape[1] for block in design.blocks)
+    p = design.p
     one_entry = all((np.diff(block.matrix.indptr) == 1).all() for block in design.blocks)
     enough_rows = len(design.y) > p + len(design.x_names) or p > MOST_WIDE
     if engine == "blocked" and not (p and one_entry and enough_rows):

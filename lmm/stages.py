@@ -47,14 +47,11 @@ class Stage:
     def __init__(self, gram, point):
         self.gram, self.layout = gram, gram.layout
         b, R1 = gram.layout.blocks, gram.R1
-        c = R1.shape[1]
         self.psi, self.T = point.psi[b, b], point.T[b, b]
-        A = R1 @ self.psi @ R1.transpose(0, 2, 1)
-        A[:, range(c), range(c)] += 1.0                                     # R1 psi1 R1' + sigma^2 I
-        half, logs = _half_inverse(A)
+        half, logs = _half_inverse(R1 @ self.psi @ R1.transpose(0, 2, 1))   # of R1 psi1 R1' + sigma^2 I
         self.D = half.transpose(0, 2, 1) @ half
         S = gram.summed(self.D)
-        S += gram.rest                                                     # (1)
+        S += gram.rest                                                      # (1)
         DU = self.D @ gram.R1U
         self.inner = stage_of(gram.layout.inner, point, S, gram.Z2U + gram.collected(DU),
                               gram.UU + product(gram.R1U, DU))
@@ -64,7 +61,7 @@ class Stage:
     def solve(self, u1, z2u):
         """Z1' V^-1 u, (m, c, q), Z2' V^-1 u and b2, (q2, q), for u given by Q1'u and Z2'(I - Q1 Q1')u."""
         gram = self.gram
-        b2, N2 = self.inner.modes(z2u + gram.collected(self.D @ u1))       # of sigma^2 Z2' A^-1 u
+        b2, N2 = self.inner.modes(z2u + gram.collected(self.D @ u1))        # of sigma^2 Z2' A^-1 u
         N1 = gram.R1.transpose(0, 2, 1) @ (self.D @ (u1 - gram.over_levels(b2)))
         return N1, N2, b2
 
@@ -114,9 +111,7 @@ class Stage:
     def E(self):
         """T (T'R1'R1 T + sigma^2 I)^-1 T', (m, c, c): the variance of b1 given the others, over sigma^2."""
         RT = self.gram.R1 @ self.T
-        A = RT.transpose(0, 2, 1) @ RT
-        A[:, range(len(self.T)), range(len(self.T))] += 1.0
-        half = _half_inverse(A)[0] @ self.T.T
+        half = _half_inverse(RT.transpose(0, 2, 1) @ RT)[0] @ self.T.T
         return half.transpose(0, 2, 1) @ half
 
     @cached_property
@@ -157,7 +152,8 @@ class Stage:
 
 
 def _half_inverse(A):
-    """C^-1, (m, c, c), and log|A| summed, C C' = A being Cholesky's factors for each level."""
+    """C^-1, (m, c, c), and log|I + A| summed, C C' = I + A being Cholesky's factors for each level."""
+    A = A + np.eye(A.shape[1])
     if A.shape[1] == 1:
         return 1 / np.sqrt(A), np.add.reduce(np.log(A), axis=None)
     try:
