@@ -5,14 +5,16 @@
 """
 
 from . import plots
-from .bootstrap import Bootstrap
-from .comparison import Comparison, anova
 from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import lmer, lmm
-from .likelihood import LMMprof, LMMsetup
-from .optimum import Optimum, certify, derivatives
+from .fitting import Optimum, certify, derivatives
+from .inference import Bootstrap, Comparison, anova
+from .methods import attach
+from .practical import LMMprof, LMMsetup
 from .result import LMMResult
+
+attach()
 
 __all__ = ["Bootstrap", "Comparison", "ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
            "Optimum", "anova", "certify", "derivatives", "grade", "lme4_reference", "lmer", "lmm", "load_data", "models",
@@ -28,3 +30,8 @@ def __getattr__(name):
         from .grading import grade
         return grade
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    """What a user calls, not the rooms of the house."""
+    return sorted([*__all__, "__version__"])

@@ -12,11 +12,12 @@ from importlib.metadata import version
 import pandas as pd
 from patsy import PatsyError
 
-from . import notebooks, tables
+from . import notebooks
 from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning
 from .fit import lmer, lmm
 from .grading import command as grading
+from .result import tables
 
 
 class _Parser(argparse.ArgumentParser):

@@ -40,10 +40,16 @@ def user_frame():
     """The innermost frame outside this package, and how many frames away from the caller it is."""
     depth = 1
     frame = sys._getframe(depth)
-    while frame.f_back is not None and (frame.f_globals.get("__package__") or "") == __package__:
+    while frame.f_back is not None and _is_ours(frame):
         depth += 1
         frame = frame.f_back
     return frame, depth
+
+
+def _is_ours(frame):
+    """Whether a frame runs code of this package, in whichever of its rooms."""
+    home = frame.f_globals.get("__package__") or ""
+    return home.partition(".")[0] == __package__
 
 
 def warn(message, category=LMMWarning):

@@ -2,16 +2,12 @@
 
 from dataclasses import replace
 
-from .design import make_design
+from .engines import checked_reml, refuse_contained_blocks, responding, set_up
 from .errors import LMMError, point_at
-from .finish import opened
-from .formula import without_dots
-from .identifiability import refuse_contained_blocks
-from .likelihood import LMMsetup
-from .matrices import Matrices
-from .prepared import checked_reml, responding, set_up
-from .search import fitted, phases_for, started
-from .terms import split_bars, with_bars_of
+from .fitting import fitted, opened, phases_for, started
+from .formula import split_bars, with_bars_of, without_dots
+from .model import Matrices, make_design
+from .practical import LMMsetup
 
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
 
@@ -156,8 +152,27 @@ def refitted(fit, y=None, reml=None, thorough=True):
     return fitted(setup, opened(fit.theta, setup), phases, quiet=not thorough)
 
 
-def updated(fit, form=None, ref=None, dat=None, reml=None, engine=None):
-    """The model of a fit with some arguments of `lmm` or `lmer` changed; see `LMMResult.update`."""
+def refit(fit, y):
+    """The same model fitted to another response, the factored design being used again.
+
+    Parameters
+    ----------
+    y : array_like, shape (nobs,), or with one value per row of `dat`
+        On the scale of the formula's left-hand side. A Series goes by its index, which is that of `dat`, anything else
+        by position.
+    """
+    if y is None:
+        raise LMMError("y is None; it is one number for each row used")
+    return refitted(fit, y)
+
+
+def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
+    """The model fitted again with some arguments of `lmm` or `lmer` changed.
+
+    In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . - Days + (1 | h)"``.
+    `dat` is by default the frame of this fit; functions in the formula are those of this fit.
+    `engine` is by default what was asked for then.
+    """
     design = fit.setup.design
     reml = checked_reml(fit.reml if reml is None else reml)
     if form is None and ref is None and dat is None and engine is None:

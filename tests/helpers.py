@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data
-from lmm.design import make_design
-from lmm.prepared import set_up
+from lmm.engines.setup import set_up
+from lmm.model.design import make_design
 
 # One home for tolerances, with their reasons.
 LINEAR_ALGEBRA = dict(rtol=1e-10, atol=1e-10)      # two ways to compute the same number
@@ -128,5 +128,5 @@ def fit_at(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")),
     setup = LMMsetup(form, load_data("Machines") if dat is None else dat, ref, reml)
     value = LMMprof(theta, setup)
     optimum = replace(certify(theta, setup), certified=not reasons, reasons=reasons)
-    return LMMResult(value.beta, np.asarray(theta), float(value), value.factor, setup, optimum, "By hand.",
+    return LMMResult(value.beta, np.asarray(theta), float(value), value.triangle, setup, optimum, "By hand.",
                      (("simplex", float(value), tuple(theta)),))

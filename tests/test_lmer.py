@@ -7,7 +7,7 @@ from helpers import CRITERION, crossed
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lmm import LMMError, lmer, lmm, load_data
-from lmm.terms import split_bars, with_bars_of
+from lmm.formula.bars import split_bars, with_bars_of
 
 SMALL = crossed((4, 3, 2), 60, seed=1).assign(k=lambda d: d["a"].astype(int), z=lambda d: np.sin(np.arange(len(d))))
 

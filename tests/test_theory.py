@@ -6,7 +6,7 @@ from helpers import LINEAR_ALGEBRA, crossed, designs, fit_at, lmer_setup, triang
 from numpy.testing import assert_allclose
 
 from lmm import LMMprof, LMMsetup, lmm
-from lmm.finish import rescaled
+from lmm.fitting.newton import rescaled
 
 DESIGNS = pytest.mark.parametrize("name, form, dat, ref", designs())
 

@@ -9,9 +9,9 @@ from helpers import CRITERION, LINEAR_ALGEBRA, SD, lmer_setup, triangles, vector
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lmm import LMMError, LMMprof, LMMWarning, anova, certify, derivatives, lmer, lmm, load_data
-from lmm.correlation import WithCorrelation
-from lmm.covariance import Covariance
 from lmm.datasets import vector_models
+from lmm.model.correlation import WithCorrelation
+from lmm.model.covariance import Covariance
 
 DESIGNS = pytest.mark.parametrize("form, dat", [d[1:] for d in vector_designs()], ids=[d[0] for d in vector_designs()])
 METHODS = pytest.mark.parametrize("reml", [False, True], ids=["ML", "REML"])

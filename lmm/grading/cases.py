@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..fit import lmm
-from ..likelihood import LMMprof, LMMsetup
+from ..practical import LMMprof, LMMsetup
 
 NLL = 1e-4      # see Case.nll_tolerance
 BETA = 5e-3     # see Case.beta_tolerance

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..likelihood import LMMprof
+from ..practical import LMMprof
 from .answers import Unusable, raised, read_answer, read_value
 from .forms import in_another_form
 from .mistakes import Model, is_flat, is_minimum, matches, mistakes

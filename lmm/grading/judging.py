@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..threads import few_threads
+from ..machine import few_threads
 from .answers import raised
 from .catalogue import built_in_cases
 from .costs import costs

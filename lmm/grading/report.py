@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import asdict, dataclass, field
 
-from .. import tables
+from ..result import tables
 
 MOST_LINES = 6      # of a submission's own output in the printed report
 LONGEST = 100       # characters of a cause in the table of a class

@@ -12,8 +12,8 @@ import pytest
 from scipy.optimize import minimize
 
 from lmm import ConvergenceWarning, LMMError, LMMprof, lme4_reference, lmer, lmm, load_data, models
-from lmm.finish import newton
-from lmm.optimum import units
+from lmm.fitting.newton import newton
+from lmm.fitting.optimum import units
 
 
 def quietly(fit, *args, **options):

@@ -3,7 +3,7 @@
 import platform
 from datetime import date
 
-from lmm.tables import Table, to_text
+from lmm.result.tables import Table, to_text
 
 from .fit_in_python import about
 from .programs import NAMES, SETTINGS, cores

@@ -1,0 +1,20 @@
+"""What fits again, or tests: profiles, intervals, bootstrap, comparison, hypotheses."""
+
+from .comparison import Comparison, anova
+from .intervals import conf_int
+from .profiles import profile
+from .satterthwaite import df, p_of_t, pvalues
+from .simulation import Bootstrap, bootstrap, simulate
+
+__all__ = [
+    "Bootstrap",
+    "Comparison",
+    "anova",
+    "bootstrap",
+    "conf_int",
+    "df",
+    "p_of_t",
+    "profile",
+    "pvalues",
+    "simulate",
+]

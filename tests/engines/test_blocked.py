@@ -1,0 +1,358 @@
+"""The blocked engine: the same numbers as by n x n algebra and as from the dense engine."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import CRITERION, LINEAR_ALGEBRA, crossed, designs, lmer_setup, oracle_of, vector_designs, vector_oracle
+from numpy.testing import assert_allclose
+
+from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, derivatives, lmer, lmm, load_data
+from lmm.engines.blocked.engine import Blocked
+from lmm.engines.setup import set_up
+
+METHODS = pytest.mark.parametrize("reml", [False, True], ids=["ML", "REML"])
+SCALAR = [d for d in designs() if d[3] and d[0] not in ("p > n", "p + k > n")]
+VECTOR = [d for d in vector_designs() if d[0] != "p > n"]
+
+
+def pair(design_of, reml):
+    """The dense and the blocked setup of a design."""
+    dense = design_of(reml)
+    return dense, set_up(dense.design, reml, engine="blocked")
+
+
+def setups():
+    for name, form, dat, ref in SCALAR:
+        yield pytest.param(lambda reml, form=form, dat=dat, ref=ref: LMMsetup(form, dat, ref, reml, engine="dense"), id=name)
+    for name, form, dat in VECTOR:
+        yield pytest.param(lambda reml, form=form, dat=dat: lmer_setup(form, dat, reml), id=name)
+
+
+DESIGNS = pytest.mark.parametrize("design_of", list(setups()))
+
+
+@METHODS
+@DESIGNS
+def test_the_criterion_and_its_derivatives(design_of, reml):
+    dense, blocked = pair(design_of, reml)
+    assert isinstance(blocked.engine, Blocked) and blocked.engine_name == "blocked"
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        theta = rng.normal(0.2, 0.6, len(dense.labels))
+        value = LMMprof(theta, blocked)
+        expected = (oracle_of if dense.covariance.scalar else vector_oracle)(theta, dense)
+        assert_allclose(value, expected[0], **LINEAR_ALGEBRA)
+        assert_allclose(value.beta, expected[1], rtol=1e-8, atol=1e-8)
+        D, E = derivatives(theta, dense), derivatives(theta, blocked)
+        for one, other in zip(D, E):
+            assert_allclose(other, one, rtol=1e-7, atol=1e-7)
+
+
+@DESIGNS
+def test_average_information_has_the_same_gradient_and_is_its_definition(design_of, monkeypatch):
+    """(8): y'P V_a P V_b P y / 2; with the exact gradient, also where standard deviations are zero."""
+    dense, blocked = pair(design_of, True)
+    monkeypatch.setattr("lmm.engines.blocked.engine.MOST_EXACT", -1)
+    theta = np.random.default_rng(2).normal(0.2, 0.6, len(dense.labels))
+    for at in (theta, np.where(np.arange(len(theta)) == dense.covariance.diagonal[-1], -np.inf, theta)):
+        D, E = derivatives(at, dense), derivatives(at, blocked)
+        assert_allclose(E.gradient, D.gradient, rtol=1e-6, atol=1e-7)
+        assert_allclose(E.slopes, D.slopes, rtol=1e-6, atol=1e-6 * np.abs(D.slopes).max())
+    design, psi = dense.design, dense.covariance.psi(theta)
+    Z = [block.matrix.toarray() for block in design.blocks]
+    V = np.exp(2 * theta[0]) * np.eye(len(design.y)) + sum(
+        psi[i, j] * Z[i] @ Z[j].T for i in range(len(Z)) for j in range(len(Z)) if psi[i, j])
+    W, X = np.linalg.inv(V), design.X
+    P = W - W @ X @ np.linalg.pinv(X.T @ W @ X) @ X.T @ W
+    VPy = [(Z[i] @ Z[j].T + (Z[j] @ Z[i].T if i != j else 0)) @ P @ design.y for i, j in zip(dense.covariance.rows,
+                                                                                        dense.covariance.columns)]
+    expected = 0.5 * np.array([[a @ P @ b for b in VPy] for a in VPy])
+    assert_allclose(derivatives(theta, blocked).curvatures, expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
+
+
+@METHODS
+@pytest.mark.parametrize("large, sd", [(2, 1e2), (2, 1e4), (2, 1e6), (1, 1e2), (1, 1e3)])
+def test_standard_deviations_that_dwarf_sigma(large, sd, reml):
+    """The criterion and the gradient keep their digits where X's constant is in the span of the large block.
+
+    Of the eliminated block in any size; of one that is left to factor up to a thousand times sigma.
+    """
+    dense = LMMsetup("score ~ Machine", load_data("MachinesUnbalanced"), ["Worker", ["Worker", "Machine"]], reml)
+    blocked = set_up(dense.design, reml, engine="blocked")
+    theta = np.array([0.1, 0.5, 0.3])
+    theta[large] = np.log(sd)
+    one, other = LMMprof(theta, dense), LMMprof(theta, blocked)
+    assert_allclose(other, one, rtol=1e-9)
+    assert_allclose(derivatives(theta, blocked).gradient, derivatives(theta, dense).gradient, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sd", [1e3, 1e5])
+def test_a_fit_with_a_group_sd_that_dwarfs_sigma(sd):
+    """This used to be certified with standard errors off by 4 %: what Q1 leaves of X's constant was a difference of squares."""
+    rng = np.random.default_rng(0)
+    dat = pd.DataFrame({"a": rng.integers(0, 150, 3000), "b": rng.integers(0, 12, 3000), "x": rng.normal(size=3000)})
+    dat["y"] = rng.normal(size=3000) + dat["x"] + sd * rng.normal(size=150)[dat["a"]] + rng.normal(size=12)[dat["b"]]
+    one, other = (lmer("y ~ x + (1 | a) + (1 | b)", dat, engine=engine) for engine in ("dense", "blocked"))
+    assert abs(one.nll - other.nll) < 1e-7
+    assert_allclose(other.bse, one.bse, rtol=1e-6)
+
+
+@pytest.mark.parametrize("log_sd", [-7.0, -12.0, -16.0, -20.0])
+def test_slopes_at_small_standard_deviations(log_sd):
+    """The derivatives in a variance do not cancel where it is nearly zero: those of an exact zero are the limit."""
+    setup = set_up(lmer_setup("y ~ x + (1 | pupil) + (1 | item) + (1 | school)", pupils()).design, True, engine="blocked")
+    at = derivatives([0.1, 0.2, log_sd, -0.5], setup)
+    zero = derivatives([0.1, 0.2, -np.inf, -0.5], setup)
+    assert_allclose(at.slopes, zero.slopes, rtol=1e3 * np.exp(2 * log_sd) + 1e-10)
+
+
+@METHODS
+@DESIGNS
+def test_sparse_matrices_give_the_same_derivatives_as_small_dense_ones(design_of, reml, monkeypatch):
+    _, blocked = pair(design_of, reml)
+    theta = np.random.default_rng(4).normal(0.2, 0.6, len(blocked.labels))
+    expected = derivatives(theta, blocked)
+    monkeypatch.setattr("lmm.engines.blocked.gram.MOST_SMALL", 0)
+    for one, other in zip(derivatives(theta, set_up(blocked.design, reml, engine="blocked")), expected):
+        assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+FITS = [
+    lambda **o: lmm("score ~ Machine", load_data("MachinesUnbalanced"), ["Worker", ["Worker", "Machine"]], **o),
+    lambda **o: lmm("diameter ~ 1", load_data("Penicillin"), ["plate", "sample"], **o),
+    lambda **o: lmm("Yield ~ 1", load_data("Dyestuff2"), "Batch", **o),
+    lambda **o: lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"), **o),
+    lambda **o: lmer("conc ~ age + (age | Lot)", load_data("IGF"), **o),
+    lambda **o: lmer("pixel ~ day + I(day**2) + (day | Dog) + (1 | Dog:Side)", load_data("Pixel"), **o),
+    lambda **o: lmm("y ~ x", crossed((6, 5, 4), 80, 3).assign(w=np.linspace(0.5, 2, 80)), ["a", "b", "c"], weights="w", offset="x",
+                    **o),
+]
+
+
+@METHODS
+@pytest.mark.parametrize("fit", FITS)
+def test_fits_and_views_are_the_same(fit, reml):
+    one, other = fit(reml=reml), fit(reml=reml, engine="blocked")
+    assert other.converged and other.setup.engine_name == "blocked" and "simplex" not in other.optimum.evaluations
+    assert abs(one.nll - other.nll) < CRITERION * max(1, abs(one.nll))
+    assert_allclose(other.sd, one.sd, rtol=1e-6, atol=1e-9)
+    assert_allclose(other.beta, one.beta, rtol=1e-7, atol=1e-9)
+    a, b = (f.ranef(tidy=True) for f in (one, other))
+    assert a["level"].tolist() == b["level"].tolist()
+    assert_allclose(b["estimate"], a["estimate"], rtol=1e-5, atol=1e-6 * np.abs(a["estimate"]).max() + 1e-12)
+    assert_allclose(b["sd"], a["sd"], rtol=1e-5, atol=1e-6 * a["sd"].max() + 1e-12)
+    for view in ("bse", "df", "leverage", "fittedvalues", "cooks_distance"):
+        assert_allclose(getattr(other, view), getattr(one, view), rtol=1e-4)
+    assert_allclose(other.predict(interval="prediction"), one.predict(interval="prediction"), rtol=1e-5)
+    assert_allclose(other.predict(random=False, interval="prediction"), one.predict(random=False, interval="prediction"), rtol=1e-5)
+    y = one.simulate(1, seed=1)[0]
+    assert abs(one.refit(y).nll - other.refit(y).nll) < 1e-7 * abs(one.nll)
+
+
+@pytest.mark.parametrize("fit", FITS[:4])
+def test_profile_intervals_are_the_same(fit):
+    assert_allclose(fit(engine="blocked").conf_int(), fit().conf_int(), rtol=1e-4, atol=1e-9)
+
+
+def test_average_information_finds_the_same_optima(monkeypatch):
+    monkeypatch.setattr("lmm.engines.blocked.engine.MOST_EXACT", -1)
+    for fit in FITS:
+        one, other = fit(), fit(engine="blocked")
+        assert other.converged and abs(one.nll - other.nll) < CRITERION * max(1, abs(one.nll))
+        assert_allclose(other.sd, one.sd, rtol=1e-5, atol=1e-8)
+
+
+def pupils(seed=0, n=400):
+    """Rows of pupils within classes within schools, items that all meet, a covariate and a response."""
+    rng = np.random.default_rng(seed)
+    pupil = rng.integers(0, 60, n)
+    dat = pd.DataFrame({"pupil": pupil, "klass": pupil % 20, "school": pupil % 5, "item": rng.integers(0, 7, n),
+                        "x": rng.normal(size=n)})
+    dat["y"] = dat["x"] + rng.normal(size=n) + sum(
+        s * rng.normal(size=60)[dat[name]] for name, s in (("pupil", 0.8), ("klass", 0.6), ("school", 0.5), ("item", 0.7)))
+    return dat.sample(frac=1, random_state=seed, ignore_index=True)
+
+
+NESTED = {  # formula: columns of Z that are eliminated
+    "y ~ x + (1 | school) + (1 | klass) + (1 | pupil)": 85,                         # all of them
+    "y ~ x + (1 | pupil) + (1 | klass) + (1 | item) + (1 | school)": 85,            # all but the items
+    "y ~ x + (1 | school) + (x | klass) + (1 | pupil)": 105,
+    "y ~ x + (x | pupil) + (x | klass) + (x | school)": 170,
+    "y ~ x + (x | klass) + (x | pupil) + (0 + x | item)": 160,
+}
+
+
+def nested_setup(monkeypatch, formula, reml=True):
+    """The set-up by all the eliminations that are possible."""
+    monkeypatch.setattr("lmm.engines.blocked.elimination.MOST_KEPT", 0)
+    setup = set_up(lmer_setup(formula, pupils()).design, reml, engine="blocked")
+    monkeypatch.undo()
+    return setup
+
+
+@METHODS
+@pytest.mark.parametrize("formula", NESTED)
+def test_one_elimination_after_another(formula, reml, monkeypatch):
+    """Criterion, beta and first derivatives by several eliminations as by none; zero and singular too."""
+    nested, dense = nested_setup(monkeypatch, formula, reml), set_up(lmer_setup(formula, pupils()).design, reml, engine="dense")
+    rng = np.random.default_rng(1)
+    for j in (None, *dense.covariance.diagonal):
+        theta = rng.normal(0.2, 0.6, len(dense.labels))
+        if j is not None:
+            theta[1:][dense.covariance.columns == dense.covariance.columns[j - 1]] = 0.0
+            theta[j] = -np.inf
+        value = LMMprof(theta, nested)
+        expected = vector_oracle(theta, dense)
+        assert_allclose(value, expected[0], **LINEAR_ALGEBRA)
+        assert_allclose(value.beta, expected[1], rtol=1e-8, atol=1e-8)
+        D, E = derivatives(theta, dense), derivatives(theta, nested)
+        assert_allclose(E.gradient, D.gradient, rtol=1e-6, atol=1e-7 * max(1, np.abs(D.gradient).max()))
+        assert_allclose(E.slopes, D.slopes, rtol=1e-6, atol=1e-6 * np.abs(D.slopes).max())
+
+
+@pytest.mark.parametrize("formula", NESTED)
+def test_views_of_nested_eliminations(formula, monkeypatch):
+    dat = pupils()
+    dense = lmer(formula, dat, engine="dense")
+    with monkeypatch.context() as m:
+        m.setattr("lmm.engines.blocked.elimination.MOST_KEPT", 0)
+        fit = lmer(formula, dat, engine="blocked")
+        assert fit.engine.startswith(f"blocked: {NESTED[formula]} of ") and fit.converged
+        assert abs(fit.nll - dense.nll) < CRITERION * dense.nll
+        assert_allclose(fit.sd, dense.sd, rtol=1e-5, atol=1e-6)
+        a, b = (f.ranef(tidy=True) for f in (dense, fit))
+        assert a["level"].tolist() == b["level"].tolist()
+        assert_allclose(b[["estimate", "sd"]], a[["estimate", "sd"]], rtol=1e-4, atol=1e-4)
+        assert_allclose(fit.leverage, dense.leverage, rtol=1e-4)
+        new = pd.DataFrame({"x": [0.5, 1.0], "pupil": [3, 4], "klass": [9, 4], "school": [0, 0], "item": [1, 2]})  # not met before
+        assert_allclose(fit.predict(new, interval="prediction"), dense.predict(new, interval="prediction"), rtol=1e-5)
+        y = dense.simulate(1, seed=1)[0]
+        assert abs(fit.refit(y).nll - dense.refit(y).nll) < 1e-7 * dense.nll
+
+
+def test_predictions_for_new_rows():
+    dat = crossed((6, 5, 4), 80, 3)
+    one, other = (lmer("y ~ x + (x | a) + (1 | b)", dat, engine=engine) for engine in ("dense", "blocked"))
+    new = pd.DataFrame({"x": [0.5, 1, 2], "a": ["1", "new", "3"], "b": ["2", "2", "new"]})
+    for interval in ("confidence", "prediction"):
+        assert_allclose(other.predict(new, interval=interval, new_levels="population"),
+                        one.predict(new, interval=interval, new_levels="population"), rtol=1e-5)
+
+
+def test_the_number_of_levels_decides():
+    rng = np.random.default_rng(0)
+    many = pd.DataFrame({"g": rng.integers(0, 120, 1000), "h": rng.integers(0, 20, 1000), "y": rng.normal(size=1000)})
+    many["y"] += rng.normal(size=120)[many["g"]] + rng.normal(size=20)[many["h"]]
+    fit = lmer("y ~ 1 + (1 | g) + (1 | h)", many)
+    assert fit.setup.engine_name == "blocked" and fit.converged
+    dense = lmer("y ~ 1 + (1 | g) + (1 | h)", many, engine="dense")
+    assert dense.setup.engine_name == "dense" and abs(dense.nll - fit.nll) < CRITERION * dense.nll
+    assert_allclose(fit.sd, dense.sd, rtol=1e-6)
+
+
+def test_few_evaluations_from_a_start_by_the_modes():
+    """From a start on the data's scale, variances by sums of squares of the modes; 10 and 12 evaluations without them."""
+    for formula in ("y ~ 1 + (1 | s) + (1 | d)", "y ~ service + (1 | s) + (1 | d) + (1 | dept:service)"):
+        fit = lmer(formula, load_data("InstEval"))
+        assert fit.converged and fit.nfev <= 7 and list(fit.optimum.evaluations) == ["start", "newton"]
+
+
+def test_blas_is_held_to_one_thread(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    from lmm.fitting import search
+    seen = []
+
+    def spying(*arguments, **options):
+        seen.extend(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
+        return LMMprof(*arguments, **options)
+
+    monkeypatch.setattr(search, "LMMprof", spying)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+        assert set(seen) == {1}
+        monkeypatch.setattr("lmm.machine.PAYING", 0)                # as for matrices wide enough
+        seen.clear()
+        lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+        assert set(seen) == {2}
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
+    dat = crossed((6, 5, 4), 80, 3)
+    monkeypatch.setattr("lmm.machine.memory", lambda: 1e-6)
+    with pytest.raises(LMMError, match=r"9 columns of Z remain beside the eliminated terms, and 243 pairs of columns meet in a level"):
+        lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")
+    monkeypatch.setattr("lmm.machine.memory", lambda: (32 * 9**2 + 24 * 243) / 2**30)
+    lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")            # just enough
+    monkeypatch.setattr("lmm.machine.memory", lambda: 1e-6)
+    with pytest.raises(LMMError, match=r"the dense engine needs 0\.0 GiB of memory for 80 rows and 15 columns of Z"):
+        lmm("y ~ x", dat, ["a", "b", "c"])
+    monkeypatch.undo()
+    from lmm.machine import memory
+    assert memory() > 0.1
+
+
+def test_the_result_says_which_engine_and_why():
+    dat = crossed((6, 5, 4), 80, 3)
+    assert lmm("y ~ x", dat, ["a", "b", "c"]).engine == "dense: QR of the 15 columns of Z"
+    assert lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked").engine == (
+        "blocked: 6 of 15 columns of Z eliminated, 9 factored; exact second derivatives")
+
+
+def test_update_keeps_the_engine_that_was_asked_for():
+    fit = lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b"], engine="blocked")
+    assert fit.update(ref=["a"]).setup.engine_name == "blocked"
+    assert fit.update(engine="dense").setup.engine_name == "dense"
+    assert lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b"]).update(ref=["a"]).setup.asked is None
+
+
+def test_a_dense_engine_for_many_levels_is_a_warning(monkeypatch):
+    monkeypatch.setattr("lmm.engines.setup.MOST_WIDE", 10)
+    with pytest.warns(LMMWarning, match="engine='dense' factors all 15 columns of Z in every evaluation"):
+        lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b", "c"], engine="dense")
+
+
+def test_a_terminal_is_told_how_far_a_long_fit_is(monkeypatch, capsys):
+    monkeypatch.setattr("lmm.fitting.search.PATIENCE", -1.0)
+    lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+    assert capsys.readouterr().err == ""                        # no terminal
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+    err = capsys.readouterr().err
+    assert err.count("\rlmm: evaluation ") == fit.nfev and ", newton, nll 136.0954, 0 s " in err and err.endswith("\n")
+
+
+@METHODS
+@pytest.mark.parametrize("levels, n", [((7, 6, 5), 10), ((5, 4, 3), 12)])
+def test_more_columns_than_rows(levels, n, reml, monkeypatch):
+    """log|V| by Sylvester's identity holds whatever n is; used where Z is too wide for its QR."""
+    dense = LMMsetup("y ~ x", crossed(levels, n, 3), ["a", "b", "c"], reml, engine="dense")
+    monkeypatch.setattr("lmm.engines.setup.MOST_WIDE", 0)
+    blocked = set_up(dense.design, reml, engine="blocked")
+    theta = np.array([0.1, 0.3, -0.2, 0.4])
+    assert_allclose(LMMprof(theta, blocked), oracle_of(theta, dense)[0], **LINEAR_ALGEBRA)
+    for one, other in zip(derivatives(theta, dense), derivatives(theta, blocked)):
+        assert_allclose(other, one, rtol=1e-7, atol=1e-7)
+
+
+def test_what_it_cannot_do_is_refused():
+    dat = crossed((5, 4, 3), 12, 4)
+    with pytest.raises(LMMError, match="the blocked engine takes one level of each block in each row, and, up to 1000 columns of Z, more rows than"):
+        lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")
+    with pytest.raises(LMMError, match="engine is 'sparse'; it is 'dense', 'blocked', or None"):
+        lmm("y ~ x", dat, ["a"], engine="sparse")
+    with pytest.raises(LMMError, match="cannot be told apart, whatever the response"):
+        lmer("y ~ 1 + (1 | a) + (0 + b | a)", crossed((4, 3, 2), 40, 1), engine="blocked")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_designs_end_at_the_same_optimum(seed):
+    """Crossed, partially crossed, some of the terms zero or singular."""
+    rng, n = np.random.default_rng(seed), 300
+    dat = pd.DataFrame({"a": rng.integers(0, rng.integers(5, 60), n), "b": rng.integers(0, rng.integers(3, 40), n),
+                        "x": rng.normal(size=n)})
+    dat["y"] = rng.normal(size=n) + rng.choice([0, 0.5, 2]) * rng.normal(size=60)[dat["a"]] + (
+        rng.choice([0, 0.5, 2]) * rng.normal(size=40)[dat["b"]] * (1 + dat["x"] * rng.choice([0, 1])))
+    formula = "y ~ x + " + rng.choice(["(1 | a) + (1 | b)", "(1 | a) + (x | b)", "(x | a) + (x | b)"])
+    one, other = (lmer(formula, dat, engine=engine) for engine in ("dense", "blocked"))
+    assert abs(one.nll - other.nll) < CRITERION * one.nll and other.converged
+    assert other.singular == one.singular

@@ -1,0 +1,372 @@
+"""What a grader sees and gives: reports, the command, further cases, functions from a notebook."""
+
+import csv
+import io
+import json
+import linecache
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lmm as package
+from lmm import LMMError, grade, load_data
+from lmm.__main__ import main
+from lmm.grading import Case, ClassReport, Grading, Report, Result, built_in_cases, grade_all, read_cases
+from lmm.grading.answers import Unusable, read_answer
+from lmm.grading.inside.describing import describe
+
+RIGHT = Path(__file__).parent / "submissions" / "correct" / "practical.py"
+MACHINES = built_in_cases()[:1]
+REPORT = Report("anne.py", (
+    Result("Machines", "the sheet's example", True, 1.0, 1.0, notes=("a tuple",), output="one\n\ntwo\n"),
+    Result("Dyestuff2", "sd 0", False, 0.0, 2.0, ("sd[Batch] = 3, expected 0: REML <b>",), mistake="REML", seconds=0.5),
+    Result("secret", "for the grader", False, 0.0, 1.0, ("secret cause",), output="secret output", hidden=True)),
+    notes=("LMMprof is right",))
+
+
+def test_the_report_in_text():
+    assert str(REPORT) == """\
+anne.py: 1 of 4 points, 1 of 3 cases passed
+
+ Case           Points
+ Machines        1 / 1
+ Dyestuff2       0 / 2  NOT passed
+ hidden case 3   0 / 1  NOT passed
+
+Dyestuff2: sd 0
+  - sd[Batch] = 3, expected 0: REML <b>
+
+Note: LMMprof is right
+Note: Machines: a tuple
+
+Printed by the submission (Machines):
+    one
+    two"""
+    assert repr(REPORT) == "Report(anne.py: 1 of 4 points)" and "secret" not in str(REPORT)
+
+
+def test_the_report_in_html_has_the_same_cells_escaped():
+    page = REPORT._repr_html_()
+    assert "<td>hidden case 3</td><td>0 / 1</td><td>NOT passed</td>" in page and "REML &lt;b&gt;" in page
+    assert "secret" not in page
+
+
+def test_the_report_for_programs_holds_everything():
+    found = json.loads(REPORT.to_json())
+    assert found["points"] == 1 and found["total"] == 4 and found["passed"] is False
+    assert [case["name"] for case in found["cases"]] == ["Machines", "Dyestuff2", "secret"]
+    assert found["cases"][1]["causes"] == ["sd[Batch] = 3, expected 0: REML <b>"] and found["cases"][1]["seconds"] == 0.5
+
+
+def test_gradescope():
+    """The keys that its documentation of results.json lists; hidden cases are hidden there."""
+    found = json.loads(json.dumps(REPORT.gradescope()))
+    assert set(found) == {"score", "output", "output_format", "tests"} and found["score"] == 1
+    assert [test["visibility"] for test in found["tests"]] == ["visible", "visible", "hidden"]
+    assert [test["status"] for test in found["tests"]] == ["passed", "failed", "failed"]
+    assert sum(test["max_score"] for test in found["tests"]) == 4 and "REML <b>" in found["tests"][1]["output"]
+
+
+def test_equal_causes_are_told_once():
+    twice = Report("ben.py", tuple(Result(name, name, False, 0.0, 1.0, ("lmm returned None",)) for name in "ab"))
+    assert str(twice).count("lmm returned None") == 1 and "\na, b\n  - lmm returned None" in str(twice)
+    assert twice.cause == "a: lmm returned None"
+
+
+def test_the_table_of_a_class():
+    both = ClassReport((REPORT, Report("ben.py", (), "ben.py defines no function lmm"),
+                        Report("eve.py", (Result("Machines", "", True, 1.0, 1.0),))))
+    assert str(both) == """\
+3 submissions, 1 of them passed every case
+
+ Submission  Points  First of all
+ anne.py      1 / 4  Dyestuff2: sd[Batch] = 3, expected 0: REML <b>
+ ben.py       0 / 0  ben.py defines no function lmm
+ eve.py       1 / 1  passed"""
+    rows = list(csv.DictReader(io.StringIO(both.to_csv())))
+    assert rows[0] == {"submission": "anne.py", "points": "1", "total": "4", "passed": "False", "Machines": "1",
+                       "Dyestuff2": "0", "secret": "0", "cause": "Dyestuff2: sd[Batch] = 3, expected 0: REML <b>"}
+    assert len(json.loads(both.to_json())) == 3 and both.passed is False
+
+
+@pytest.fixture
+def student(tmp_path):
+    """A folder with a right submission and two that are not."""
+    (tmp_path / "anne.py").write_text(RIGHT.read_text())
+    (tmp_path / "ben").mkdir()
+    (tmp_path / "ben" / "lmm.py").write_text("def lmm(form, dat, ref=()):\n    return None\n")
+    (tmp_path / "ben" / "tests.py").write_text("")
+    (tmp_path / "eve").mkdir()
+    (tmp_path / "notes.txt").write_text("no submission")
+    return tmp_path
+
+
+@pytest.fixture
+def further(tmp_path_factory):
+    """A file of cases, one hidden, with its data beside it."""
+    folder = tmp_path_factory.mktemp("cases")
+    load_data("Rail").to_csv(folder / "rail.csv", index=False)
+    rail = {"form": "travel ~ 1", "data": "rail.csv", "ref": [["Rail"]], "factors": ["Rail"]}
+    entries = [{"name": "Rail", **rail, "why": "one block", "points": 3, "sd": [4.02077936060494, 22.6243477499598]},
+               {"name": "Rail again", **rail, "hidden": True}]
+    (folder / "cases.json").write_text(json.dumps(entries))
+    return folder / "cases.json"
+
+
+def test_the_command(student, further, capsys):
+    options = ["--cases", str(further), "--only-cases", "--json", str(student / "r.json"), "--html", str(student / "r.html"),
+               "--gradescope", str(student / "results.json")]
+    assert main(["grade", str(student / "anne.py"), *options]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("anne.py: 4 of 4 points, 2 of 2 cases passed") and " hidden case 2   1 / 1\n" in printed
+    assert json.loads((student / "r.json").read_text())["points"] == 4
+    assert json.loads((student / "results.json").read_text())["tests"][0]["max_score"] == 3
+    assert "<div><p>anne.py: 4 of 4 points" in (student / "r.html").read_text()
+    assert main(["grade", str(student / "ben"), "--cases", str(further), "--only-cases"]) == 1
+    assert "lmm returned None" in capsys.readouterr().out
+
+
+def test_a_class(student, further, capsys):
+    options = ["--cases", str(further), "--only-cases", "--jobs", "2", "--csv", str(student / "c.csv")]
+    assert main(["grade", "--all", str(student), *options]) == 1
+    assert capsys.readouterr().out == """\
+3 submissions, 1 of them passed every case
+
+ Submission  Points  First of all
+ anne.py      4 / 4  passed
+ ben          0 / 4  Rail: lmm returned None: is a return statement missing?
+ eve          0 / 4  the folder 'eve' holds no Python file
+"""
+    assert (student / "c.csv").read_text().splitlines()[1] == "anne.py,4,4,True,3,1,"
+
+
+def test_the_progress_of_a_class(student):
+    line = io.StringIO()
+    report = grade_all(student / "ben", Grading(MACHINES), progress=line)
+    assert [one.title for one in report.reports] == ["lmm.py", "tests.py"]
+    assert "\r\x1b[K2 of 2 graded: " in line.getvalue() and line.getvalue().endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["grade"], "grade takes either a submission or --all DIR"),
+    (["grade", "a.py", "--all", "b"], "grade takes either a submission or --all DIR"),
+    (["grade", "no-such.py"], "there is no file 'no-such.py' to grade"),
+    (["grade", "--all", "no-such"], "there is no folder 'no-such'"),
+    (["grade", "a.py", "--cases", "no-such.json"], "the file of cases cannot be read"),
+    (["grade", "a.py", "--only-cases"], "--only-cases needs --cases FILE"),
+    (["grade", "a.py", "--case", "Machine"], "--case 'Machine' is none of the built-in cases: 'Machines', 'MachinesUnbalanced'"),
+    (["grade", "a.py", "--case", "Machines", "--only-cases"], "--case chooses among the built-in cases"),
+    (["grade", "a.py", "--jobs", "0"], "--jobs is at least 1"),
+    (["grade", "a.py", "--csv", "x"], "--csv is for --all"),
+    (["grade", "--all", "b", "--gradescope", "x"], "--gradescope is for one submission"),
+])
+def test_mistakes_of_the_grader_exit_with_2_and_one_sentence(arguments, words, capsys):
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("lmm: ") and words in printed.err
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda entries: {}, "holds no list of cases"),
+    (lambda entries: [1], "case 0 of cases.json is no object"),
+    (lambda entries: [{**entries[0], "form": 1}], "case 0 of cases.json: 'form' is 1; it takes a text"),
+    (lambda entries: [{**entries[0], "points": -2}], "'points' is -2; it takes a positive number"),
+    (lambda entries: [{**entries[0], "hidden": "yes"}], "'hidden' is 'yes'; it takes true or false"),
+    (lambda entries: [{**entries[0], "sd": [1.0, 2.0]}], "at the answer given the criterion is"),
+    (lambda entries: [{"name": "a"}], "case 0 of cases.json has no 'form'"),
+    (lambda entries: [{**entries[0], "point": 1}], "has 'point', which is none of"),
+    (lambda entries: [{**entries[0], "data": "x.csv"}], "its data cannot be read"),
+    (lambda entries: [{**entries[0], "factors": ["rail"]}], "'factors' names 'rail', which is not a column of rail.csv"),
+    (lambda entries: [{**entries[0], "ref": [["rail"]]}], "case 0 of cases.json, 'Rail': ref[0] uses 'rail'"),
+    (lambda entries: [{**entries[0], "sd": [1.0]}], "sd has 2 numbers, sigma first, and beta 1"),
+    (lambda entries: [entries[0], entries[0]], "has two cases of one name"),
+])
+def test_mistakes_in_a_file_of_cases(change, words, further):
+    further.write_text(json.dumps(change(json.loads(further.read_text()))))
+    with pytest.raises(LMMError) as error:
+        read_cases(further)
+    assert words in str(error.value)
+
+
+def test_a_file_of_cases(further):
+    rail, again = read_cases(further)
+    assert (rail.points, rail.hidden, again.hidden, again.points) == (3, False, True, 1.0)
+    np.testing.assert_allclose(rail.theta, again.theta, rtol=1e-9)
+
+
+# -- what can be graded --------------------------------------------------------------------------------------
+
+NOTEBOOK = '''
+import numpy as np
+from numpy import log as logarithm, exp
+from scipy.optimize import minimize
+import patsy
+HALF = 0.5
+def pieces(form, dat):
+    y, X = patsy.dmatrices(form, dat)
+    return np.ravel(y), np.asarray(X)
+def lmm(form, dat, ref=()):
+    y, X = pieces(form, dat)
+    beta = np.linalg.lstsq(X, y, rcond=None)[0]
+    return {"beta": beta, "theta": [HALF * logarithm(np.mean((y - X @ beta) ** 2))]}
+def unrelated():
+    return no_such_name
+'''
+
+
+def notebook(cell=None):
+    """The functions of a notebook's cell: no file, but a source that Python can show."""
+    cell = NOTEBOOK if cell is None else cell
+    name, scope = f"<cell {hash(cell)}>", {"__name__": "__main__"}
+    linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
+    exec(compile(cell, name, "exec"), scope)
+    return scope
+
+
+CARRIED = """
+from collections import namedtuple
+from functools import lru_cache
+import numpy as np
+from patsy import dmatrices
+from scipy.special import xlogy
+
+C, BIG, TOL, fig = np.array([0.5]), np.inf, 0.5, object()
+Fit = namedtuple("Fit", "beta theta")
+
+@lru_cache
+def half():
+    return float(C[0])
+
+def lmm(form, dat, ref=(), tol=TOL):
+    fig = min(BIG, xlogy(1, 1))
+    y, X = dmatrices(form, dat)
+    beta, rss, *_ = np.linalg.lstsq(X, y, rcond=None)
+    return Fit(beta[:, 0], [half() * float(np.log(rss[0] / len(y))) + fig])
+"""
+
+
+def test_what_a_function_of_a_notebook_uses_is_carried():
+    """Arrays, inf, defaults, decorated functions, ufuncs of scipy, named tuples; a local name is none of the notebook's."""
+    least_squares = next(case for case in built_in_cases() if case.name == "no random effects")
+    report = grade(notebook(CARRIED)["lmm"], [least_squares])
+    assert report.passed, str(report)
+
+
+def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students():
+    with pytest.raises(LMMError, match="'rng' cannot be taken out of the notebook"):
+        grade(notebook(CARRIED.replace("fig = min(BIG, xlogy(1, 1))", "fig = 0 * rng.normal()").replace(
+            "object()\n", "object()\nrng = np.random.default_rng(1)\n"))["lmm"], MACHINES)
+
+
+def test_chosen_cases_and_a_loose_notebook(tmp_path, capsys):
+    """A notebook among the files of a class used to be skipped without a word."""
+    (tmp_path / "anne.py").write_text(RIGHT.read_text())
+    (tmp_path / "ben.ipynb").write_text("{}")
+    assert main(["grade", "--all", str(tmp_path), "--case", "no random effects", "--csv", str(tmp_path / "p.csv")]) == 1
+    printed = capsys.readouterr().out
+    assert "anne.py      1 / 1  passed" in printed and "ben.ipynb is no Python file" in printed
+    assert "ben.ipynb" in (tmp_path / "p.csv").read_text()
+
+
+def test_the_html_file_is_a_page(tmp_path, capsys):
+    (tmp_path / "a&b.py").write_text("def lmm(form, dat, ref=()):\n    return None\n")
+    assert main(["grade", str(tmp_path / "a&b.py"), "--html", str(tmp_path / "a.html")]) == 1
+    text = (tmp_path / "a.html").read_text()
+    assert text.startswith("<!doctype html>") and "<title>a&amp;b.py</title>" in text and text.rstrip().endswith("</html>")
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"lmm {package.__version__}\n"
+
+
+def test_a_notebook_is_no_python_file(tmp_path):
+    (tmp_path / "anne.ipynb").write_text("{}")
+    with pytest.raises(LMMError, match="is no Python file; write its cells to a file"):
+        grade(tmp_path / "anne.ipynb", MACHINES)
+
+
+def test_a_function_of_a_notebook_is_judged_with_what_it_uses():
+    least_squares = next(case for case in built_in_cases() if case.name == "no random effects")
+    report = grade(notebook()["lmm"], [least_squares])
+    assert report.passed and report.title == "lmm", str(report)
+
+
+def test_a_module_or_a_function_of_a_file(tmp_path):
+    (tmp_path / "mine.py").write_text(RIGHT.read_text().replace("def lmm(", "def mixed("))
+    module = types.ModuleType("mine")
+    module.__file__ = str(tmp_path / "mine.py")
+    exec(compile(Path(module.__file__).read_text(), module.__file__, "exec"), module.__dict__)
+    assert grade(module.mixed, MACHINES).passed
+    assert grade(module, MACHINES).problem == "mine defines no function lmm"
+
+
+@pytest.mark.parametrize("given, words", [
+    (package, "that is this package's own work"),
+    (package.lmm, "that is this package's own work"),
+    (3, "what is to be graded is of type int; it is a path, a module, or a function"),
+    (types.ModuleType("made"), "module 'made' has no file"),
+    (print, "what is to be graded is a builtin_function_or_method, not a plain function"),
+])
+def test_what_cannot_be_graded(given, words):
+    with pytest.raises(LMMError) as error:
+        grade(given, MACHINES)
+    assert words in str(error.value)
+
+
+# -- forms of an answer --------------------------------------------------------------------------------------
+
+class Fit:
+    def __init__(self, beta, theta):
+        self.beta, self.theta = beta, theta
+
+
+BETA, THETA = np.array([1.0, 2.0]), np.array([0.1, 0.2, -np.inf])
+
+
+@pytest.mark.parametrize("returned", [
+    {"beta": BETA, "theta": THETA}, {"Beta": list(BETA), "Theta": tuple(THETA)}, (BETA, THETA), [BETA, THETA], Fit(BETA, THETA),
+    (THETA, BETA), {"beta": BETA[:, None], "theta": THETA[None, :]}, {"coef": BETA, "x": THETA}, (BETA, THETA, 3.5, "converged"),
+    {"beta": package.lmm("score ~ 1", load_data("Machines")).params.reindex(["a", "b"], fill_value=1.0) * [1, 2], "theta": THETA},
+    {"beta": {"Intercept": 1.0, "x": 2.0}, "theta": THETA}, (list(BETA), list(THETA)),
+    {"beta": BETA.astype(object), "theta": np.matrix(THETA)},
+], ids=lambda returned: type(returned).__name__)
+def test_forms_of_an_answer(returned):
+    answer = read_answer(json.loads(json.dumps(describe(returned))), 2, 2)
+    assert answer.beta.tolist() == BETA.tolist() and answer.theta.tolist() == THETA.tolist()
+
+
+@pytest.mark.parametrize("returned, words", [
+    (None, "lmm returned None"), ("52.3", "lmm returned a text, '52.3'"), (3.0, "where beta and theta were asked"),
+    (print, "lmm returned a function"), ({}, "lmm returned a dict without 'beta'; its keys are none"), (set(), "lmm returned a set"),
+    ({"beta": BETA}, "lmm returned a dict without 'theta'; its keys are 'beta'"), ({"beta": None, "theta": THETA}, "beta is None"),
+    ({"beta": ["1", "2"], "theta": THETA}, "beta is a text, '1', where numbers were asked"),
+    ({"beta": BETA * 1j, "theta": THETA}, "beta is a text, 'an array of complex128'"),
+    ({"beta": BETA, "theta": THETA[:2]}, "theta has 2 elements, where 3 were asked: log sigma and 2 log standard deviations"),
+    ({"beta": BETA[:1], "theta": THETA}, "beta has 1 element, where X has 2 columns"),
+    ({"beta": BETA, "theta": np.diag(THETA[:2])}, "theta has shape (2, 2), where a vector was asked"),
+    ({"beta": THETA, "theta": BETA}, "beta and theta are exchanged"), ({"beta": BETA, "theta": -THETA}, "theta[2] is inf"),
+    ({"beta": BETA * np.nan, "theta": THETA}, "beta[0] is nan"), ((BETA,), "where beta and theta were asked"),
+    ({"beta": BETA, "theta": np.zeros(10**6)}, "theta has shape (1000000,), where a vector was asked"),
+], ids=str)
+def test_what_is_no_answer(returned, words):
+    with pytest.raises(Unusable) as error:
+        read_answer(json.loads(json.dumps(describe(returned))), 2, 2)
+    assert words in str(error.value)
+
+
+def test_the_package_is_not_slowed_down_by_its_grader():
+    run = subprocess.run([sys.executable, "-c", "import sys, lmm; print('lmm.grading' in sys.modules, lmm.grade.__name__)"],
+                         capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "grade"]
+
+
+def test_a_case_of_ones_own():
+    case = Case("Rail", "travel ~ 1", load_data("Rail"), [["Rail"]], "one block", points=2.0)
+    report = grade(RIGHT, [case])
+    assert report.passed and report.points == report.total == 2.0
