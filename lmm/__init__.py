@@ -7,11 +7,11 @@
 from . import plots
 from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
-from .fit import lmer, lmm
-from .fitting import Optimum, certify, derivatives
+from .fit import certify, derivatives, lmer
+from .fitting import Optimum
 from .inference import Bootstrap, Comparison, anova
 from .methods import attach
-from .practical import LMMprof, LMMsetup
+from .practical import LMMprof, LMMsetup, lmm
 from .result import LMMResult
 
 attach()

@@ -15,8 +15,9 @@ from patsy import PatsyError
 from . import notebooks
 from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning
-from .fit import lmer, lmm
+from .fit import lmer
 from .grading import command as grading
+from .practical import lmm
 from .result import tables
 
 

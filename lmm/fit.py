@@ -1,102 +1,25 @@
-"""`lmm` and `lmer`: the models that users ask for, and the same models fitted again."""
+"""The same model written as lme4 writes it, and the models of a fit fitted again."""
 
 from dataclasses import replace
 
+import numpy as np
+
 from .engines import checked_reml, refuse_contained_blocks, responding, set_up
 from .errors import LMMError, point_at
-from .fitting import fitted, opened, phases_for, started
+from .fitting import Criterion, Plan, opened
+from .fitting import certify as certify_criterion
 from .formula import split_bars, with_bars_of, without_dots
-from .model import Matrices, make_design
-from .practical import LMMsetup
+from .model import Matrices, make_design, with_arguments
+from .practical import LMMprof, checked, fit_of
 
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
 
 
-def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, offset=None, engine=None):
-    """Fit a linear mixed model by maximum likelihood, or REML.
-
-    Parameters
-    ----------
-    form : str
-        The fixed effects, e.g. ``"score ~ Machine"``; see `LMMsetup`.
-    dat : pandas.DataFrame
-        The data; never changed.
-    ref : str or list, optional
-        The random effects, one element per block of Z, e.g. ``["Worker", ["Worker", "Machine"]]``; see `LMMsetup`.
-    reml : bool, optional
-        Whether to maximise the REML criterion; the default is the likelihood, as in the practical.
-    start : array_like, shape (1 + number of blocks,), optional
-        Where Nelder-Mead starts: finite log sigma and log standard deviations, units of y. By default the data decide.
-    verbose : bool, optional
-        Whether to print every evaluation: its number and phase, the criterion, theta.
-    weights, offset : str or array_like, one per row of `dat`, optional
-        Prior weights, residual variances being sigma^2 / weight, and what is known of the mean; see `LMMsetup`.
-    engine : {None, "dense", "blocked"}, optional
-        The linear algebra, by default chosen by the number of levels; see `LMMsetup`.
-
-    Returns
-    -------
-    LMMResult
-        A mapping with the keys ``"beta"`` (k,) and ``"theta"`` (1 + number of blocks,): the estimated fixed
-        effects, and the estimated log sigma and log standard deviations of the blocks, in the units of y
-        (``-inf`` where the estimate is zero). Everything else is an attribute; printing it shows a table.
-
-    Raises
-    ------
-    LMMError
-        If the input is no model that can be fitted, or the likelihood grows without bound.
-    patsy.PatsyError
-        If patsy cannot read or evaluate `form`.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If the optimum could not be certified.
-    LMMWarning
-        As `LMMsetup` warns.
-
-    Notes
-    -----
-    scipy's Nelder-Mead finds the basin; Newton's iteration on exact derivatives takes it to machine precision
-    and decides which standard deviations are zero; a certificate, ``fit.optimum``, says how good the optimum is.
-    One evaluation is O(p^3), p the number of columns of Z. Beyond 100 columns terms are eliminated in closed form and
-    derivatives drive the fit from the start; ``fit.engine`` says so.
-
-    Examples
-    --------
-    >>> fit = lmm("score ~ Machine", load_data("Machines"), ["Worker", ["Worker", "Machine"]])
-    >>> fit.beta.round(3).tolist()
-    [52.356, 7.967, 13.917]
-    """
-    return started(LMMsetup(form, dat, ref, reml, weights, offset, engine), start, verbose)
-
-
-def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offset=None, engine=None):
+@with_arguments
+def lmer(
+    formula, dat, reml=True, start=None, verbose=False, weights=None, offset=None, engine=None
+):
     """Fit a linear mixed model written as one of lme4's formulas; by REML, as there.
-
-    Parameters
-    ----------
-    formula : str
-        Fixed effects and, in parentheses with a bar, random ones: ``"Reaction ~ Days + (Days | Subject)"``. Left of the bar
-        stand the effects, as patsy reads them, their intercept included; right of it the grouping. Effects of one bar are
-        correlated:
-
-        ==============================  =======================================================================
-        ``(1 | g)``                     a random intercept for each level of g
-        ``(x | g)``, ``(1 + x | g)``    an intercept and a slope in x, correlated
-        ``(0 + x | g)``                 a slope alone
-        ``(x || g)``                    ``(1 | g) + (0 + x | g)``: independent
-        ``(0 + f | g)``                 one effect for each level of the factor f, correlated
-        ``(1 | a:b)``, ``(1 | a/b)``    for each combination of a and b; the same and ``(1 | a)``
-        ==============================  =======================================================================
-
-        A grouping by numbers is a factor here, unlike in the `ref` of `lmm`.
-    dat : pandas.DataFrame
-        The data; never changed.
-    reml : bool, optional
-        Whether to maximise the REML criterion, as lme4 does by default, or else the likelihood.
-    start, verbose, weights, offset, engine : optional
-        As for `lmm`; ``setup.log_labels`` names the elements of theta.
 
     Returns
     -------
@@ -130,26 +53,28 @@ def lmer(formula, dat, reml=True, start=None, verbose=False, weights=None, offse
         at = formula.index("~") + 1
         raise point_at("formula has no random effects, such as (1 | g); for a model without any, call lmm",
                        formula, at, len(formula))
-    return started(set_up(design, checked_reml(reml), engine=engine), start, verbose)
+    return fit_of(set_up(design, reml, engine), Plan(engine=engine, start=start, verbose=verbose))
 
 
 def refitted(fit, y=None, reml=None, thorough=True):
     """The fit of the same model to another response, or by the other criterion, from where `fit` ended.
 
-    Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where the one it finds
-    cannot be certified.
+    Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where the one
+    it finds cannot be certified.
     """
     setup = fit.setup if y is None else responding(fit.setup, y)
     if reml is not None and reml != setup.reml:
         setup = replace(setup, reml=reml)
         if reml:
             refuse_contained_blocks(setup.design, setup.Q_X)
+    theta = opened(fit.theta, setup)
     if not thorough:
-        again = fitted(setup, opened(fit.theta, setup), ("newton",), quiet=True, done=SOON)
+        soon = replace(fit.plan, elsewhere=False, quiet=True, verbose=False, done=SOON)
+        again = fit_of(setup, soon, theta)
         if again.converged:
-            return again
-    phases = [phase for phase in phases_for(setup) if phase != "simplex"]
-    return fitted(setup, opened(fit.theta, setup), phases, quiet=not thorough)
+            return replace(again, plan=fit.plan)
+    again = fit_of(setup, replace(fit.plan, quiet=not thorough, verbose=False), theta)
+    return replace(again, plan=fit.plan)
 
 
 def refit(fit, y):
@@ -173,29 +98,92 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     `dat` is by default the frame of this fit; functions in the formula are those of this fit.
     `engine` is by default what was asked for then.
     """
-    design = fit.setup.design
     reml = checked_reml(fit.reml if reml is None else reml)
     if form is None and ref is None and dat is None and engine is None:
         return refitted(fit, reml=reml)
-    if isinstance(design.formula, Matrices):
+    old = fit.setup.design
+    if isinstance(old.formula, Matrices):
         raise LMMError("this is a fit of matrices, which has no formula to update; call lmm with other matrices")
-    bars = ref is None and any(term.bar for term in design.terms)
+    bars = ref is None and any(term.bar for term in old.terms)
+    form = updated_form(form, old, bars)
+    if ref is None:
+        ref = [list(term.variables) for term in old.terms]
+    dat = old.dat if dat is None else dat
+    functions = old.formula.functions
+    design = make_design(form, dat, ref, **old.given, functions=functions, bars=bars)
+    plan = replace(fit.plan, engine=engine or fit.plan.engine)
+    if plan.start is not None and design.labels != old.labels:
+        plan = replace(plan, start=None)                        # a start belongs to its parameters
+    return fit_of(set_up(design, reml, plan.engine), plan)
+
+
+def updated_form(form, old, bars):
+    """The formula that `update` means, from the one of the design `old`, written with bars or not."""
     if form is None:
-        form = design.form if bars else design.formula.form
-    elif not isinstance(form, str):
+        return old.form if bars else old.formula.form
+    if not isinstance(form, str):
         raise LMMError(f"form is of type {type(form).__name__}; it is a formula string such as '. ~ . + x'")
-    elif (form := f".{form}" if form.lstrip().startswith("~") else form) and bars:
-        form = with_bars_of(form, design.form)
-    elif "|" in form and split_bars(form)[0]:
-        raise LMMError("form has random effects with bars, where this fit has them in ref; give update(ref=...), or call lmer")
-    else:
-        form = without_dots(form, design.formula.form)
-    ref = [list(term.variables) for term in design.terms] if ref is None else ref
-    dat = design.dat if dat is None else dat
-    design = make_design(form, dat, ref, **design.given, functions=design.formula.functions, bars=bars)
-    return started(set_up(design, reml, engine=engine or fit.setup.asked))
+    if form.lstrip().startswith("~"):
+        form = f".{form}"
+    if bars:
+        return with_bars_of(form, old.form)
+    if "|" in form and split_bars(form)[0]:
+        raise LMMError(
+            "form has random effects with bars, where this fit has them in ref; give update(ref=...), or call lmer"
+        )
+    return without_dots(form, old.formula.form)
 
 
 def by_likelihood(fit):
     """The fit itself, or by maximum likelihood if it was by REML."""
     return refitted(fit, reml=False) if fit.reml else fit
+
+
+def derivatives(theta, setup, value=None):
+    """Gradient (6) and Hessian (7) of `LMMprof` in theta, and its derivatives in the entries of psi.
+
+    Parameters
+    ----------
+    theta : array_like, shape (size,)
+        As for `LMMprof`.
+    setup : Setup
+    value : Nll, optional
+        ``LMMprof(theta, setup)``, if it is known.
+
+    Returns
+    -------
+    Derivatives
+
+    Raises
+    ------
+    ArithmeticError
+        Where theta is so extreme that `LMMprof` is infinite.
+
+    Notes
+    -----
+    A small multiple of an evaluation, independent of n.
+    """
+    theta = np.array(checked(theta, setup))
+    return Criterion(LMMprof, setup).derivatives(theta, value)
+
+
+def certify(theta, setup, value=None):
+    """Judge whether theta is a local minimum of the criterion.
+
+    Parameters
+    ----------
+    theta : array_like, shape (size,)
+        As for `LMMprof`; -inf where a standard deviation is zero.
+    setup : Setup
+    value : Nll, optional
+        ``LMMprof(theta, setup)``, if it is known.
+
+    Returns
+    -------
+    Optimum
+        ``certified`` if the gradient is small enough for an error of nll below 1e-9 (relative to |nll|)
+        and of theta below 1e-6, the Hessian is positive definite, and nothing at zero would lower nll by
+        leaving it.
+    """
+    theta = np.array(checked(theta, setup))
+    return certify_criterion(Criterion(LMMprof, setup), theta, value)

@@ -1,108 +1,60 @@
-"""The likelihood: `LMMsetup` meets the n rows once, `LMMprof` evaluates equations (1) to (4) for any theta.
+"""The practical, from top to bottom: `LMMsetup`, `LMMprof`, Nelder-Mead, `lmm`. Every fit runs through here.
 
-The model is y = X beta + Z b + e with b ~ N(0, psi), e ~ N(0, sigma^2 I), hence y ~ N(X beta, V) with
+    y = X beta + Z b + e,    b ~ N(0, psi),    e ~ N(0, sigma^2 I),    hence    y ~ N(X beta, V),
 
-    V = Z psi Z' + sigma^2 I,    W = V^-1,    psi = diag(sd_j^2), the same sd_j for all columns of block j of Z.
+    V = Z psi Z' + sigma^2 I,    W = V^-1,    y (n,), X (n, k), Z (n, p), one column of Z a level of a block.
 
-`theta` holds the logarithms of sigma and of the sd_j. (A term with several correlated effects in each level has a matrix T T'
-in psi, and T in theta: covariance.py.) With Z = QR (engine in dense.py):
+theta is log sigma, then the log standard deviation of each block, in the units of y; psi has their
+squares on its diagonal, the same for all columns of a block. With Z = QR, Q (n, n), R (p, p):
 
-    (1)  V^-1 = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'
+    (1)  W = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'
     (2)  log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
-    (3)  beta(theta) = (X' W X)^-1 X' W y
-    (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)      [REML: + 1/2 log|X' W X|]
+    (3)  beta(theta) = (X'WX)^-1 X'Wy
+    (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)     [REML: + 1/2 log|X'WX|]
 
-so that all a theta needs is log|V| and C = [X y]' W [X y]. Source: the course practical this package ports;
-the criterion is minus the log-likelihood without its constant n/2 log(2 pi).
+nll is minus the log-likelihood without n/2 log(2 pi). All a theta needs is log|V| and C = [X y]' W [X y].
+Two changes of coordinates keep digits and leave (4) as it is: X = Q_X R_X with orthonormal columns in Q_X,
+and y = X beta_0 + e, so that U = [Q_X e] stands for [X y]. Source: the course practical.
+
+Beyond the sheet, at four seams: psi of several effects of a level (model/covariance.py); another engine
+with the same two answers for many levels (engines/blocked/); what takes the criterion as an argument, its
+derivatives and Newton's iteration (fitting/); and what is made of the optimum (fitting/optimum.py, result/).
 """
 
+import warnings
 from math import exp, expm1, inf
 
 import numpy as np
+from scipy.optimize import minimize
 
-from .engines import Setup, back_substitute, checked_reml, log_diagonal, set_up, triangle
+from .engines import Setup, back_substitute, log_diagonal, set_up, triangle
 from .errors import LMMError
-from .model import are_matrices, make_design, matrix_design
+from .fitting import SEARCH, Criterion, Plan, finished, first_theta
+from .machine import few_threads
+from .model import are_matrices, make_design, matrix_design, refused_theta, with_arguments
+
+TOLERANCE = 0.5             # of the simplex in theta, and of nll over it: Newton's iteration does the rest
+STEP = 0.5                  # of the first simplex, log units
+MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations Newton searches better
 
 
-class Profile(float):
-    """The negative profile log-likelihood, with `beta`, (k,), the estimate it was profiled at.
-
-    `triangle`, (k + 1, k + 1), is the upper Cholesky factor of C = [Q_X e]' W [Q_X e], and `phi` sigma^2 and the entries of
-    psi; `state` is what the engine can use again for `derivatives`, which are kept here once they have been asked for.
-    """
-
-    __slots__ = ("beta", "derivatives", "phi", "state", "triangle")
-
-    def rescaled(self, shift, df):
-        """What it is where all standard deviations are multiplied by c = exp(shift); `df` is the set-up's.
-
-        V becomes c^2 V: log|V| + 2 n log c, (y - X beta)' W (y - X beta) / c^2 and, for REML, log|X'WX| - 2 k log c.
-        """
-        nll = self + df * shift + 0.5 * self.triangle[-1, -1] ** 2 * expm1(-2 * shift)
-        phi = [exp(2 * shift) * v for v in self.phi]
-        return _profile(nll, self.beta, self.triangle * exp(-shift), phi, self.state and self.state.at(phi[0]))
-
-    def __reduce__(self):
-        return _profile, (float(self), self.beta, self.triangle, self.phi)
-
-
-def _profile(nll, beta, triangle=None, phi=None, state=None):
-    value = Profile(nll)
-    value.beta, value.triangle, value.phi, value.state, value.derivatives = beta, triangle, phi, state, None
-    return value
-
-
+@with_arguments
 def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=None):
-    """Build y, X and the blocks of Z, and QR-factor Z once.
-
-    Parameters
-    ----------
-    form : str
-        The fixed effects, as patsy reads them, e.g. ``"score ~ Machine"``. Variables are columns of `dat`;
-        functions are R's everyday ones (``log(x)``), numpy's (``np.log(x)``), patsy's (``C(x)``) and your own.
-        Or, for a model that no formula says, y itself: array_like, (n,).
-    dat : pandas.DataFrame, n rows
-        The data; never changed. Rows with a missing value in any variable of the model are left out together.
-        Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's columns give the names.
-    ref : str or list, optional
-        The random effects, one element per block of Z: a column of `dat` or a list of columns, whose
-        interaction is meant, as in ``["Worker", ["Worker", "Machine"]]``. Text, bool and categorical
-        columns are factors, numeric ones multiply. ``()``: no random effects.
-        Where `form` is y, a dict from names to blocks of Z, array_like or sparse, (n, p_j), each column a level with the
-        same variance; or to (block, levels), the level that each column belongs to: of a level with several columns these
-        are its effects, in their order, with a covariance matrix; or to (block, levels, names of the effects).
-    reml : bool, optional
-        Whether the criterion is REML's; the default is the likelihood, as in the practical.
-    weights : str or array_like, one per row of `dat`, optional
-        Positive: the residual of a row with weight w has the variance sigma^2 / w. A name is a column of `dat`.
-    offset : str or array_like, one per row of `dat`, optional
-        What is known of the mean, added to X beta; also written ``+ offset(x)`` in `form`.
-    engine : {None, "dense", "blocked"}, optional
-        The linear algebra: the practical's QR of Z, or for many levels the elimination of the largest term (see
-        ``lmm/blocked.py``). By default the number of columns of Z decides.
+    """Build y, X and the blocks of Z, and QR-factor Z once: the `Setup` that `LMMprof` takes.
 
     Returns
     -------
     Setup
-        For `LMMprof`. Its ``design`` holds the matrices and their labels.
+        Its ``design`` holds the matrices and their labels.
 
     Raises
     ------
-    LMMError
+    LMMError, patsy.PatsyError
         If the input is no model that can be fitted; the message says what to mend.
-    patsy.PatsyError
-        If patsy cannot read or evaluate `form`.
-
-    Warns
-    -----
-    LMMWarning
-        If a block has no factor, or a text variable of `form` mostly reads as numbers.
 
     Notes
     -----
-    Up to 100 columns: one QR of the n x p matrix Z, p being its number of columns, and a dense n x p array, the columns
-    of the first block (by default the largest) left out.
+    O(n p^2) once, and an n x p array; nothing that follows depends on n.
 
     Examples
     --------
@@ -111,19 +63,19 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=No
     63.01204267...
     """
     make = matrix_design if are_matrices(form) else make_design
-    return set_up(make(form, dat, ref, weights, offset), checked_reml(reml), engine=engine)
+    design = make(form, dat, ref, weights, offset)
+    return set_up(design, reml, engine)
 
 
 def LMMprof(theta, setup, reml=None):
-    """The negative profile log-likelihood of theta, equation (4), without the constant n/2 log(2 pi).
+    """The negative profile log-likelihood of theta, (4): a float with the attribute ``beta``, (3).
 
     Parameters
     ----------
-    theta : array_like, shape (1 + number of blocks,), more with vector-valued terms
+    theta : array_like, shape (1 + number of blocks,), more with correlated effects
         log sigma, then the log standard deviation of each block in the order of `ref`, in the units of y
-        (per unit of the numeric variables). ``-inf`` for a block is a standard deviation of zero. A term of `lmer` with c
-        effects has c (c + 1) / 2 elements: the T of its covariance T T' column by column, the diagonal on the log scale;
-        ``setup.log_labels`` names them.
+        (per unit of numeric variables); -inf for a block is a standard deviation of zero. Of correlated
+        effects T, by columns, with T T' their covariance; ``setup.log_labels`` names all.
     setup : Setup
         From `LMMsetup`.
     reml : bool, optional
@@ -131,9 +83,8 @@ def LMMprof(theta, setup, reml=None):
 
     Returns
     -------
-    Profile
-        A float, fit for any optimiser, with the attribute ``beta``, (k,): the estimate of the fixed effects
-        at this theta. ``inf`` where theta is so extreme that a factorisation fails.
+    Nll
+        A float, fit for any optimiser; ``inf`` where theta is so extreme that a factorisation fails.
 
     Raises
     ------
@@ -142,46 +93,123 @@ def LMMprof(theta, setup, reml=None):
 
     Notes
     -----
-    One p x p Cholesky factorisation: O(p^3), independent of n. Beyond 100 columns of Z, one of those columns that are left when
-    terms have been eliminated, see ``lmm/blocked.py``.
-
-    References
-    ----------
-    The course practical "Linear Mixed Models", equations (1) and (2) there. REML: Laird and Ware (1982).
+    One p x p Cholesky triangle: O(p^3), independent of n.
     """
     theta = checked(theta, setup)
     k = len(setup.beta_0)
     try:
-        phi = setup.covariance.phi(theta)                       # sigma^2 and the entries of psi
-        V = setup.engine(phi)                                   # (1), (2): log|V| and C = [X y]' W [X y]
+        phi = setup.design.covariance.phi(theta)                # sigma^2 and psi: exp(2 theta)
+        V = setup.engine(phi)                                   # (1), (2): log|V| and C = U'WU
         G = triangle(V)                                         # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
-    except ArithmeticError:                                     # theta too extreme: worse than any other
-        return _profile(np.inf, np.full(k, np.nan))
-    gamma = back_substitute(G[:k, :k], G[:k, k])                # (3): (X'WX)^-1 X'Wy = G_XX^-1 G_Xy, for Q_X and e,
-    beta = setup.beta_0 + back_substitute(setup.R_X, gamma)     #      hence beta for X and y
-    nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2 - setup.log_weights   # (4): (y - X beta)' W (y - X beta) = g_yy^2
-    if setup.reml if reml is None else reml:
-        nll += log_diagonal(G[:k, :k], setup.R_X)               # 1/2 log|X'WX| = log|G_XX R_X|
-    return _profile(nll, beta, G, phi, V.state)
+        gamma = back_substitute(G[:k, :k], G[:k, k])            # (3): G_XX^-1 G_Xy, for Q_X and e ...
+        beta = setup.beta_0 + back_substitute(setup.R_X, gamma)     # ... hence for X and y
+        nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2 - setup.log_weights   # (4): g_yy^2 is the quadratic form
+        if setup.reml if reml is None else reml:
+            nll += log_diagonal(G[:k, :k], setup.R_X)           # 1/2 log|X'WX| = log|G_XX R_X|
+        if nll < inf:
+            return Nll(nll, beta, G, phi, V.state)
+    except ArithmeticError:
+        pass
+    return Nll(inf, np.full(k, np.nan))                         # theta too extreme: worse than any other
+
+
+class Nll(float):
+    """A value of the criterion, with `beta`, (k,), the estimate (3) at this theta.
+
+    For what follows it keeps the triangle G of C, phi, and what the engine can use again.
+    """
+
+    derivatives = None                                          # once they have been asked for
+
+    def __new__(cls, nll, beta, triangle=None, phi=None, state=None):
+        self = super().__new__(cls, nll)
+        self.beta, self.triangle, self.phi, self.state = beta, triangle, phi, state
+        return self
+
+    def rescaled(self, shift, df):
+        """What it is where all standard deviations are multiplied by c = exp(shift); `df` is the set-up's.
+
+        V becomes c^2 V: 2 n log c more in log|V|, for REML 2 k log c less in log|X'WX|, and C / c^2.
+        """
+        nll = self + df * shift + 0.5 * self.triangle[-1, -1] ** 2 * expm1(-2 * shift)
+        phi = [exp(2 * shift) * v for v in self.phi]
+        state = self.state and self.state.rescaled(phi[0])
+        return Nll(nll, self.beta, self.triangle * exp(-shift), phi, state)
+
+    def __reduce__(self):
+        return Nll, (float(self), self.beta, self.triangle, self.phi)
+
+
+def nelder_mead(criterion, theta):
+    """Where the practical's optimiser ends, loosely, and its message."""
+    if len(theta) == 1:
+        return theta, "No random effects: the optimum is known in closed form."
+    covariance = criterion.setup.covariance
+    units = covariance.simplex_units(theta)                     # 1, but for what is no logarithm
+    start = theta / units
+    simplex = start + np.vstack([np.zeros(len(start)), STEP * np.eye(len(start))])
+    options = {
+        "initial_simplex": simplex,
+        "xatol": TOLERANCE,
+        "fatol": TOLERANCE,
+        "maxfev": (MOST_SCALAR if covariance.elementwise else MOST) * len(start),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)         # inf - inf among failed evaluations
+        search = minimize(lambda x: criterion(x * units), start, method="Nelder-Mead", options=options)
+    ended = search.message if search.success else "Left to Newton's iteration after so many evaluations."
+    return search.x * units, f"Nelder-Mead: {ended}"
+
+
+@with_arguments
+def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, offset=None, engine=None):
+    """Fit a linear mixed model by maximum likelihood, or REML.
+
+    Returns
+    -------
+    LMMResult
+        A mapping with the keys ``"beta"`` (k,) and ``"theta"``: the estimated fixed effects, and the estimated
+        log sigma and log standard deviations of the blocks, in the units of y (``-inf`` where the estimate is
+        zero). Everything else is an attribute; printing it shows a table.
+
+    Raises
+    ------
+    LMMError, patsy.PatsyError
+        If the input is no model that can be fitted, or the likelihood grows without bound.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the optimum could not be certified.
+
+    Examples
+    --------
+    >>> fit = lmm("score ~ Machine", load_data("Machines"), ["Worker", ["Worker", "Machine"]])
+    >>> fit.beta.round(3).tolist()
+    [52.356, 7.967, 13.917]
+    """
+    setup = LMMsetup(form, dat, ref, reml, weights, offset, engine)
+    return fit_of(setup, Plan(engine=engine, start=start, verbose=verbose))
+
+
+def fit_of(setup, plan, theta=None):
+    """The fit of a model: from a start to the basin of the optimum, and from there, or from theta, to the optimum."""
+    criterion = Criterion(LMMprof, setup, plan)
+    message = "No search: Newton's iteration alone."
+    with few_threads(setup.engine.widest):
+        if theta is None:
+            theta = first_theta(criterion)
+            if setup.engine.cheap:                              # else derivatives drive from the start
+                with criterion.phase(SEARCH):
+                    theta, message = nelder_mead(criterion, theta)
+        return finished(criterion, theta, message)
 
 
 def checked(theta, setup):
     """theta as a list of floats, if it is one: of the right length, and finite or -inf for a block."""
     if not isinstance(setup, Setup):
         raise LMMError(f"setup is of type {type(setup).__name__}; it is what LMMsetup returns, after theta")
-    theta = np.asarray(theta)
-    if theta.dtype != float and theta.dtype.kind not in "iuf":
-        raise LMMError(f"theta holds {theta.dtype.name}, not numbers; it is a list or array of log standard deviations")
-    values = theta.tolist()
-    covariance = setup.covariance
-    if theta.shape == covariance.on_log.shape and -inf < values[0] and (
-            sum(values) < inf or all(t < inf for t in values)) and (    # the sum is quick, but may overflow; both fail for nan
-            covariance.scalar or all(values[i] > -inf for i in covariance.below)):
-        return values
-    labels = setup.log_labels
-    wanted = f"it takes {len(labels)} numbers: {', '.join(labels)}"
-    if theta.shape != (len(labels),):
-        raise LMMError(f"theta has shape {theta.shape}; {wanted}")
-    i = next((i for i, t in enumerate(values) if not t < inf or (t == -inf and not (i and covariance.on_log[i]))), 0)
-    raise LMMError(f"theta[{i}] ({labels[i]}) is {values[i]}; {wanted}, all finite "
-                   "(or -inf for a block, a standard deviation of zero)")
+    given = np.asarray(theta)
+    if given.dtype.kind in "iuf" and setup.design.covariance.accepts(given):
+        return given.tolist()
+    raise refused_theta(given, setup.log_labels, setup.covariance.logs)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data
-from lmm.engines.setup import set_up
-from lmm.model.design import make_design
+from lmm.engines import set_up
+from lmm.fitting import Plan
+from lmm.model import make_design
 
 # One home for tolerances, with their reasons.
 LINEAR_ALGEBRA = dict(rtol=1e-10, atol=1e-10)      # two ways to compute the same number
@@ -129,4 +130,4 @@ def fit_at(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")),
     value = LMMprof(theta, setup)
     optimum = replace(certify(theta, setup), certified=not reasons, reasons=reasons)
     return LMMResult(value.beta, np.asarray(theta), float(value), value.triangle, setup, optimum, "By hand.",
-                     (("simplex", float(value), tuple(theta)),))
+                     (("simplex", float(value), tuple(theta)),), Plan())

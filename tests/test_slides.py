@@ -15,7 +15,7 @@ from helpers import fit_at
 from numpy.testing import assert_allclose
 
 from lmm import LMMprof, anova, lmer, lmm, load_data
-from lmm.fitting.newton import rescaled
+from lmm.fitting import rescaled
 
 SLOPES = ["Subject", ["Subject", "Days"]]
 MACHINES = [["Worker", "Machine"], "Worker"]

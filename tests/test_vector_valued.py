@@ -10,8 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from lmm import LMMError, LMMprof, LMMWarning, anova, certify, derivatives, lmer, lmm, load_data
 from lmm.datasets import vector_models
-from lmm.model.correlation import WithCorrelation
-from lmm.model.covariance import Covariance
+from lmm.model import ByCorrelation, Covariance, Independent, Unstructured
 
 DESIGNS = pytest.mark.parametrize("form, dat", [d[1:] for d in vector_designs()], ids=[d[0] for d in vector_designs()])
 METHODS = pytest.mark.parametrize("reml", [False, True], ids=["ML", "REML"])
@@ -20,7 +19,7 @@ SLEEP, MACHINES = "Reaction ~ Days + (Days | Subject)", "score ~ Machine + (0 + 
 
 def random_theta(setup, rng):
     theta = rng.normal(0.2, 0.6, len(setup.labels))
-    return np.where(setup.covariance.on_log, theta, rng.normal(size=len(theta)))
+    return np.where(setup.covariance.logs, theta, rng.normal(size=len(theta)))
 
 
 # -- the likelihood and its derivatives -----------------------------------------------------------------------
@@ -51,16 +50,16 @@ def test_gradient_and_hessian_equal_finite_differences(form, dat, reml):
     D = derivatives(theta, setup)
     assert_allclose(D.gradient, central(lambda t: LMMprof(t, setup), theta), rtol=1e-5, atol=1e-5)
     assert_allclose(D.hessian, central(lambda t: derivatives(t, setup).gradient, theta), rtol=1e-5, atol=1e-5)
-    assert_allclose(D.extent.sum(), setup.df, rtol=1e-9)
+    assert_allclose(D.df_used.sum(), setup.df, rtol=1e-9)
 
 
 @DESIGNS
 def test_in_the_coordinates_of_steps_too(form, dat):
     setup = lmer_setup(form, dat)
-    at, theta = setup.covariance.at, random_theta(setup, np.random.default_rng(5))
-    x, D = setup.covariance.coordinates(theta), derivatives(theta, setup)
-    assert_allclose(D.descent, central(lambda x: LMMprof(at(x), setup), x), rtol=1e-5, atol=1e-5)
-    assert_allclose(D.bowl, central(lambda x: derivatives(at(x), setup).descent, x), rtol=1e-5, atol=1e-5)
+    at, theta = setup.covariance.from_steps, random_theta(setup, np.random.default_rng(5))
+    x, D = setup.covariance.steps(theta), derivatives(theta, setup)
+    assert_allclose(D.step_gradient, central(lambda x: LMMprof(at(x), setup), x), rtol=1e-5, atol=1e-5)
+    assert_allclose(D.step_hessian, central(lambda x: derivatives(at(x), setup).step_gradient, x), rtol=1e-5, atol=1e-5)
 
 
 def test_a_zero_column_of_t_is_flat_and_the_slopes_decide():
@@ -71,48 +70,54 @@ def test_a_zero_column_of_t_is_flat_and_the_slopes_decide():
     assert D.gradient[3] == 0 and not D.hessian[3].any()
     psi = setup.covariance.psi(theta)
     rise = LMMprof(setup.covariance.theta(3.2, psi + w * np.outer(v, v)), setup) - LMMprof(theta, setup)
-    assert_allclose(v @ setup.covariance.symmetric(D.slopes) @ v, rise / w, rtol=1e-3)
+    assert_allclose(v @ setup.covariance.entries.gradient_matrix(D.phi_gradient) @ v, rise / w, rtol=1e-3)
 
 
 # -- theta and psi --------------------------------------------------------------------------------------------
 
 
+def correlated(sizes):
+    """The covariance of terms with so many correlated effects."""
+    return Covariance([Independent(1) if c == 1 else Unstructured(c) for c in sizes])
+
+
 def test_theta_is_t_column_by_column():
-    covariance, theta = Covariance((1, 3, 2)), np.arange(11) / 7 - 0.5
+    covariance, theta = correlated((1, 3, 2)), np.arange(11) / 7 - 0.5
     T = covariance.root(theta)
-    for (b, _), expected in zip(covariance.terms, triangles(theta, (1, 3, 2)), strict=True):
+    for b, expected in zip(covariance.spans, triangles(theta, (1, 3, 2)), strict=True):
         assert_allclose(T[b, b], expected, rtol=1e-15)
     assert_allclose(covariance.theta(theta[0], covariance.psi(theta)), theta, rtol=1e-12)
-    assert covariance.on_log.tolist() == [True, True, True, False, False, True, False, True, True, False, True]
+    assert covariance.logs.tolist() == [True, True, True, False, False, True, False, True, True, False, True]
 
 
 def test_every_semidefinite_matrix_has_a_theta():
-    rng, covariance = np.random.default_rng(0), Covariance((3,))
+    rng, covariance = np.random.default_rng(0), correlated((3,))
     for rank in range(4):
         for lost in ([], [0], [1], [0, 1]):
             A = rng.normal(size=(3, rank))
             A[lost] = 0
             theta = covariance.theta(0.0, A @ A.T)
             assert_allclose(covariance.psi(theta), A @ A.T, atol=1e-12)
-            assert np.isfinite(theta[covariance.diagonal]).sum() == np.linalg.matrix_rank(A @ A.T)
+            assert np.isfinite(theta[covariance.directions]).sum() == np.linalg.matrix_rank(A @ A.T)
 
 
 def test_an_element_of_the_diagonal_may_pass_through_zero():
-    covariance = Covariance((2, 1))
+    covariance = correlated((2, 1))
     x = np.array([0.1, -2.0, 3.0, 0.5, -1.0])
-    assert_allclose(covariance.at(x), [0.1, np.log(2), -3.0, np.log(0.5), -1.0])
-    assert_allclose(covariance.coordinates(covariance.at(x)), [0.1, 2.0, -3.0, 0.5, -1.0])
+    assert_allclose(covariance.from_steps(x), [0.1, np.log(2), -3.0, np.log(0.5), -1.0])
+    assert_allclose(covariance.steps(covariance.from_steps(x)), [0.1, 2.0, -3.0, 0.5, -1.0])
 
 
 @pytest.mark.parametrize("sizes, first", [((2,), 0), ((1, 3), 1)])
 def test_the_same_by_a_correlation(sizes, first):
-    plain, by_correlation, rng = Covariance(sizes), WithCorrelation(sizes, first), np.random.default_rng(1)
-    theta = rng.normal(size=1 + len(plain.rows))
+    plain, rng = correlated(sizes), np.random.default_rng(1)
+    by_correlation = Covariance([Independent(1) if c == 1 else ByCorrelation(c) for c in sizes])
+    theta = rng.normal(size=plain.size)
     psi = plain.psi(theta)
     other = by_correlation.theta(theta[0], psi)
     assert_allclose(by_correlation.psi(other), psi, rtol=1e-12)
     rho = psi[first + 1, first] / np.sqrt(psi[first, first] * psi[first + 1, first + 1])
-    assert_allclose(np.tanh(other[by_correlation.correlation_at]), rho, rtol=1e-12)
+    assert_allclose(np.tanh(other[by_correlation.shares[-1].start + 1]), rho, rtol=1e-12)
     held = by_correlation.rescaled(other, 0.7)
     assert_allclose(by_correlation.psi(held), np.exp(1.4) * psi, rtol=1e-12)
 
@@ -266,7 +271,7 @@ def dense(fit):
     design = fit.setup.design
     Z = np.hstack([block.matrix.toarray() for block in design.blocks])
     psi, at = np.zeros((Z.shape[1],) * 2), 0
-    for T, (b, _) in zip(triangles(fit.theta, fit.setup.covariance.sizes), fit.setup.covariance.terms, strict=True):
+    for T, b in zip(triangles(fit.theta, fit.setup.covariance.sizes), fit.setup.covariance.spans, strict=True):
         m = len(design.blocks[b.start].levels)
         psi[at : at + len(T) * m, at : at + len(T) * m] = np.kron(T @ T.T, np.eye(m))
         at += len(T) * m

@@ -1,19 +1,22 @@
-"""From a criterion to its optimum."""
+"""From a criterion to its optimum: start, derivatives, Newton, boundary, elsewhere, certificate, record."""
 
-from .newton import newton, opened, without
-from .optimum import NLL_ERROR, Optimum, certify, derivatives, units
-from .search import fitted, phases_for, started
+from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
+from .newton import minimum, opened, rescaled, size_of
+from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
 
 __all__ = [
+    "NEWTON_DONE",
     "NLL_ERROR",
+    "SEARCH",
+    "Criterion",
+    "Derivatives",
     "Optimum",
+    "Plan",
     "certify",
-    "derivatives",
-    "fitted",
-    "newton",
+    "finished",
+    "first_theta",
+    "minimum",
     "opened",
-    "phases_for",
-    "started",
-    "units",
-    "without",
+    "rescaled",
+    "size_of",
 ]

@@ -1,8 +1,13 @@
-"""From the basin to the optimum: a safeguarded Newton iteration, the boundary, and a look for better optima.
+"""From the basin to the optimum: a safeguarded Newton iteration, and the boundary.
 
-On the log scale a standard deviation of zero lies at minus infinity and the criterion is flat before it. So small
-blocks are judged on the scale of the variance, where the derivative at zero decides: they become exactly zero
-(theta = -inf) if it is not negative, and otherwise move to where the parabola there has its minimum.
+On the log scale a standard deviation of zero lies at minus infinity and the criterion is flat before it.
+So a direction of psi that makes use of few degrees of freedom is judged on the scale of the variance,
+where the derivative at zero decides (the Karush-Kuhn-Tucker condition): it becomes exactly zero, -inf in
+theta, if that is not negative, and otherwise moves to where the parabola there has its minimum.
+
+For a term with correlated effects psi + w v v' grows from a singular psi with the slope v'G v in w, G
+having the derivatives (6) of its entries, those of covariances halved and twice. At an optimum no v has
+a negative one.
 """
 
 from math import log
@@ -10,246 +15,239 @@ from math import log
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from ..engines import Dense
-from .optimum import SMALL, derivatives, growth, units
+from .criterion import NEWTON_DONE
 
+FEW = 1e-2                  # degrees of freedom in use, below which a direction may be at the boundary
+FLAT_SLOPE = 1e-6           # of the slopes of nll as a singular covariance grows, relative to the largest
+MOST_STEPS = 60             # of Newton's iteration
 STEP_LIMIT = 2.0            # of one Newton step, log units
-LENGTHS = 0.5 ** np.arange(30)      # of steps that are tried along Newton's direction
+FRACTIONS = 0.5 ** np.arange(30)    # of a step that are tried along Newton's direction
+SUFFICIENT = 1e-4           # of the fall that the gradient promises, to accept a step (Armijo's rule)
 POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
-DONE, CLOSE = 1e-7, 1e-2    # see `newton`
+MOST_POLISHED = 8           # steps of that kind
+CLOSE = 1e-2                # of a loose `done`: the last step is not made where it is smaller than that
 BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
-DWARFS = 1e6                # variance of an average level's whole, relative to sigma^2, that costs digits
+SAME_NLL = 1e-12            # of nll, relative, by which it may rise where a small direction becomes zero
 NEAR = 0.1                  # log units: how far a small sd may be from its parabola's minimum for Newton's iteration
-SAME = 0.2                  # log units: where a Newton step ends closer than this to a known optimum, it is that one
+SAME_OPTIMUM = 0.2          # log units: where a step ends closer than this to a known optimum, it is that one
+SADDLE = 1e-8               # of the largest eigenvalue of a Hessian, the least that a step divides by
+
+
+def size_of(value):
+    """What errors of the criterion are relative to."""
+    return max(1.0, abs(value))
 
 
 def rescaled(theta, value, setup):
-    """theta moved along the line on which all standard deviations keep their ratios, to the minimum there, and its value."""
+    """theta moved along the line on which all sds keep their ratios, to the minimum there, and its value."""
     shift = 0.5 * log(value.triangle[-1, -1] ** 2 / setup.df)
     return setup.covariance.rescaled(theta, shift), value.rescaled(shift, setup.df)
 
 
-def newton(theta, nll, setup, rival=None, held=(), done=DONE):
-    """A local minimum of the criterion from theta; returns it and its value.
+def minimum(criterion, theta, rival=None, held=(), done=NEWTON_DONE):
+    """A local minimum of the criterion from theta: it and its value.
 
     Parameters
     ----------
-    theta : ndarray, shape (1 + q,)
-        Where to start. A block may end at zero; one that is there leaves it if that lowers the criterion,
-        unless there is a rival.
-    nll : callable
-        Evaluates the criterion: ``nll(theta)`` is what ``LMMprof(theta, setup)`` is.
-    setup : Setup
+    criterion : Criterion
+    theta : ndarray, shape (size,)
+        Where to start. A direction may end at zero; one that is there leaves it if that lowers the
+        criterion, unless there is a rival.
     rival : (theta, value), optional
         A minimum that is known: the iteration ends early when it leads there, or to nothing better.
     held : sequence of int, optional
         Elements of theta that stay as they are.
     done : float, optional
-        The largest change of theta, log units, after which the iteration ends: the error is of the order of its square. If more
-        than by default, a hundredth of it is not made any more.
+        The largest change of theta, log units, after which the iteration ends: the error is of the order
+        of its square. If more than by default, a hundredth of it is not made any more.
     """
-    theta, value = descend(theta, nll, setup, rival, list(held), done)
-    for _ in theta if rival is None else ():
-        start = leaving_zero(theta, value, setup, held)
-        if start is None:
-            break
-        theta, value = descend(start, nll, setup, None, list(held), done)
+    held = list(held)
+    theta, value = iterated(criterion, theta, rival, held, done)
+    if rival is None:
+        for _ in theta:
+            start = leaving_zero(criterion, theta, value, held)
+            if start is None:
+                break
+            theta, value = iterated(criterion, start, None, held, done)
     return theta, value
 
 
-def leaving_zero(theta, value, setup, held=()):
-    """theta with each singular covariance that wants to grow where the criterion's parabola has its minimum, or None."""
-    if np.isfinite(theta).all() or value.triangle is None:
-        return None
-    D, start = derivatives(theta, setup, value), theta
-    for b, v, slope in growth(theta, setup, D.slopes, held):
-        if slope < 0:
-            start = grown(start, setup, D, b, v)
-    return None if start is theta else start
-
-
-def grown(theta, setup, D, b, v):
-    """theta with w v v' added to the covariance of the blocks `b`, by the derivatives D there; w from nll's parabola."""
+def iterated(criterion, theta, rival, held, done):
+    """Newton's iteration from theta, see `minimum`; a direction at zero stays there."""
+    setup = criterion.setup
     covariance = setup.covariance
-    direction = np.zeros(len(setup.design.blocks))
-    direction[b] = v
-    along = direction[covariance.rows] * direction[covariance.columns]
-    slope, curvature = D.slopes @ along, along @ D.curvatures @ along
-    w = -slope / curvature if curvature > 0 else np.exp(2 * theta[0] - 2) / np.max((v / np.exp(units(setup)[b])) ** 2)
-    found = covariance.theta(theta[0], covariance.psi(theta) + w * np.outer(direction, direction))
-    _, elements = covariance.term_of(b.start)
-    theta = theta.copy()
-    theta[elements] = found[elements]
-    return theta
-
-
-def descend(theta, nll, setup, rival, held, done):
-    """Newton's iteration from theta, see `newton`; a block at zero stays there."""
-    value, covariance, unit = nll(theta), setup.covariance, np.exp(units(setup))
+    value = criterion(theta)
     if value.triangle is not None and not held:
         theta, value = rescaled(theta, value, setup)
-    polished, size = 0, np.inf
-    for _ in range(60):
+    polished = 0
+    step_size = np.inf
+    for _ in range(MOST_STEPS):
+        # -- the boundary first: what is small becomes zero, or moves into the open
         try:
-            theta, value, D = settled(theta, value, nll, setup, held)
+            theta, value, D = settled(criterion, theta, value, held)
         except ArithmeticError:
             break
         free = covariance.free(theta)
         free[held] = False
         if not free.any():
             break
-        lengths = covariance.lengths(theta, unit * np.exp(theta[0]))[free]
-        g, H = D.descent[free] * lengths, D.bowl[free][:, free] * lengths * lengths[:, None]
-        step, convex = descent(g, H)
+
+        # -- Newton's step in the coordinates for steps, and how far nll should fall: g'H^-1 g / 2
+        units = covariance.step_units(theta, np.exp(setup.units + theta[0]))
+        step, slope, convex = newton_step(D, free, units)
         if step is None:
             break
-        decrement = -0.5 * g @ step
-        x, whole = covariance.coordinates(theta), np.zeros(len(theta))
-        whole[free] = step * lengths
-        if rival is not None and convex and (value - 5 * decrement > rival[1] + BETTER * max(1.0, abs(value))
-                                             or leads_to(theta, free, x + whole, rival[0], setup)):
+        decrement = -0.5 * slope
+        x = covariance.steps(theta)
+        if rival is not None and convex and pointless(criterion, theta, value, decrement, x + step, rival):
             break
-        if convex and decrement < POLISH * max(1.0, abs(value)):
-            # so close by, a step is worth more than differences of the criterion, which are rounding errors
-            last, size = size, np.abs(step).max()
-            if (done > DONE and size < CLOSE * done) or (polished > 1 and size > 0.5 * last) or polished > 8:
+
+        # -- so close by, a step is worth more than differences of the criterion, which are rounding errors
+        if convex and decrement < POLISH * size_of(value):
+            last_size = step_size
+            step_size = np.abs(step / units).max()
+            close_enough = done > NEWTON_DONE and step_size < CLOSE * done
+            stalled = polished > 1 and step_size > 0.5 * last_size
+            if close_enough or stalled or polished > MOST_POLISHED:
                 break
-            theta = covariance.at(x + whole)
-            value = nll(theta)
+            theta = covariance.from_steps(x + step)
+            value = criterion(theta)
             polished += 1
-            if size < done:
+            if step_size < done:
                 break
             continue
-        for length in LENGTHS * min(1.0, STEP_LIMIT / np.abs(step).max()):
-            trial = covariance.at(x + length * whole)
-            trial_value = nll(trial)
-            if trial_value <= value + 1e-4 * length * (g @ step):
+
+        # -- further away: the first fraction of the step at which nll falls as promised
+        longest = min(1.0, STEP_LIMIT / np.abs(step / units).max())
+        found = None
+        for fraction in longest * FRACTIONS:
+            trial = covariance.from_steps(x + fraction * step)
+            trial_value = criterion(trial)
+            if trial_value <= value + SUFFICIENT * fraction * slope:
+                found = trial, trial_value
                 break
-        else:
+        if found is None:
             break
-        theta, value = trial, trial_value
+        theta, value = found
     return theta, value
 
 
-def descent(g, H):
-    """Newton's step -H^-1 g, and whether H is positive definite; if not, with its eigenvalues made positive."""
-    L, info = dpotrf(H)
-    if info == 0:
-        return -dpotrs(L, g)[0], True
-    eigenvalues, vectors = np.linalg.eigh(H)
-    scale = np.abs(eigenvalues)
-    if scale.max() == 0:
-        return None, False
-    return -vectors @ ((vectors.T @ g) / np.maximum(scale, 1e-8 * scale.max())), False
+def newton_step(D, free, units):
+    """-H^-1 g in the free coordinates, (size,), g'step, and whether H is positive definite.
 
-
-def settled(theta, value, nll, setup, held=()):
-    """theta, its value and derivatives, after small blocks have been set to zero or put back into the open.
-
-    Of a term with several effects these are the columns of T, each from its diagonal down.
+    Scaled by their units. Where H is not positive definite its eigenvalues are made positive, so that the
+    step goes down; None if H is zero.
     """
-    D = derivatives(theta, setup, value)
+    by = units[free]
+    g = D.step_gradient[free] * by
+    H = D.step_hessian[free][:, free] * by * by[:, None]
+    L, failed = dpotrf(H)
+    if not failed:
+        scaled = -dpotrs(L, g)[0]
+    else:
+        eigenvalues, vectors = np.linalg.eigh(H)
+        sizes = np.abs(eigenvalues)
+        if sizes.max() == 0:
+            return None, 0.0, False
+        scaled = -vectors @ ((vectors.T @ g) / np.maximum(sizes, SADDLE * sizes.max()))
+    step = np.zeros(len(units))
+    step[free] = scaled * by
+    return step, g @ scaled, not failed
+
+
+def pointless(criterion, theta, value, decrement, x, rival):
+    """Whether a step to the coordinates x leads to the rival, a known minimum, or to nothing better."""
+    best, best_value = rival
+    if value - 5 * decrement > best_value + BETTER * size_of(value):
+        return True
+    setup = criterion.setup
     covariance = setup.covariance
-    for j in np.flatnonzero(D.extent[1:] < SMALL):
-        at, (b, elements) = covariance.diagonal[j], covariance.term_of(j)
-        if at in held or theta[at] == -np.inf or covariance.holds_correlation(elements, held):
+    free = covariance.free(theta)
+    if not np.array_equal(free, covariance.free(best)):
+        return False
+    units = covariance.step_units(best, np.exp(setup.units + best[0]))
+    away = (x[free] - covariance.steps(best)[free]) / units[free]
+    return bool(np.abs(away).max() < SAME_OPTIMUM)
+
+
+# -- the boundary -------------------------------------------------------------------------------------
+
+
+def settled(criterion, theta, value, held=()):
+    """theta, its value and derivatives, after small directions have been set to zero or moved into the open.
+
+    Each direction that makes use of few degrees of freedom is set to zero, and the slope there, as psi
+    grows again, decides where it belongs; unless that raises the criterion.
+    """
+    covariance = criterion.setup.covariance
+    D = criterion.derivatives(theta, value)
+    for d in np.flatnonzero(D.df_used[1:] < FEW):
+        place = covariance.directions[d]
+        if place in held or theta[place] == -np.inf:
             continue
-        at_zero = without(theta, j, setup)
-        D_at_zero = derivatives(at_zero, setup)
-        v = np.ones(1)
-        if b.stop - j > 1:
-            unit = np.exp(units(setup)[j : b.stop])
-            G = covariance.symmetric(D_at_zero.slopes)[j : b.stop, j : b.stop]
-            v = unit * np.linalg.eigh(G * unit * unit[:, None])[1][:, 0]
-        v = np.concatenate([np.zeros(j - b.start), v])
-        slope = v @ covariance.symmetric(D_at_zero.slopes)[b, b] @ v
-        if slope >= 0:
-            moved = at_zero
-        else:
-            moved = grown(at_zero, setup, D_at_zero, b, v)
-            if abs(theta[at] - moved[at]) < NEAR:
-                continue
-        moved_value = nll(moved)
-        if moved_value <= value + 1e-12 * abs(value):
-            theta, value, D = moved, moved_value, derivatives(moved, setup, moved_value)
+        moved = covariance.without(theta, d)
+        D_at_zero = criterion.derivatives(moved)
+        units = np.exp(criterion.setup.units)
+        growth = covariance.regrowth(d, D_at_zero.phi_gradient, units)
+        if D_at_zero.phi_gradient @ covariance.entries.of(growth) < 0:
+            moved = grown(criterion, moved, D_at_zero, d, growth)
+            if abs(theta[place] - moved[place]) < NEAR:
+                continue                                        # Newton's iteration does that
+        moved_value = criterion(moved)
+        if moved_value <= value + SAME_NLL * abs(value):
+            theta = moved
+            value = moved_value
+            D = criterion.derivatives(theta, value)
     return theta, value, D
 
 
-def leads_to(theta, free, x, optimum, setup):
-    """Whether a Newton step from theta, to the coordinates x, ends at a known optimum."""
-    covariance = setup.covariance
-    if not np.array_equal(free, covariance.free(optimum)):
-        return False
-    away = x[free] - covariance.coordinates(optimum)[free]
-    return bool(np.abs(away / covariance.lengths(optimum, np.exp(optimum[0] + units(setup)))[free]).max() < SAME)
+def leaving_zero(criterion, theta, value, held=()):
+    """theta with each singular covariance that wants to grow where the criterion's parabola has its minimum, or None."""
+    if np.isfinite(theta).all() or value.triangle is None:
+        return None
+    D = criterion.derivatives(theta, value)
+    start = theta
+    for d, growth, slope in growths(criterion.setup, theta, D, held):
+        if slope < 0:
+            start = grown(criterion, start, D, d, growth)
+    return None if start is theta else start
 
 
-def without(theta, j, setup):
-    """theta with column j of T zero: for a term with one effect, with the standard deviation of block j zero."""
+def growths(setup, theta, D, held=()):
+    """How each singular covariance would grow: (d, matrix, slope of nll along it over sigma^2).
+
+    The matrices are on the scale of sigma^2, so that slopes say how much nll falls or rises as the
+    covariance reaches the size of sigma^2; see `Covariance.growths`.
+    """
+    sigma2 = np.exp(2 * theta[0])
+    gradient = D.phi_gradient * sigma2
+    units = np.exp(setup.units)
+    for d, growth, slope in setup.covariance.growths(theta, gradient, units, held, FLAT_SLOPE):
+        yield d, sigma2 * growth, slope
+
+
+def grown(criterion, theta, D, d, growth):
+    """theta with w times the matrix `growth` added to psi of direction d's term; w from nll's parabola at theta.
+
+    nll(w) = nll + slope w + curvature w^2 / 2. Where that has no minimum, w is a part of sigma^2.
+    """
+    setup = criterion.setup
     covariance = setup.covariance
-    theta = theta.copy()
-    theta[1:][covariance.columns == j] = 0.0
-    theta[covariance.diagonal[j]] = -np.inf
-    return theta
+    along = covariance.entries.of(growth)
+    slope = D.phi_gradient @ along
+    curvature = along @ D.phi_hessian @ along
+    if curvature > 0:
+        w = -slope / curvature
+    else:
+        relative = growth.diagonal() / np.exp(2 * setup.units)
+        w = np.exp(2 * theta[0] - 2) / relative.max()
+    psi = covariance.psi(theta) + w * growth
+    return covariance.with_psi_of_term(theta, covariance.term_of_direction(d), psi)
 
 
 def opened(theta, setup):
-    """theta with the blocks at zero put back on the scale of sigma."""
+    """theta with the directions at zero put back on the scale of sigma."""
     if np.isfinite(theta).all():
         return theta
-    usual = np.zeros(len(theta))
-    usual[setup.covariance.diagonal] = theta[0] + units(setup) - 1.0
+    usual = setup.covariance.theta(theta[0], np.diag(np.exp(2 * (theta[0] + setup.units - 1.0))))
     return np.where(np.isfinite(theta), theta, usual)
-
-
-def dominant(theta, setup):
-    """The block that dwarfs sigma and all other blocks, if it should be factored first so as to keep digits, or None."""
-    ratios = 2 * (setup.covariance.log_sds(theta) - theta[0] - units(setup))
-    j = int(np.argmax(ratios)) if len(ratios) else 0
-    engine = setup.engine
-    return j if len(ratios) > 1 and ratios[j] > np.log(DWARFS) and isinstance(engine, Dense) and j != engine.block[0] else None
-
-
-def elsewhere(theta, setup):
-    """Thetas from which another optimum might be reached, if there is one.
-
-    Each term on the other side of the boundary: a column of T at zero put back on the scale of sigma, the last other one set
-    to zero; with several terms, each of them alone in being large; and where Z has half as many columns as rows, a small sigma.
-    """
-    covariance = setup.covariance
-    log_unit, diagonal = theta[0] + units(setup), covariance.diagonal
-    J = len(diagonal)
-
-    def independent(log_sigma, log_sds):
-        other = np.zeros(len(theta))
-        other[0], other[diagonal] = log_sigma, log_sds
-        return other
-
-    for b, _ in covariance.terms:
-        zero = theta[diagonal[b]] == -np.inf
-        for j in np.arange(b.start, b.stop)[zero]:
-            for offset in (-1.0, 2.0):
-                other = theta.copy()
-                other[diagonal[j]] = log_unit[j] + offset
-                yield other
-        if not zero.all():
-            yield without(theta, b.start + np.flatnonzero(~zero)[-1], setup)
-    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:       # few degrees of freedom for sigma
-        yield theta - np.where(np.arange(len(theta)) == 0, 6.0, 0.0)
-        yield independent(theta[0] - 5.0, log_unit)
-        yield independent(theta[0], log_unit + 2.0)
-    for b, _ in covariance.terms if len(covariance.terms) > 1 else ():
-        yield independent(theta[0], log_unit + np.where((np.arange(J) >= b.start) & (np.arange(J) < b.stop), 2.0, -1.0))
-
-
-def best_optimum(theta, value, nll, setup):
-    """The best of the minimum at theta and those reached from `elsewhere`; returns it and its value."""
-    for _ in range(2 * len(theta)):
-        for start in elsewhere(theta, setup):
-            other, other_value = newton(start, nll, setup, rival=(theta, value))
-            if other_value < value - BETTER * max(1.0, abs(value)):
-                theta, value = newton(other, nll, setup)
-                break
-        else:
-            return theta, value
-    return theta, value

@@ -1,162 +1,222 @@
-"""The exact optimum: derivatives of the criterion, and a certificate.
-
-V is linear in the variances, V = sigma^2 I + sum_j s_j^2 Z_j Z_j', so with d = Z' W (y - X beta), M = Z' W Z and
-M_P = Z' P Z, P = W - W X (X'WX)^-1 X' W, the derivatives in the variances v_j = s_j^2 are
-
-    (6)  1/2 tr(M_jj) - 1/2 d_j' d_j                                 [REML: M_P for M]
-    (7)  -1/2 |M_ij|^2 + d_i' (M_P)_ij d_j                           [REML: M_P for M in the first term]
-
-with no second derivative of V; on the log scale of theta they are multiplied by 2 v_j, and by 4 v_i v_j with twice
-the gradient added to the diagonal. What belongs to sigma follows because W V = I: summed over all variances,
-v_i tr(W V_i) gives n [REML: n - k], and v_i tr(W V_i W V_j) gives tr(W V_j), likewise for the quadratic forms.
-At s_j = 0 the log scale is flat; there (6) itself decides (the Karush-Kuhn-Tucker condition).
-
-A covariance psi_ij of two effects of one term is one more such parameter, with Z_i Z_j' + Z_j Z_i' for Z_j Z_j' over the levels
-that the two share. At a singular psi the condition is that the matrix of the derivatives (6) of its term, G with
-G_ij = G_ji half of that in psi_ij, is positive semidefinite: psi + w v v' grows from psi with the slope v'G v in w.
-"""
+"""What is before and after Newton's iteration: a start, a look for other optima, the certificate, the result."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from ..engines import back_substitute
-from ..errors import shorten
-from ..practical import LMMprof, checked
+from ..engines import LOST_DIGITS, set_up
+from ..errors import ConvergenceWarning, LMMError, shorten, warn
+from ..model import refused_theta
+from ..result import LMMResult
+from .criterion import ELSEWHERE, NEWTON, SEARCH, START
+from .newton import BETTER, FEW, growths, minimum, opened, rescaled, size_of
 
 NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
 CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, scaled to a diagonal of 1
-ROUNDING = 1e-6             # of the slopes of nll as a singular covariance grows, relative to the largest
-SMALL = 1e-2                # degrees of freedom in use below which a variance may be at the boundary
+LEAST_SIGMA = 1e-12         # of sigma relative to the rms of e, below which it is zero but for rounding, and ...
+FALLING = 0.25              # ... by how much nll must fall there as log sigma does by 1, to have no bound
+SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
+DWARFS = 1e6                # variance of an average level's whole, relative to sigma^2, that costs digits
 
 
-class Derivatives(NamedTuple):
-    """Of nll, at a theta whose zero standard deviations are -inf. With q entries of psi, in J blocks:"""
-
-    gradient: np.ndarray    # (1 + q,) in theta, 0 where a standard deviation is 0
-    hessian: np.ndarray     # (1 + q, 1 + q) in theta, likewise
-    slopes: np.ndarray      # (q,) first and ...
-    curvatures: np.ndarray  # (q, q) ... second derivatives in the entries of psi
-    extent: np.ndarray      # (1 + J,) v_j tr(W V_j): how many degrees of freedom sigma and each column of T make use of
-    descent: np.ndarray     # (1 + q,) gradient and ...
-    bowl: np.ndarray        # (1 + q, 1 + q) ... Hessian in `Covariance.coordinates`
+# -- the start ----------------------------------------------------------------------------------------
 
 
-def derivatives(theta, setup, value=None):
-    """The gradient (6) and Hessian (7) of `LMMprof` in theta, and its derivatives in the variances.
+def first_theta(criterion):
+    """Where the search begins: the plan's start, or where the data say; the scale of all sds made right.
 
-    Parameters
-    ----------
-    theta : array_like, shape (1 + q,)
-        As for `LMMprof`.
-    setup : Setup
-    value : Profile, optional
-        ``LMMprof(theta, setup)``, if it is known.
-
-    Returns
-    -------
-    Derivatives
-        Gradient and Hessian in theta, and derivatives in the variances.
-
-    Raises
-    ------
-    ArithmeticError
-        Where theta is so extreme that `LMMprof` is infinite.
-
-    Notes
-    -----
-    A small multiple of an evaluation, independent of n.
+    Where an evaluation is expensive, derivatives say where to begin, unless there is a start.
     """
-    theta = checked(theta, setup)
-    value = LMMprof(theta, setup) if value is None else value
-    if value.derivatives is not None:
-        return value.derivatives
-    G = value.triangle
-    if G is None:
-        raise ArithmeticError(f"the likelihood cannot be evaluated at theta {theta}")
-    k, q = len(setup.beta_0), len(theta) - 1
-    quadratic = G[k, k] ** 2                                    # (y - X beta)' W (y - X beta)
-    phi = value.phi
-    information = np.zeros(q), np.zeros(q), np.zeros((q, q)), False
-
-    def pulled(N):
-        F = back_substitute(G, N.T, trans=1)                    # its last row is Z'W (y - X beta) / g_yy
-        return G[k, k] * F[k], F[:k]
-
-    if q:
-        information = setup.engine.information(phi, value.state, pulled, setup.reml)
-    value.derivatives = in_theta(np.array(theta), np.array(phi[1:]), *information, setup.df, quadratic, setup.covariance)
-    value.state = None                                          # it may be large
-    return value.derivatives
+    setup = criterion.setup
+    start = criterion.plan.start
+    cheap = setup.engine.cheap
+    theta = equal_shares(setup) if start is None else checked_start(start, setup)
+    if start is not None and not cheap:
+        return theta
+    with criterion.phase(SEARCH if cheap else START):
+        value = criterion(theta)
+        if value.triangle is None:
+            raise LMMError(
+                f"the likelihood cannot be evaluated at the start, theta {np.round(theta, 3).tolist()}; "
+                "give start= on the scale of the data"
+            )
+        theta, value = rescaled(theta, value, setup)
+        return theta if cheap else fixed_point(criterion, theta, value)
 
 
-def in_theta(theta, phi, t, y_t, H, averaged, df, quadratic, covariance):
-    """The `Derivatives`, from those in phi: (6) is (t - y_t) / 2 and (7) is H, or if `averaged` (8). These are without sigma^2.
+def checked_start(start, setup):
+    """The user's start, if it is a theta; what is zero is put into the open."""
+    theta = np.asarray(start)
+    covariance = setup.covariance
+    if theta.dtype.kind not in "iuf" or not covariance.accepts(theta):
+        raise LMMError(f"start is no theta: {refused_theta(theta, setup.log_labels, covariance.logs)}")
+    return opened(theta.astype(float), setup)
 
-    Its part follows, for W V = I: phi_a tr(W V_a) summed over all a, sigma^2 among them, is `df`, and so on; the average
-    information has y'P V_a P V_b P y for tr(W V_a W V_b).
+
+def equal_shares(setup):
+    """The theta where sigma and every block explain the same share of the residual variance of OLS."""
+    n = len(setup.design.y)
+    squares = [np.sum(block.matrix.data**2) / n for block in setup.design.blocks]
+    shares = np.array([1.0, *squares])                          # of diag Z_j Z_j'
+    log_sds = log_rms(setup) - 0.5 * np.log(len(shares) * shares)
+    return setup.covariance.theta(log_sds[0], np.diag(np.exp(2 * log_sds[1:])))
+
+
+def fixed_point(criterion, theta, value):
+    """theta with each variance times (y'P V_j P y) / tr(W V_j), two numbers that are equal at an optimum.
+
+    From far above, where a Newton step on the log scale would be about one half, this is close to the
+    estimate at once: the sum of squares of the modes over the degrees of freedom they make use of. For
+    theta without correlations. The gradient in log sd is the difference of the two.
     """
-    g = 0.5 * (t - y_t)
-    h, whole = y_t - 0.5 * (y_t if averaged else t), quadratic - 0.5 * (quadratic if averaged else df)      # H times all of phi
-    g_sigma = 0.5 * (df - quadratic) - phi @ g                  # the derivatives in sigma^2, times sigma^2
-    b = h - H @ phi
-    h_sigma = whole - phi @ h - phi @ b
-    gradient, hessian = np.empty(len(theta)), np.empty((len(theta),) * 2)
-    gradient[0], hessian[0, 0] = 2 * g_sigma, 4 * (h_sigma + g_sigma)
-    if covariance.scalar:
-        J = 2 * phi                                             # d phi / d theta, phi = exp(2 theta)
-        gradient[1:] = J * g
-        hessian[0, 1:] = hessian[1:, 0] = 2 * J * b
-        hessian[1:, 1:] = J[:, None] * H * J
-        hessian.flat[len(theta) + 1 :: len(theta) + 1] += 2 * gradient[1:]
-        extent = phi * t
-        extent = np.concatenate(([df - np.add.reduce(extent)], extent))
-        return Derivatives(gradient, hessian, g, H, extent, gradient, hessian)
-    free, T = covariance.free(theta), covariance.root(theta)
-    J = covariance.jacobian(T) * free[1:]
-    gradient[1:] = J.T @ g
-    hessian[0, 1:] = hessian[1:, 0] = 2 * b @ J
-    hessian[1:, 1:] = J.T @ H @ J + (free[1:, None] * free[1:]) * covariance.bend(g)
-    extent = covariance.forms_of_columns(T, t)
-    extent = np.concatenate(([df - np.add.reduce(extent)], extent))
-    in_theta, in_coordinates = covariance.from_T(theta, gradient, hessian)
-    return Derivatives(*in_theta, g, H, extent, *in_coordinates)
+    D = criterion.derivatives(theta, value)
+    directions = criterion.setup.covariance.directions
+    theta = theta.copy()
+    quotient = 1 - D.gradient[directions] / D.df_used[1:]
+    theta[directions] += 0.5 * np.log(np.maximum(quotient, SHRINKING))
+    return theta
 
 
-def units(setup):
-    """(J,): log standard deviations that contribute 1 to the variance of an average level's whole, per unit of sigma."""
-    return -0.5 * np.log(setup.engine.mean_squares)
+def log_rms(setup):
+    """The log of the root mean square of e = y - X beta_0."""
+    return 0.5 * np.log(setup.engine.residual_ss / len(setup.design.y))
 
 
-def growth(theta, setup, slopes, held=()):
-    """For each term whose psi is singular: its blocks, the direction v, (c,), in which psi + w v v' is best to grow, and nll's
-    derivative in w. Directions of effects that are held, elements of theta, are left out.
+# -- from there to the result -------------------------------------------------------------------------
 
-    Those in the range of psi are left out too, where T says all about them, its zero columns being the last: there the gradient
-    is 0.
+
+def finished(criterion, theta, message):
+    """The result of Newton's iteration from theta, of a look for other optima, and of the certificate.
+
+    A warning if it is not certified, unless the plan is quiet.
+    """
+    plan = criterion.plan
+    with criterion.phase(NEWTON):
+        theta, value = minimum(criterion, theta, done=criterion.done)
+        first = crowding(theta, criterion.setup)
+        if first is not None or lost_digits(value):             # set up anew around this optimum
+            old = criterion.setup
+            criterion.setup = set_up(old.design, old.reml, plan.engine, value.beta, first)
+            theta, value = minimum(criterion, theta)
+    if plan.elsewhere and criterion.setup.engine.exact:
+        with criterion.phase(ELSEWHERE):
+            theta, value = best_optimum(criterion, theta, value)
+    refuse_unbounded(criterion, theta, value)
+    theta.flags.writeable = False
+    value.beta.flags.writeable = False
+    optimum = certify(criterion, theta, value)
+    if not (optimum.certified or plan.quiet):
+        warn(
+            f"the optimum is not certified: {'; '.join(optimum.reasons)}; try another start=, "
+            "or fewer or coarser blocks in ref",
+            ConvergenceWarning,
+        )
+    return LMMResult(
+        beta=value.beta,
+        theta=theta,
+        nll=float(value),
+        triangle=value.triangle,
+        setup=criterion.setup,
+        optimum=optimum,
+        message=message,
+        evaluated=tuple(criterion.rows),
+        plan=plan,
+    )
+
+
+def lost_digits(value):
+    """Whether e is so large beside the residual y - X beta that it should be built anew around this beta."""
+    if value.triangle is None:
+        return False
+    column = value.triangle[:, -1]
+    return column[-1] ** 2 < LOST_DIGITS * (column @ column)
+
+
+def crowding(theta, setup):
+    """The block that dwarfs sigma and all other blocks, if it should be decomposed first to keep digits, or None."""
+    if len(setup.design.blocks) < 2:
+        return None
+    ratios = 2 * (setup.covariance.log_sds(theta) - theta[0] - setup.units)
+    j = int(np.argmax(ratios))
+    if ratios[j] < np.log(DWARFS) or setup.engine.crowding_block() in (None, j):
+        return None
+    return j
+
+
+def refuse_unbounded(criterion, theta, value):
+    """Raise an LMMError where nll falls on and on as sigma goes to zero."""
+    if np.isfinite(value):
+        if theta[0] >= log_rms(criterion.setup) + np.log(LEAST_SIGMA):
+            return
+        above = theta.copy()
+        above[0] += 1
+        if criterion.profiled(above, criterion.setup) <= value + FALLING:
+            return
+    raise LMMError(
+        "the likelihood grows without bound as the residual sd goes to 0; the random effects "
+        "can fit the response perfectly: use fewer or coarser blocks in ref"
+    )
+
+
+# -- other optima -------------------------------------------------------------------------------------
+
+
+def best_optimum(criterion, theta, value):
+    """The best of the minimum at theta and those reached from `elsewhere`; returns it and its value."""
+    for _ in range(2 * len(theta)):
+        for start in elsewhere(theta, criterion.setup):
+            other, other_value = minimum(criterion, start, rival=(theta, value))
+            if other_value < value - BETTER * size_of(value):
+                theta, value = minimum(criterion, other)
+                break
+        else:
+            return theta, value
+    return theta, value
+
+
+def elsewhere(theta, setup):
+    """Thetas from which another optimum might be reached, if there is one.
+
+    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma, the
+    last other one set to zero; with several terms, each of them alone in being large; and where Z has half
+    as many columns as rows, a small sigma.
     """
     covariance = setup.covariance
-    for b, elements in covariance.terms:
-        diagonal = covariance.diagonal[b]
-        zero = theta[diagonal] == -np.inf
-        chosen = ~np.isin(diagonal, held)
-        if not (zero & chosen).any() or covariance.holds_correlation(elements, held):
-            continue
-        if len(zero) == 1:
-            v, slope = np.exp(theta[:1]), slopes[diagonal[0] - 1] * np.exp(2 * theta[0])
-        else:
-            unit = np.exp(theta[0] + units(setup)[b]) * chosen
-            G = covariance.symmetric(slopes)[b, b] * unit * unit[:, None]
-            basis, rank = np.eye(len(zero))[:, chosen], np.sum(~zero)
-            if not zero[:rank].any() and chosen.all():
-                basis = np.linalg.qr(covariance.root(theta)[b, b][:, :rank] / unit[:, None], mode="complete")[0][:, rank:]
-            eigenvalues, vectors = np.linalg.eigh(basis.T @ G @ basis)
-            v, slope = unit * (basis @ vectors[:, 0]), eigenvalues[0]
-            if len(basis.T) > len(zero) - rank and slope > -ROUNDING * np.abs(eigenvalues).max():
-                slope = 0.0
-        yield b, v, slope
+    log_unit = theta[0] + setup.units
+
+    def independent(log_sigma, log_sds):
+        return covariance.theta(log_sigma, np.diag(np.exp(2 * log_sds)))
+
+    usual = independent(theta[0], log_unit)
+    zero = covariance.is_zero(theta)
+    first = 0
+    for one in covariance.structures:
+        last = first + len(one.directions)
+        for d in range(first, last):
+            place = covariance.directions[d]
+            for offset in (-1.0, 2.0) if zero[d] else ():
+                other = theta.copy()
+                other[place] = usual[place] + offset
+                yield other
+        open_ones = np.flatnonzero(~zero[first:last])
+        if len(open_ones):
+            yield covariance.without(theta, first + open_ones[-1])
+        first = last
+    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:    # few degrees of freedom for sigma
+        other = theta.copy()
+        other[0] -= 6.0
+        yield other
+        yield independent(theta[0] - 5.0, log_unit)
+        yield independent(theta[0], log_unit + 2.0)
+    if len(covariance.spans) > 1:
+        for blocks in covariance.spans:
+            log_sds = log_unit - 1.0
+            log_sds[blocks] += 3.0
+            yield independent(theta[0], log_sds)
+
+
+# -- the certificate ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,18 +234,19 @@ class Optimum:
     gradient_norm : float
         The largest of its absolute values.
     hessian : ndarray, two axes like theta
-        Of nll in theta; rows and columns of blocks at zero are 0. Where several terms are eliminated, or more than 300
-        columns are left to factor, average information takes its place.
+        Of nll in theta; rows and columns of blocks at zero are 0. Where several terms are eliminated, or
+        more than 300 columns are left to factor, average information takes its place.
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float
         The Newton decrement: how far nll is above the minimum, to second order.
     theta_error : ndarray, shape of theta
-        The size of the next Newton step, log units, or for the T of several effects relative to their standard deviations;
-        0 for blocks at zero.
+        The size of the next Newton step, log units, or for the T of several effects relative to their
+        standard deviations; 0 for blocks at zero.
     multipliers : dict
-        By the names of the terms with a variance of zero, or a singular covariance: the derivative of nll in the variance over
-        sigma^2, or the smallest as the covariance becomes regular; not negative at an optimum.
+        By the names of the blocks with a variance of zero, or the terms with a singular covariance: the
+        derivative of nll in the variance over sigma^2, or the smallest as the covariance becomes regular;
+        not negative at an optimum.
     evaluations, seconds : dict
         By phase of the fit.
     """
@@ -204,63 +265,82 @@ class Optimum:
 
     def __repr__(self):
         phases = ", ".join(f"{count} {phase}" for phase, count in self.evaluations.items())
-        verdict = "certified" if self.certified else f"not certified: {'; '.join(self.reasons)}"
-        return (f"Optimum({verdict}; gradient {self.gradient_norm:.1e}, smallest eigenvalue of the Hessian "
-                f"{self.smallest_eigenvalue:.3g}, error of nll {self.nll_error:.1e}, "
-                f"of theta {self.theta_error.max(initial=0):.1e}; evaluations: {phases or 'none'})")
+        verdict = "certified"
+        if not self.certified:
+            verdict = f"not certified: {'; '.join(self.reasons)}"
+        return (
+            f"Optimum({verdict}; gradient {self.gradient_norm:.1e}, smallest eigenvalue of the Hessian "
+            f"{self.smallest_eigenvalue:.3g}, error of nll {self.nll_error:.1e}, "
+            f"of theta {self.theta_error.max(initial=0):.1e}; evaluations: {phases or 'none'})"
+        )
 
 
-def certify(theta, setup, evaluations=(), seconds=(), value=None):
-    """Judge whether theta is a local minimum of the criterion.
+def certify(criterion, theta, value=None):
+    """Whether theta is a local minimum of the criterion: an `Optimum`.
 
-    Parameters
-    ----------
-    theta : array_like, shape (1 + q,)
-        As for `LMMprof`; -inf where a standard deviation is zero.
-    setup : Setup
-    evaluations, seconds : dict, optional
-        By phase of the fit, to be kept in the result.
-    value : Profile, optional
-        ``LMMprof(theta, setup)``, if it is known.
-
-    Returns
-    -------
-    Optimum
-        ``certified`` if the gradient is small enough for an error of nll below 1e-9 (relative to |nll|) and of theta
-        below 1e-6, the Hessian is positive definite, and no block at zero would lower nll by leaving it.
+    It is certified if the gradient is small enough for an error of nll below 1e-9 (relative to |nll|) and
+    of theta below 1e-6, the Hessian is positive definite, and no direction at zero would lower nll by
+    leaving it.
     """
-    theta = np.asarray(theta, float)
-    value = LMMprof(theta, setup) if value is None else value
-    D = derivatives(theta, setup, value)
-    free = setup.covariance.free(theta)
-    H = D.bowl[free][:, free]
-    scale = np.sqrt(np.abs(H.diagonal()))           # of a small sd the curvature is small on the log scale: no flat direction
+    setup = criterion.setup
+    covariance = setup.covariance
+    value = criterion.profiled(theta, setup) if value is None else value
+    D = criterion.derivatives(theta, value)
+    free = covariance.free(theta)
+
+    # -- curvature, scaled to a diagonal of 1: of a small sd it is small on the log scale, which is no flatness
+    H = D.step_hessian[free][:, free]
+    scale = np.sqrt(np.abs(H.diagonal()))
     scale[scale == 0] = 1.0
     eigenvalues, vectors = np.linalg.eigh(H / scale / scale[:, None])
-    gradient = vectors.T @ (D.descent[free] / scale)
     definite = bool(eigenvalues[0] > CURVATURE)
-    step, decrement = np.zeros(len(theta)), np.inf
+
+    # -- Newton's next step, and its decrement g'H^-1 g / 2
+    step = np.zeros(len(theta))
     step[free] = np.inf
+    decrement = np.inf
     if definite:
-        lengths = setup.covariance.lengths(theta, np.exp(theta[0] + units(setup)))
-        step[free] = np.abs(vectors @ (gradient / eigenvalues)) / scale / lengths[free]
+        gradient = vectors.T @ (D.step_gradient[free] / scale)
+        units = covariance.step_units(theta, np.exp(theta[0] + setup.units))[free]
+        step[free] = np.abs(vectors @ (gradient / eigenvalues)) / scale / units
         decrement = float(0.5 * gradient @ (gradient / eigenvalues))
-    names = dict(zip((b.start for b, _ in setup.covariance.terms), setup.design.term_names))
-    multipliers = {names[b.start]: float(slope) for b, _, slope in growth(theta, setup, D.slopes)}
+
+    # -- the boundary: no singular covariance should grow
+    names = setup.design.direction_names
+    multipliers = {names[d]: float(slope) for d, _, slope in growths(setup, theta, D)}
+
     reasons = []
-    if D.extent[0] < SMALL:
-        reasons.append("the residual sd goes to 0, for the random effects can reproduce the response; "
-                       "no sd here is to be trusted")
+    if D.df_used[0] < FEW:
+        reasons.append(
+            "the residual sd goes to 0, for the random effects can reproduce the response; "
+            "no sd here is to be trusted"
+        )
     elif not definite:
-        direction = np.abs(vectors[:, 0]) > 0.3
-        labels = [label for label, is_free in zip(setup.log_labels, free) if is_free]
-        flat = [label for label, chosen in zip(labels, direction) if chosen]
-        reasons.append(f"the criterion is flat, or falls, along {shorten(flat)}")
-    elif decrement > NLL_ERROR * max(1.0, abs(value)) or step.max() > THETA_ERROR:
+        reasons.append(flat_along(vectors[:, 0], free, setup))
+    elif decrement > NLL_ERROR * size_of(value) or step.max() > THETA_ERROR:
         reasons.append(f"the gradient is {np.abs(D.gradient).max():.2g}, so theta is off by {step.max():.2g}")
-    for name, multiplier in multipliers.items():
-        if not multiplier >= 0:
-            reasons.append(f"the likelihood grows when {name!r} leaves zero")
-    return Optimum(not reasons, tuple(reasons), D.gradient, float(np.abs(D.gradient).max()), D.hessian,
-                   float(np.linalg.eigvalsh(D.hessian[free][:, free])[0]), decrement, step, multipliers,
-                   dict(evaluations), dict(seconds))
+    reasons += [
+        f"the likelihood grows when {name!r} leaves zero"
+        for name, multiplier in multipliers.items()
+        if not multiplier >= 0
+    ]
+    return Optimum(
+        certified=not reasons,
+        reasons=tuple(reasons),
+        gradient=D.gradient,
+        gradient_norm=float(np.abs(D.gradient).max()),
+        hessian=D.hessian,
+        smallest_eigenvalue=float(np.linalg.eigvalsh(D.hessian[free][:, free])[0]),
+        nll_error=decrement,
+        theta_error=step,
+        multipliers=multipliers,
+        evaluations=criterion.evaluations(),
+        seconds=dict(criterion.seconds),
+    )
+
+
+def flat_along(direction, free, setup):
+    """What to say of a direction, in the free elements of theta, without curvature."""
+    labels = [label for label, is_free in zip(setup.log_labels, free) if is_free]
+    flat = [label for label, share in zip(labels, direction) if abs(share) > 0.3]
+    return f"the criterion is flat, or falls, along {shorten(flat)}"

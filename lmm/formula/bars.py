@@ -22,6 +22,7 @@ class Term:
     variables: tuple
     effects: Formula = None         # or None for the constant alone
     bar: str = ""                   # as it was written: "Days | Subject"
+    structure: str = "unstructured"     # of its covariance, or "diagonal", "compound symmetry"
 
     @property
     def name(self):

@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ..fit import lmm
-from ..practical import LMMprof, LMMsetup
+from ..practical import LMMprof, LMMsetup, lmm
 
 NLL = 1e-4      # see Case.nll_tolerance
 BETA = 5e-3     # see Case.beta_tolerance

@@ -158,15 +158,15 @@ def expressed(smaller, larger):
     lengths = np.sqrt(G.diagonal())
     solution = np.linalg.lstsq(G / lengths / lengths[:, None], rhs / lengths[:, None], rcond=1e-14)[0] / lengths[:, None]
     left = [abs(trace_product(a, a, n) - x @ r) / trace_product(a, a, n) for a, x, r in zip(wanted, solution.T, rhs.T)]
-    own = smaller.setup.covariance
-    return larger.setup.covariance.psi_of(solution[:, own.rows == own.columns].sum(axis=1)), max(left, default=0.0)
+    own = smaller.setup.covariance.entries
+    return larger.setup.covariance.entries.psi_of(solution[:, own.rows == own.columns].sum(axis=1)), max(left, default=0.0)
 
 
 def on_the_boundary(smaller, larger):
     """What the larger model lets vary that is 0 in the smaller one: texts, and how many dimensions they are together."""
     psi, covariance, design = expressed(smaller, larger)[0], larger.setup.covariance, larger.setup.design
     texts, dimensions = [], 0
-    for name, (b, _) in zip(design.term_names, covariance.terms):
+    for name, b in zip(design.term_names, covariance.spans):
         zero = psi[b, b].diagonal() < ZERO
         others = psi[b, b][~zero][:, ~zero]
         scale = np.sqrt(others.diagonal())

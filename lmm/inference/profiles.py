@@ -17,9 +17,9 @@ from scipy.optimize import root_scalar
 from ..engines import covariance_of_beta
 from ..errors import LMMError
 from ..fit import by_likelihood
-from ..fitting import NLL_ERROR, derivatives, newton, opened, without
+from ..fitting import NLL_ERROR, Criterion, minimum, opened
 from ..machine import few_threads
-from ..model import LARGEST_Z, WithCorrelation
+from ..model import LARGEST_Z, ByCorrelation, Covariance
 from ..practical import LMMprof
 from ..result import correlation_pairs, on_straight_scale, parameter_names
 
@@ -105,7 +105,7 @@ class SigmaCurve:
         """The criterion, and its derivative in u."""
         theta = self.theta.copy()
         theta[self.i] = u
-        self.theta, value, D = minimum(theta, *self.at(u))
+        self.theta, value, D = least(theta, *self.at(u))
         return float(value), D.gradient[self.i]
 
     def at(self, u):
@@ -124,11 +124,12 @@ class SdCurve(SigmaCurve):
 
     def __init__(self, fit, j, se):
         setup, theta, j = in_front(fit, [j])
-        super().__init__(fit, se, setup, theta, setup.covariance.diagonal[j])
+        self.direction = first_direction(setup.covariance, j)
+        super().__init__(fit, se, setup, theta, setup.covariance.directions[self.direction])
 
     def __call__(self, u):
         if u == -np.inf:                                        # the effect's covariances are 0 then
-            self.theta = without(self.theta, self.setup.covariance.columns[self.i - 1], self.setup)
+            self.theta = self.setup.covariance.without(self.theta, self.direction)
         return super().__call__(u)
 
 
@@ -140,11 +141,14 @@ class CorrelationCurve(SigmaCurve):
 
     def __init__(self, fit, i, j, se):
         setup, theta, first = in_front(fit, [j, i])
-        by_correlation = WithCorrelation(setup.covariance.sizes, first)
         psi = setup.covariance.psi(theta)
+        structures = list(setup.covariance.structures)
+        term = next(t for t, span in enumerate(setup.covariance.spans) if span.start == first)
+        structures[term] = ByCorrelation(structures[term].c)
+        by_correlation = Covariance(structures)
         setup = replace(setup, design=replace(setup.design, covariance=by_correlation))
-        super().__init__(fit, se, setup, by_correlation.theta(theta[0], psi), by_correlation.correlation_at)
-
+        place = by_correlation.shares[term].start + structures[term].z
+        super().__init__(fit, se, setup, by_correlation.theta(theta[0], psi), place)
 
     def start(self):
         return np.clip(self.theta[self.i], -OPEN_Z, OPEN_Z)
@@ -158,13 +162,14 @@ def correlation_curve(fit, i, j, se):
 def in_front(fit, chosen):
     """The setup of a fit with the chosen blocks of one term put first in it, its theta, and the new number of the first one."""
     setup, covariance = fit.setup, fit.setup.covariance
-    b, _ = covariance.term_of(chosen[0])
-    order = [*range(b.start), *chosen, *(j for j in range(b.start, b.stop) if j not in chosen), *range(b.stop, len(fit.sd))]
+    b = next(span for span in covariance.spans if span.start <= chosen[0] < span.stop)
+    others = [j for j in range(b.start, b.stop) if j not in chosen]
+    order = [*range(b.start), *chosen, *others, *range(b.stop, len(fit.sd))]
     if order == sorted(order):
         return setup, fit.theta, b.start
-    entries = list(zip(covariance.rows, covariance.columns))
     design = replace(setup.design, blocks=tuple(setup.design.blocks[j] for j in order))
-    setup = replace(setup, design=design, engine=setup.engine.reordered(order, entries))
+    engine = setup.engine.reordered(order, covariance.entries)
+    setup = replace(setup, design=design, engine=engine)
     return setup, covariance.theta(fit.theta[0], covariance.psi(fit.theta)[np.ix_(order, order)]), b.start
 
 
@@ -184,7 +189,7 @@ class BetaCurve:
 
     def __call__(self, u):
         """The criterion, and its derivative in u."""
-        self.theta, value, _ = minimum(self.theta, *self.at(u))
+        self.theta, value, _ = least(self.theta, *self.at(u))
         full = LMMprof(self.theta, self.setup)                  # nll(theta, u) = nll(theta) + (u - beta_i)^2 / (2 var beta_i)
         variance = covariance_of_beta(full.triangle, self.setup)[self.i, self.i]
         return float(value), (u - full.beta[self.i]) / variance
@@ -206,10 +211,21 @@ class BetaCurve:
                        R_X=np.asfortranarray(self.R)), []
 
 
-def minimum(theta, setup, held):
+def first_direction(covariance, j):
+    """The number of the direction of block j, which is the first of its term or has one of its own."""
+    before = 0
+    for one, span in zip(covariance.structures, covariance.spans):
+        if j < span.stop:
+            return before + j - span.start
+        before += len(one.directions)
+    raise IndexError(j)
+
+
+def least(theta, setup, held):
     """A minimum of the criterion over what is not held: theta, value, derivatives."""
-    theta, value = newton(theta, lambda theta: LMMprof(theta, setup), setup, held=held, done=DONE)
-    return theta, value, derivatives(theta, setup, value)
+    criterion = Criterion(LMMprof, setup)
+    theta, value = minimum(criterion, theta, held=held, done=DONE)
+    return theta, value, criterion.derivatives(theta, value)
 
 
 def zeta(curve, u):
@@ -286,13 +302,19 @@ def branch(curve, u):
     followed = curve.theta
     setup, held = curve.at(u)
     at_zero = not np.isfinite(followed).all()
-    starts = [without(start, j, setup) for start in (followed, *[opened(followed, setup)] * at_zero)
-              for j, i in enumerate(setup.covariance.diagonal) if start[i] > -np.inf] + [opened(followed, setup)] * at_zero
-    if any(not setup.covariance.on_log[i] for i in held):       # a correlation: small sds are not set to zero
+    covariance = setup.covariance
+    starts = []
+    for start in (followed, *[opened(followed, setup)] * at_zero):
+        for d, place in enumerate(covariance.directions):
+            if start[place] > -np.inf:
+                starts.append(covariance.without(start, d))
+    starts += [opened(followed, setup)] * at_zero
+    if any(not covariance.logs[i] for i in held):               # a correlation: small sds are not set to zero
         starts.append(np.where(np.isin(np.arange(len(followed)), held), followed, curve.at_estimate))
+    criterion = Criterion(LMMprof, setup)
     for start in starts:
         if np.array_equal(start[held], followed[held]):
-            theta, value = newton(start, lambda theta: LMMprof(theta, setup), setup, (followed, nll), held, DONE)
+            theta, value = minimum(criterion, start, (followed, nll), held, DONE)
             if value < nll - NLL_ERROR * max(1.0, abs(nll)):
                 return theta
     return None

@@ -27,7 +27,7 @@ def satterthwaite(fit):
     pull = N_X @ back_substitute(fit.triangle[:k, :k], root)          # Z'W X C
     by_block = np.split(pull, offsets(setup.design.blocks)[1:-1])
     in_phi = np.array([(1 if i == j else 2) * np.sum(by_block[i] * by_block[j], axis=0)       # dC/dphi
-                       for i, j in zip(setup.covariance.rows, setup.covariance.columns)]).reshape(len(phi) - 1, k)
+                       for i, j in setup.covariance.entries.pairs]).reshape(len(phi) - 1, k)
     g = np.vstack([2 * (c - phi[1:] @ in_phi), setup.covariance.dphi_dtheta(fit.theta).T @ in_phi])
     free = setup.covariance.free(fit.theta)
     A = fit.cov_theta().to_numpy()[np.ix_(free, free)]

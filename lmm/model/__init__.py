@@ -1,20 +1,28 @@
 """From formula and data to y, X, the blocks of Z and psi: every check of the input."""
 
+from .arguments import with_arguments
 from .blocks import codes_of, values_of
+from .by_correlation import EDGE, LARGEST_Z, ByCorrelation
 from .columns import like, over_rows
-from .correlation import EDGE, LARGEST_Z, WithCorrelation
-from .covariance import Covariance, over_levels
+from .compound_symmetry import CompoundSymmetry
+from .covariance import Covariance, Independent, refused_theta
 from .design import Design, make_design, root_of_weights
 from .matrices import Matrices, are_matrices, matrix_design
+from .psi import Entries, over_levels, root_of
 from .traces import linear_parts, trace_product, trace_products
+from .unstructured import Unstructured
 
 __all__ = [
     "EDGE",
     "LARGEST_Z",
+    "ByCorrelation",
+    "CompoundSymmetry",
     "Covariance",
     "Design",
+    "Entries",
+    "Independent",
     "Matrices",
-    "WithCorrelation",
+    "Unstructured",
     "are_matrices",
     "codes_of",
     "like",
@@ -23,8 +31,11 @@ __all__ = [
     "matrix_design",
     "over_levels",
     "over_rows",
+    "refused_theta",
+    "root_of",
     "root_of_weights",
     "trace_product",
     "trace_products",
     "values_of",
+    "with_arguments",
 ]

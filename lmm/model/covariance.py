@@ -1,129 +1,243 @@
 """The covariance of the random effects: from theta to psi, and the chain rule back.
 
-A term with c random effects in each level has the covariance matrix T T', T (c, c) lower triangular, and psi is made of these
-blocks, psi = T T' x I over the levels. The term's share of theta is T column by column, its diagonal on the log scale: for
-c = 1 the log standard deviation. V is linear in
+theta is log sigma and then the elements of each term's structure, which says what psi_t, the
+covariance within a level, is made from:
 
-    phi = (sigma^2, the variances and covariances of all terms),
+    Independent         psi_t = diag(exp(2 t_j)): log standard deviations, one for each effect
+    Unstructured        psi_t = T T', T lower triangular, column by column     (unstructured.py)
+    CompoundSymmetry    one variance and one correlation                       (compound_symmetry.py)
 
-each of which stands where theta has the element of T in the same place. A column of T whose diagonal is zero, -inf in theta,
-is zero: so every positive semidefinite matrix has one T.
+Engines see the entries of psi alone (psi.py). A structure is a class with the methods of these three.
+It may be singular in some *directions*, each with an element of theta that is -inf there.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
-from math import exp
+from math import exp, inf
 
 import numpy as np
-from scipy import sparse
 
-LEAST = 1e-2            # of an effect's unit, the smallest length of a step
-NOTHING = 1e-15         # of a variance, that the effects before leave of it, below which it is zero
+from ..errors import LMMError
+from .psi import Entries, over_levels
 
 
-@dataclass(frozen=True)
+class Variances:
+    """psi_t = sum over k of exp(2 t_k) B_k: positive semidefinite matrices B_k that are fixed.
+
+    V is linear in the variances exp(2 t_k) then. Steps are made in theta itself.
+    """
+
+    def __init__(self, c, pairs, basis):
+        self.c = c
+        self.pairs = tuple(pairs)
+        self.basis = basis                                      # (number of B, c, c)
+        self.logs = np.ones(len(basis), bool)
+        self.directions = np.arange(len(basis))
+        self.step_logs = self.logs
+        rows = [i for i, _ in self.pairs]
+        columns = [j for _, j in self.pairs]
+        self.entries = basis[:, rows, columns].T                # those of psi by the variances
+
+    def psi(self, t):
+        """sum of exp(2 t_k) B_k."""
+        return np.tensordot(np.exp(2 * t), self.basis, 1)
+
+    def rescaled(self, t, shift):
+        """The elements where all standard deviations are multiplied by exp(shift)."""
+        return t + shift
+
+    def free(self, t):
+        """Which elements are not zero for good."""
+        return np.isfinite(t)
+
+    def steps(self, t):
+        return t
+
+    def from_steps(self, x):
+        return x
+
+    def step_units(self, t, unit):
+        return np.ones(len(t))
+
+    def simplex_units(self, t):
+        return np.ones(len(t))
+
+    def stretch(self, t):
+        return np.ones(len(t))
+
+    def jacobian(self, t):
+        """d psi_a / d t_k = 2 exp(2 t_k) B_k."""
+        return 2 * np.exp(2 * t) * self.entries
+
+    def bend(self, t, G):
+        """4 exp(2 t_k) tr(G B_k) on the diagonal."""
+        return np.diag(4 * np.exp(2 * t) * np.einsum("ij,kji->k", G, self.basis))
+
+    def df_used(self, t, M):
+        """exp(2 t_k) tr(M B_k): the degrees of freedom that each variance makes use of."""
+        return np.exp(2 * t) * np.einsum("ij,kji->k", M, self.basis)
+
+    def without(self, t, k):
+        """The elements where variance k is zero."""
+        t = t.copy()
+        t[k] = -inf
+        return t
+
+    def regrowth(self, k, G, unit):
+        """B_k: how psi grows where variance k leaves zero."""
+        return self.basis[k]
+
+    def growths(self, t, G, unit, held, rounding):
+        """(k, B_k, tr(G B_k)) for each variance at zero that is not held."""
+        for k in np.flatnonzero((t == -inf) & ~held):
+            yield k, self.basis[k], float(np.sum(G * self.basis[k]))
+
+
+class Independent(Variances):
+    """Independent effects: a standard deviation each. One effect alone is this too."""
+
+    kind = "independent"
+
+    def __init__(self, c):
+        each = np.zeros((c, c, c))
+        each[range(c), range(c), range(c)] = 1.0
+        super().__init__(c, [(j, j) for j in range(c)], each)
+
+    def labels(self, blocks):
+        """The names of the blocks."""
+        return [block.name for block in blocks]
+
+    def direction_names(self, blocks, term_name):
+        return self.labels(blocks)
+
+    def root(self, t):
+        return np.diag(np.exp(t))
+
+    def theta(self, psi):
+        """Half the logs of the variances."""
+        with np.errstate(divide="ignore"):
+            return 0.5 * np.log(psi.diagonal())
+
+    def rank(self, t):
+        return int(np.isfinite(t).sum())
+
+
 class Covariance:
-    """The shape of psi: how many random effects per level, c, each term has. A random effect is a block of Z."""
+    """What theta means: the structures of the terms, one after the other.
 
-    sizes: tuple
+    Parameters
+    ----------
+    structures : sequence
+        One for each random-effect term.
 
-    @cached_property
-    def scalar(self):
-        """Whether every term has one random effect, so that theta holds nothing but log standard deviations."""
-        return all(c == 1 for c in self.sizes)
+    Attributes
+    ----------
+    entries : Entries
+        What V is linear in.
+    size : int
+        The length of theta: 1 + the elements of all terms.
+    logs : ndarray of bool, shape (size,)
+        Which elements of theta are logarithms.
+    directions : ndarray of int
+        The elements of theta that are -inf where psi is singular in a direction.
+    spans, shares : tuple of slice
+        For each term its blocks, and its elements of theta.
+    elementwise : bool
+        Whether phi is exp(2 theta), element by element: no two effects are correlated.
+    """
 
-    @cached_property
-    def terms(self):
-        """For each term the slice of its blocks, and the slice of its elements of theta."""
-        slices, block, element = [], 0, 1
-        for c in self.sizes:
-            slices.append((slice(block, block + c), slice(element, element + c * (c + 1) // 2)))
-            block, element = block + c, slices[-1][1].stop
-        return slices
-
-    def term_of(self, j):
-        """The slices of block j's term."""
-        return next(term for term in self.terms if term[0].start <= j < term[0].stop)
-
-    def holds_correlation(self, elements, held):
-        """Whether something that is no logarithm is held among the elements of a term: then its columns cannot be zero."""
-        return any(elements.start <= i < elements.stop and not self.on_log[i] for i in held)
-
-    @cached_property
-    def _places(self):
-        pairs = [(b.start + i, b.start + j) for b, _ in self.terms for j in range(b.stop - b.start)
-                 for i in range(j, b.stop - b.start)]
-        return np.reshape(np.array(pairs, int), (-1, 2)).T
+    def __init__(self, structures):
+        self.structures = tuple(structures)
+        spans = []
+        shares = []
+        pairs = []
+        logs = [np.ones(1, bool)]
+        directions = []
+        block = 0
+        element = 1
+        for one in self.structures:
+            spans.append(slice(block, block + one.c))
+            shares.append(slice(element, element + len(one.logs)))
+            pairs += [(block + i, block + j) for i, j in one.pairs]
+            logs.append(one.logs)
+            directions += [element + int(k) for k in one.directions]
+            block = spans[-1].stop
+            element = shares[-1].stop
+        self.spans = tuple(spans)
+        self.shares = tuple(shares)
+        self.size = element
+        self.logs = np.concatenate(logs)
+        self.directions = np.array(directions, int)
+        self.entries = Entries(spans, pairs)
+        self.elementwise = all(isinstance(one, Independent) for one in self.structures)
 
     @property
-    def rows(self):
-        """For each element of theta but log sigma its row of T, ..."""
-        return self._places[0]
+    def sizes(self):
+        """How many effects each level of a term has."""
+        return tuple(one.c for one in self.structures)
 
-    @property
-    def columns(self):
-        """... and its column: numbers of blocks."""
-        return self._places[1]
-
-    @cached_property
-    def diagonal(self):
-        """Where each block's T_jj stands in theta."""
-        return 1 + np.flatnonzero(self.rows == self.columns)
+    def accepts(self, theta):
+        """Whether these numbers are a theta: finite, or -inf for a logarithm but the first."""
+        if theta.shape != self.logs.shape or not theta.max() < inf or theta[0] == -inf:
+            return False                                        # not <: nan is no number
+        return self.elementwise or bool((theta[self._no_logs] > -inf).all())
 
     @cached_property
-    def on_log(self):
-        """Which elements of theta are logarithms."""
-        return np.concatenate([[True], self.rows == self.columns])
-
-    def free(self, theta):
-        """Which elements of theta are not zero for good: those of columns of T with a diagonal above zero."""
-        if self.scalar:
-            return np.isfinite(theta)
-        return np.concatenate([[True], np.isfinite(theta[self.diagonal])[self.columns]])
+    def _no_logs(self):
+        """Which elements of theta are no logarithms."""
+        return np.flatnonzero(~self.logs)
 
     @cached_property
-    def below(self):
-        """Which elements of theta are no logarithms, as a list."""
-        return np.flatnonzero(~self.on_log).tolist()
-
-    @cached_property
-    def _flat(self):
-        return self.rows * len(self.diagonal) + self.columns
-
-    def root(self, theta):
-        """T, (J, J), block-diagonal over the terms; J is the number of blocks."""
-        values, J = np.array(theta[1:], float), len(self.diagonal)
-        values[self.diagonal - 1] = [exp(theta[i]) for i in self.diagonal]
-        T = np.zeros(J * J)
-        T[self._flat] = values
-        return T.reshape(J, J)
-
-    def psi(self, theta):
-        """T T', (J, J): the covariance of the random effects in one level of each term."""
-        T = self.root(theta)
-        return T @ T.T
-
-    def root_of(self, psi):
-        """The T with T T' = psi, (J, J)."""
-        return np.sqrt(psi) if self.scalar else self.root(self.theta(0.0, psi))
+    def free_parts(self):
+        """(1 + q, size): what V is linear in and free to vary, in terms of sigma^2 and the entries of psi."""
+        parts = np.zeros((1 + self.entries.q, self.size))
+        parts[0, 0] = 1.0
+        entry = 1
+        for one, share in zip(self.structures, self.shares):
+            last = entry + len(one.pairs)
+            parts[entry:last, share] = one.entries
+            entry = last
+        return parts
 
     def phi(self, theta):
         """sigma^2, and the entries of psi: all that V depends on, linearly."""
-        if self.scalar:
+        if self.elementwise:
             return [exp(2 * t) for t in theta]
-        return [exp(2 * theta[0]), *self.psi(theta).ravel()[self._flat].tolist()]
+        return [exp(2 * theta[0]), *self.entries.of(self.psi(theta)).tolist()]
 
-    def psi_of(self, phi):
-        """The same from sigma^2 and its entries."""
-        if self.scalar:
-            return np.diag(phi[1:])
-        psi = np.zeros((len(self.diagonal),) * 2)
-        psi.ravel()[self._flat] = phi[1:]
-        return psi + np.tril(psi, -1).T
+    def _terms(self, theta):
+        """For each term its structure, its blocks, and its elements of theta, a slice and an array."""
+        theta = np.asarray(theta, float)
+        for one, blocks, share in zip(self.structures, self.spans, self.shares):
+            yield one, blocks, share, theta[share]
+
+    def _over_terms(self, method, theta):
+        """psi or its root, block-diagonal over the terms, (J, J)."""
+        whole = np.zeros((self.entries.J, self.entries.J))
+        for one, blocks, _, t in self._terms(theta):
+            whole[blocks, blocks] = getattr(one, method)(t)
+        return whole
+
+    def psi(self, theta):
+        """The covariance of the random effects in one level of each term, (J, J)."""
+        with np.errstate(over="ignore"):
+            return self._over_terms("psi", theta)
+
+    def root(self, theta):
+        """A T with T T' = psi, (J, J)."""
+        return self._over_terms("root", theta)
+
+    def Lambda(self, theta, levels):
+        """T x I over the levels, (p, p) sparse; columns of Z in the order of the blocks."""
+        return over_levels(self.root(theta), self.spans, levels)
+
+    def theta(self, log_sigma, psi):
+        """The theta of a psi, (J, J), the nearest that the structures allow."""
+        shares = [one.theta(psi[b, b]) for one, b in zip(self.structures, self.spans)]
+        return np.concatenate([[log_sigma], *shares])
 
     def log_sds(self, theta):
         """(J,): the log standard deviation of each block."""
-        if self.scalar:
+        if self.elementwise:
             return theta[1:]
         T = self.root(theta)
         with np.errstate(divide="ignore"):
@@ -133,135 +247,187 @@ class Covariance:
         """(J, J): psi over the standard deviations, nan where one is zero."""
         T = self.root(theta)
         sd = np.linalg.norm(T, axis=1)
-        U = T / np.where(sd > 0, sd, np.nan)[:, None]
-        return np.clip(U @ U.T, -1, 1)
+        unit = T / np.where(sd > 0, sd, np.nan)[:, None]
+        return np.clip(unit @ unit.T, -1, 1)
 
-    def theta(self, log_sigma, psi):
-        """The theta of a positive semidefinite psi, (J, J), block-diagonal over the terms: Cholesky's factor, by columns."""
-        T, left = np.zeros(psi.shape), np.array(psi, float)
-        for j, variance in enumerate(psi.diagonal()):
-            if left[j, j] > NOTHING * variance:
-                T[j:, j] = left[j:, j] / np.sqrt(left[j, j])
-                left -= np.outer(T[:, j], T[:, j])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = T[self.rows, self.columns]
-            return np.concatenate([[log_sigma], np.where(self.on_log[1:], np.log(values), values)])
+    def ranks(self, theta):
+        """The rank of each term's psi."""
+        return [one.rank(t) for one, _, _, t in self._terms(theta)]
+
+    def _each(self, method, theta, *more):
+        """A method of every structure on its elements; what it returns replaces them."""
+        new = np.array(theta, float)
+        for one, _, share, t in self._terms(theta):
+            new[share] = getattr(one, method)(t, *more)
+        return new
 
     def rescaled(self, theta, shift):
         """theta with sigma and all standard deviations multiplied by exp(shift)."""
-        return theta + shift if self.scalar else np.where(self.on_log, theta + shift, theta * np.exp(shift))
+        if self.elementwise:
+            return theta + shift
+        new = self._each("rescaled", theta, shift)
+        new[0] += shift
+        return new
 
-    def Lambda(self, theta, levels):
-        """Lambda = T x I over the levels, (p, p) sparse, psi = Lambda Lambda': columns of Z in the order of the blocks."""
-        return over_levels(self.root(theta), [b for b, _ in self.terms], levels)
+    # -- steps, in coordinates where the criterion is best approximated by a parabola ------------------
 
-    # -- steps: the T of terms with several effects is moved as it is, not on the log scale, so that an element of its
-    # diagonal may pass through zero, where a column of T and its negative are the same
+    def free(self, theta):
+        """Which elements of theta are not zero for good, bool."""
+        if self.elementwise:
+            return np.isfinite(theta)
+        free = np.ones(self.size, bool)
+        for one, _, share, t in self._terms(theta):
+            free[share] = one.free(t)
+        return free
 
-    def coordinates(self, theta):
-        """theta for steps: the diagonals of T as they are, but log standard deviations of single effects."""
-        if self.scalar:
-            return theta
-        x = theta.copy()
-        x[self._moved_diagonal] = [exp(theta[i]) for i in self._moved_diagonal]
-        return x
+    def steps(self, theta):
+        """theta in the coordinates for steps."""
+        return theta if self.elementwise else self._each("steps", theta)
 
-    def at(self, x):
+    def from_steps(self, x):
         """The theta of such coordinates."""
-        if self.scalar:
-            return x
-        theta, sign = x.copy(), np.ones(len(self.diagonal))
-        sign[self._of_moved_diagonal] = np.sign(x[self._moved_diagonal])
-        theta[self.below] *= sign[self.columns[np.array(self.below) - 1]]
-        with np.errstate(divide="ignore"):
-            theta[self._moved_diagonal] = np.log(np.abs(x[self._moved_diagonal]))
-        return theta
+        return x if self.elementwise else self._each("from_steps", x)
 
-    @cached_property
-    def _moved_diagonal(self):
-        return self.diagonal[self._of_moved_diagonal]
-
-    @cached_property
-    def _of_moved_diagonal(self):
-        return self.moved_as_is[self.diagonal]
-
-    def lengths(self, theta, unit):
-        """What counts as a step of 1 in each coordinate: 1 for logs, for an element of T its effect's standard deviation.
-
-        Where that is nearly zero, a small part of its `unit`, (J,).
-        """
-        if self.scalar:
-            return np.ones(len(theta))
-        T, lengths = self.root(theta), np.ones(len(theta))
-        sd = np.sqrt(np.einsum("ij,ij->i", T, T) + (LEAST * unit) ** 2)
-        lengths[self.moved_as_is] = sd[self.rows][self.moved_as_is[1:]]
+    def step_units(self, theta, units):
+        """What counts as a step of 1 in each coordinate: 1 for logarithms; `units` as from `units`."""
+        lengths = np.ones(len(theta))
+        if not self.elementwise:
+            for one, blocks, share, t in self._terms(theta):
+                lengths[share] = one.step_units(t, units[blocks])
         return lengths
 
-    @cached_property
-    def moved_as_is(self):
-        """Which elements of theta belong to a term with several effects."""
-        several = [np.full(b.stop - b.start, b.stop - b.start > 1) for b, _ in self.terms]
-        return np.concatenate([[False], np.concatenate([[], *several]).astype(bool)[self.rows]])
+    def simplex_units(self, theta):
+        """What is to each element of theta what 1 is to a logarithm."""
+        return self._each("simplex_units", np.concatenate([[1.0], theta[1:]]))
 
-    # -- derivatives
+    # -- the chain rule -------------------------------------------------------------------------------
+
+    def jacobian(self, theta):
+        """d psi_a / d steps, (q, size - 1), 0 where an element is zero for good."""
+        J = np.zeros((self.entries.q, self.size - 1))
+        entry = 0
+        for one, _, share, t in self._terms(theta):
+            last = entry + len(one.pairs)
+            J[entry:last, share.start - 1 : share.stop - 1] = one.jacobian(t) * one.free(t)
+            entry = last
+        return J
+
+    def bend(self, theta, g):
+        """sum over the entries of g_a d^2 psi_a / d steps^2: what psi's curvature adds to the Hessian."""
+        G = self.entries.gradient_matrix(g)
+        bend = np.zeros((self.size - 1, self.size - 1))
+        for one, blocks, share, t in self._terms(theta):
+            free = one.free(t)
+            place = slice(share.start - 1, share.stop - 1)
+            bend[place, place] = one.bend(t, G[blocks, blocks]) * free * free[:, None]
+        return bend
+
+    def df_used(self, theta, t):
+        """The degrees of freedom that each direction makes use of, from tr(W V_a)."""
+        M = self.entries.gradient_matrix(t)
+        used = [one.df_used(own, M[b, b]) for one, b, _, own in self._terms(theta)]
+        return np.concatenate([np.zeros(0), *used])
+
+    def in_theta(self, theta, gradient, hessian):
+        """Derivatives in the coordinates for steps as those in theta: chain rule for each element."""
+        stretch = np.ones(self.size)
+        turned = np.zeros(self.size, bool)
+        for one, _, share, t in self._terms(theta):
+            stretch[share] = np.where(one.free(t), one.stretch(t), 0.0)
+            turned[share] = one.logs & ~one.step_logs
+        gradient = gradient * stretch
+        hessian = hessian * stretch * stretch[:, None]
+        hessian[turned, turned] += gradient[turned]
+        return gradient, hessian
 
     def dphi_dtheta(self, theta):
-        """d phi / d theta, (q, q), without log sigma; 0 in columns of T that are zero."""
-        return self.jacobian(self.root(theta)) * self.free(theta)[1:] * self._stretched(theta, self.diagonal)[1:]
+        """d psi_a / d theta, (q, size - 1)."""
+        stretch = self._each("stretch", np.concatenate([[0.0], theta[1:]]))[1:]
+        return self.jacobian(theta) * np.where(self.free(theta)[1:], stretch, 0.0)
 
-    def jacobian(self, T):
-        """d phi / d T, without sigma's: d psi_ij / d T_kl = [i = k] T_jl + [j = k] T_il."""
-        by_column = T[:, self.columns]
-        return self._same_row * by_column[self.columns] + self._column_is_row * by_column[self.rows]
+    # -- directions in which psi may be singular -------------------------------------------------------
 
-    @cached_property
-    def _same_row(self):
-        return self.rows[:, None] == self.rows
+    def is_zero(self, theta):
+        """Which directions are zero, (number of directions,), bool."""
+        return theta[self.directions] == -inf
 
-    @cached_property
-    def _column_is_row(self):
-        return self.columns[:, None] == self.rows
+    def _direction(self, d):
+        """The term of direction number d, and its number k there."""
+        for term, one in enumerate(self.structures):
+            if d < len(one.directions):
+                return term, d
+            d -= len(one.directions)
+        raise IndexError(d)
 
-    @cached_property
-    def _same_column(self):
-        return 2.0 * (self.columns[:, None] == self.columns)
+    def term_of_direction(self, d):
+        """The number of the term that direction d belongs to."""
+        return self._direction(d)[0]
 
-    def symmetric(self, g):
-        """The derivatives g in the entries of psi as a symmetric matrix G, (J, J): nll changes by tr(G dpsi)."""
-        G = np.zeros((len(self.diagonal),) * 2)
-        G.ravel()[self._flat] = 0.5 * g
-        return G + G.T
+    def without(self, theta, d):
+        """theta with direction number d at zero: for a single effect, its standard deviation."""
+        term, k = self._direction(d)
+        share = self.shares[term]
+        theta = theta.copy()
+        theta[share] = self.structures[term].without(theta[share], k)
+        return theta
 
-    def bend(self, g):
-        """What the curvature of psi = T T' adds to the Hessian in T, where the gradient in phi is g (sigma's left out)."""
-        return self._same_column * self.symmetric(g)[self.rows][:, self.rows]
+    def regrowth(self, d, g, units):
+        """A matrix (J, J) in which psi would best grow where direction d is zero, g being nll's gradient."""
+        term, k = self._direction(d)
+        blocks = self.spans[term]
+        G = self.entries.gradient_matrix(g)[blocks, blocks]
+        whole = np.zeros((self.entries.J, self.entries.J))
+        whole[blocks, blocks] = self.structures[term].regrowth(k, G, units[blocks])
+        return whole
 
-    def forms_of_columns(self, T, t):
-        """u'G u for each column u of T, (J,), G being `symmetric(t)`."""
-        return np.sum(T * (self.symmetric(t) @ T), axis=0)
+    def growths(self, theta, g, units, held=(), rounding=0.0):
+        """How each singular psi_t would grow: (d, matrix (J, J), slope of nll along it) by direction.
 
-    def from_T(self, theta, gradient, hessian):
-        """Derivatives in log sigma and T as those in theta, and those in `coordinates`: two pairs of gradient and Hessian."""
-        found = []
-        for logs in self._logs_of_T:
-            lengths = self._stretched(theta, logs)
-            g, H = gradient * lengths, hessian * lengths * lengths[:, None]
-            H[logs, logs] += g[logs]
-            found.append((g, H))
-        return found
+        `held` are elements of theta that stay as they are; slopes within `rounding` of zero, relative
+        to the largest, are zero.
+        """
+        G = self.entries.gradient_matrix(g)
+        first = 0
+        is_held = np.isin(np.arange(self.size), list(held))
+        for one, blocks, share, t in self._terms(theta):
+            own = one.growths(t, G[blocks, blocks], units[blocks], is_held[share], rounding)
+            for k, matrix, slope in own:
+                whole = np.zeros((self.entries.J, self.entries.J))
+                whole[blocks, blocks] = matrix
+                yield first + k, whole, slope
+            first += len(one.directions)
 
-    def _stretched(self, theta, logs):
-        """d T / d log T for the elements that are taken as logs, 1 for the others."""
-        lengths = np.ones(len(theta))
-        lengths[logs] = [exp(theta[i]) for i in logs]
-        return lengths
+    def with_psi_of_term(self, theta, term, psi):
+        """theta with the covariance of one term from this psi, (J, J)."""
+        share = self.shares[term]
+        blocks = self.spans[term]
+        theta = theta.copy()
+        theta[share] = self.structures[term].theta(psi[blocks, blocks])
+        return theta
 
-    @cached_property
-    def _logs_of_T(self):
-        return self.diagonal, np.array([i for i in self.diagonal if not self.moved_as_is[i]], int)
+    def labels(self, blocks, term_names):
+        """The names of theta's elements but log sigma, and those of the directions."""
+        elements = []
+        directions = []
+        for one, b, name in zip(self.structures, self.spans, term_names):
+            elements += one.labels(blocks[b])
+            directions += one.direction_names(blocks[b], name)
+        return elements, directions
 
 
-def over_levels(T, terms, levels):
-    """T x I over the levels, sparse, for the blocks of some terms, slices; `levels` is their number by block."""
-    parts = [sparse.kron(T[b, b], sparse.identity(levels[b.start])) for b in terms]
-    return sparse.csr_array(sparse.block_diag(parts) if parts else (0, 0))
+def refused_theta(theta, labels, logs):
+    """The LMMError about a theta, an array, that is none: `labels` name its elements."""
+    if theta.dtype.kind not in "iuf":
+        return LMMError(
+            f"theta holds {theta.dtype.name}, not numbers; it is a list or array of log standard deviations"
+        )
+    wanted = f"it takes {len(labels)} numbers: {', '.join(labels)}"
+    if theta.shape != (len(labels),):
+        return LMMError(f"theta has shape {theta.shape}; {wanted}")
+    may_be_zero = logs & (np.arange(len(labels)) > 0)
+    good = np.isfinite(theta) | ((theta == -inf) & may_be_zero)
+    i = int(np.argmin(good))
+    return LMMError(
+        f"theta[{i}] ({labels[i]}) is {float(theta[i])}; {wanted}, all finite "
+        "(or -inf for a block, a standard deviation of zero)"
+    )

@@ -1,6 +1,7 @@
 """From formula, data and terms to y, X and the blocks of Z; every check of the input is made here."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from ..formula import Formula, parse_bars, parse_ref, split_bars
 from .blocks import check_distinct, make_blocks
 from .columns import as_factor, complete_rows, is_numeric, source_of
 from .covariance import Covariance
+from .structures import covariance_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +69,30 @@ class Design:
     @property
     def term_names(self):
         """The names of the terms: of its block, or the grouping and the effects, ``"Subject (Intercept, Days)"``."""
-        of_terms = [self.blocks[b] for b, _ in self.covariance.terms]
-        return tuple(of[0].name if len(of) == 1 else f"{of[0].group} ({', '.join(block.effect for block in of)})"
-                     for of in of_terms)
+        names = []
+        for span, one in zip(self.covariance.spans, self.covariance.structures):
+            blocks = self.blocks[span]
+            if len(blocks) == 1:
+                names.append(blocks[0].name)
+                continue
+            effects = ", ".join(block.effect for block in blocks)
+            kind = f"; {one.kind}" if one.kind else ""
+            names.append(f"{blocks[0].group} ({effects}{kind})")
+        return tuple(names)
+
+    @cached_property
+    def _labels(self):
+        return self.covariance.labels(self.blocks, self.term_names)
 
     @property
     def labels(self):
         """The names of theta's elements: ``"sigma"``, then a block, or an element of T, ``"T[Subject: Days, Intercept]"``."""
-        blocks, covariance = self.blocks, self.covariance
-        several = covariance.moved_as_is[1:]
-        return ("sigma", *(f"T[{blocks[i].group}: {blocks[i].effect}, {blocks[j].effect}]" if of_several else blocks[i].name
-                           for i, j, of_several in zip(covariance.rows, covariance.columns, several)))
+        return ("sigma", *self._labels[0])
+
+    @property
+    def direction_names(self):
+        """The names of what may be zero: blocks, or of correlated effects their term."""
+        return self._labels[1]
 
     @property
     def p(self):
@@ -173,7 +188,7 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
                            "column")
     blocks_of = [make_blocks(term, data) for term in terms]
     blocks = tuple(block for of in blocks_of for block in of)
-    covariance = Covariance(tuple(map(len, blocks_of)))
+    covariance = covariance_of(terms, map(len, blocks_of))
     check_distinct(blocks)
     y, X, x_names, known = formula.evaluate(data)
     if len(y) != len(kept):

@@ -9,8 +9,8 @@ from scipy import sparse
 from ..errors import LMMError, shorten
 from ..formula import Term
 from .blocks import Block
-from .covariance import Covariance
 from .design import Design, by_row, check_rank, check_response, root_of_weights
+from .structures import covariance_of
 
 HOW = ("the blocks of Z are a dict from names to matrices, each column being a level, or to (matrix, level of each column), "
        "optionally (matrix, levels, names of the effects)")
@@ -58,7 +58,8 @@ def matrix_design(y, X, Z=(), weights=None, offset=None):
     roots = None if weights is None else root_of_weights(weights, dat, rows)
     form = f"{response} ~ {' + '.join(x_names) or '0'}"
     y.flags.writeable = X.flags.writeable = False
-    return Design(Matrices(form, response), tuple(Term((of[0].group,)) for of in terms), Covariance(tuple(map(len, terms))),
+    kinds = tuple(Term((of[0].group,)) for of in terms)
+    return Design(Matrices(form, response), kinds, covariance_of(kinds, map(len, terms)),
                   y, X, tuple(x_names), blocks, known, roots, {}, rows, dat, {"weights": weights, "offset": offset}, form)
 
 

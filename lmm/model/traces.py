@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .unstructured import Unstructured
+
 
 def orthonormal(matrices):
     """Sparse matrices of one shape, made orthonormal one after the other by tr(A'B)."""
@@ -15,10 +17,16 @@ def orthonormal(matrices):
 
 
 def linear_parts(design):
-    """(Z_i, Z_j), weighted, for each entry of psi, the effects of each term made orthonormal."""
-    Z = [matrix for b, _ in design.covariance.terms
-         for matrix in orthonormal([design.weighted(block.matrix) for block in design.blocks[b]])]
-    return [(Z[i], Z[j]) for i, j in zip(design.covariance.rows, design.covariance.columns)]
+    """(Z_i, Z_j), weighted, for each entry of psi; effects with any covariance made orthonormal.
+
+    What an unstructured covariance can be does not depend on the basis of its effects; of the others it does.
+    """
+    covariance = design.covariance
+    Z = []
+    for one, span in zip(covariance.structures, covariance.spans):
+        matrices = [design.weighted(block.matrix) for block in design.blocks[span]]
+        Z += orthonormal(matrices) if isinstance(one, Unstructured) else matrices
+    return [(Z[i], Z[j]) for i, j in covariance.entries.pairs]
 
 
 def trace_products(some, others, n):

@@ -5,7 +5,6 @@ import pandas as pd
 from scipy.special import ndtri
 
 from ..errors import LMMError, shorten
-from ..fitting import units
 from ..practical import LMMprof
 from ..result import check_level
 from .canvas import DASHED, QUIET, as_text, check_fit, first_pair, new_axes
@@ -87,7 +86,7 @@ def surface(fit, first=None, second=None, ax=None):
     chosen = [labels.index(first), labels.index(second)]
     estimate = fit.theta[chosen]
     edge = np.full(len(labels), -np.inf)
-    edge[covariance.diagonal] = fit.theta[0] + units(setup) - FLAT
+    edge[covariance.directions] = fit.theta[0] + setup.units - FLAT
     edge = edge[chosen]
     edge = np.where(np.isfinite(estimate), np.minimum(edge, estimate - 1), edge)
     best = np.maximum(estimate, edge)
@@ -95,7 +94,7 @@ def surface(fit, first=None, second=None, ax=None):
     paths = [np.maximum(trace.loc[trace["phase"] == phase, axes], edge).to_numpy()
              for phase in ("simplex", "newton")]
     reach = 3 * np.sqrt(np.diag(fit.cov_theta())[chosen])
-    reach = np.where(covariance.on_log[chosen], np.fmin(reach, FLAT + 1), np.nan_to_num(reach, nan=fit.sigma))
+    reach = np.where(covariance.logs[chosen], np.fmin(reach, FLAT + 1), np.nan_to_num(reach, nan=fit.sigma))
     ends = np.vstack([*paths, best - reach, best + reach])
     x, y = np.linspace(np.maximum(ends.min(axis=0) - 0.2, edge), ends.max(axis=0) + 0.2, GRID).T
     theta, drop = fit.theta.copy(), np.full((GRID, GRID), np.nan)

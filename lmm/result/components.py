@@ -36,7 +36,7 @@ def mean_variances(fit):
     design, covariance = fit.setup.design, fit.setup.covariance
     psi = covariance.psi(fit.theta)
     means = [sum(psi[i, j] * (design.blocks[i].matrix.multiply(design.blocks[j].matrix)).sum()
-                 for i in range(b.start, b.stop) for j in range(b.start, b.stop)) / fit.nobs for b, _ in covariance.terms]
+                 for i in range(b.start, b.stop) for j in range(b.start, b.stop)) / fit.nobs for b in covariance.spans]
     return pd.Series(means, list(design.term_names), dtype=float)
 
 
@@ -54,7 +54,7 @@ def variance_components(fit, se=False):
     C = covariance.correlations(fit.theta)
     for place in range(max(covariance.sizes, default=1) - 1):
         frame[f"corr{place + 1}"] = np.nan
-        for b, _ in covariance.terms:
+        for b in covariance.spans:
             later = range(b.start + place + 1, b.stop)
             frame.loc[list(later), f"corr{place + 1}"] = C[later, b.start + place]
     return frame
@@ -63,7 +63,7 @@ def variance_components(fit, se=False):
 def correlation_pairs(design):
     """The pairs of blocks, (i, j), that are correlated, and a name for each: ``"Subject (Intercept, Days)"``."""
     covariance, blocks = design.covariance, design.blocks
-    pairs = [(i, j) for i, j in zip(covariance.rows, covariance.columns) if i != j]
+    pairs = [(i, j) for i, j in covariance.entries.pairs if i != j]
     return pairs, [f"{blocks[i].group} ({blocks[j].effect}, {blocks[i].effect})" for i, j in pairs]
 
 
@@ -80,14 +80,14 @@ def on_straight_scale(fit):
     covariance = fit.setup.covariance
     pairs, _ = correlation_pairs(fit.setup.design)
     A, free = fit.cov_theta().to_numpy(), covariance.free(fit.theta)
-    if covariance.scalar:
+    if covariance.elementwise:
         return fit.theta, np.sqrt(np.diag(A))
     values, psi = natural(fit).to_numpy(), covariance.psi(fit.theta)
-    J, variance = covariance.dphi_dtheta(fit.theta), covariance.diagonal - 1
+    J, variance = covariance.dphi_dtheta(fit.theta), covariance.entries.variances
     rho = values[1 + len(psi):]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_sd = 0.5 * J[variance] / psi.diagonal()[:, None]
-        entry, sd = {pair: a for a, pair in enumerate(zip(covariance.rows, covariance.columns))}, values[1:]
+        entry, sd = {pair: a for a, pair in enumerate(covariance.entries.pairs)}, values[1:]
         z = [(J[entry[i, j]] / (sd[i] * sd[j]) - r * (log_sd[i] + log_sd[j])) / (1 - r**2) for (i, j), r in zip(pairs, rho)]
         gradient = np.zeros((len(values), len(fit.theta)))
         gradient[0, 0] = 1.0

@@ -63,7 +63,7 @@ def predict(fit, newdata=None, *, random=True, interval=None, level=0.95, new_le
     else:
         X, known, Z, new, kept = rows_of(design, newdata, random, new_levels, numbers=random or interval == "prediction")
         psi, index = covariance.psi(fit.theta), newdata.index
-        of_new_levels = sum((np.einsum("ij,jk,ik->i", z, psi[b, b], z) for (b, _), z in zip(covariance.terms, new)),
+        of_new_levels = sum((np.einsum("ij,jk,ik->i", z, psi[b, b], z) for b, z in zip(covariance.spans, new)),
                             np.zeros(len(kept)))
     m = modes_of(fit)
     mean = X @ fit.beta + known + Z @ m.b
@@ -127,7 +127,7 @@ def rows_of(design, newdata, random, new_levels, numbers):
         raise LMMError(f"the column of X {design.x_names[column]!r} is {X[row, column]} in row {kept[row]} of newdata, "
                        "counted from 0")
     parts, unseen_values = [sparse.csr_array((len(kept), 0))], []
-    for term, (b, _) in zip(design.terms, design.covariance.terms):
+    for term, b in zip(design.terms, design.covariance.spans):
         block = design.blocks[b.start]
         codes = _levels(block, design.data, new, len(kept)) if random else np.full(len(kept), -1)
         if random and new_levels == "error" and (codes < 0).any():

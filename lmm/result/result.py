@@ -41,6 +41,7 @@ class LMMResult(tables.Shown, Mapping):
     optimum: object                             # an Optimum
     message: str
     evaluated: tuple = field(repr=False)        # (phase, nll, theta) of every evaluation
+    plan: object = field(default=None, repr=False)      # how it was asked for, a Plan
 
     def __getitem__(self, key):
         if key not in ("beta", "theta"):
@@ -81,12 +82,12 @@ class LMMResult(tables.Shown, Mapping):
         design, psi = self.setup.design, self.setup.covariance.psi(self.theta)
         effects = [block.effect for block in design.blocks]
         return {name: pd.DataFrame(psi[b, b], effects[b], effects[b])
-                for name, (b, _) in zip(design.term_names, self.setup.covariance.terms)}
+                for name, b in zip(design.term_names, self.setup.covariance.spans)}
 
     @property
     def rank(self):
         """The rank of each term's covariance, the number of its effects unless it is singular: a Series by term."""
-        ranks = [int(np.isfinite(self.theta[self.setup.covariance.diagonal[b]]).sum()) for b, _ in self.setup.covariance.terms]
+        ranks = self.setup.covariance.ranks(self.theta)
         return pd.Series(ranks, list(self.setup.design.term_names), dtype=int, name="rank")
 
     @property

@@ -12,8 +12,7 @@ import pytest
 from scipy.optimize import minimize
 
 from lmm import ConvergenceWarning, LMMError, LMMprof, lme4_reference, lmer, lmm, load_data, models
-from lmm.fitting.newton import newton
-from lmm.fitting.optimum import units
+from lmm.fitting import Criterion, minimum
 
 
 def quietly(fit, *args, **options):
@@ -77,12 +76,12 @@ def test_small_designs_with_vector_valued_terms_against_many_starts():
         except LMMError:
             continue
         setup, covariance, rng = fit.setup, fit.setup.covariance, np.random.default_rng(seed + 1)
-        unit, best = np.exp(fit.theta[0] + units(setup)), np.inf
+        unit, best = np.exp(fit.theta[0] + setup.units), np.inf
         for _ in range(12):
             T = np.tril(rng.normal(0, 1.5, size=(len(unit),) * 2)) * unit[:, None]
             T *= covariance.psi(np.zeros(len(fit.theta))) > 0                       # block-diagonal over the terms
             start = covariance.theta(fit.theta[0] + rng.normal(), T @ T.T)
-            best = min(best, newton(start, lambda theta, setup=setup: LMMprof(theta, setup), setup)[1])
+            best = min(best, minimum(Criterion(LMMprof, setup), start)[1])
         fits += 1
         uncertified += not fit.converged
         singular += bool(fit.singular)

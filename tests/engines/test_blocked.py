@@ -7,8 +7,8 @@ from helpers import CRITERION, LINEAR_ALGEBRA, crossed, designs, lmer_setup, ora
 from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, derivatives, lmer, lmm, load_data
+from lmm.engines import set_up
 from lmm.engines.blocked.engine import Blocked
-from lmm.engines.setup import set_up
 
 METHODS = pytest.mark.parametrize("reml", [False, True], ids=["ML", "REML"])
 SCALAR = [d for d in designs() if d[3] and d[0] not in ("p > n", "p + k > n")]
@@ -35,12 +35,12 @@ DESIGNS = pytest.mark.parametrize("design_of", list(setups()))
 @DESIGNS
 def test_the_criterion_and_its_derivatives(design_of, reml):
     dense, blocked = pair(design_of, reml)
-    assert isinstance(blocked.engine, Blocked) and blocked.engine_name == "blocked"
+    assert isinstance(blocked.engine, Blocked) and blocked.engine.name == "blocked"
     rng = np.random.default_rng(1)
     for _ in range(4):
         theta = rng.normal(0.2, 0.6, len(dense.labels))
         value = LMMprof(theta, blocked)
-        expected = (oracle_of if dense.covariance.scalar else vector_oracle)(theta, dense)
+        expected = (oracle_of if dense.covariance.elementwise else vector_oracle)(theta, dense)
         assert_allclose(value, expected[0], **LINEAR_ALGEBRA)
         assert_allclose(value.beta, expected[1], rtol=1e-8, atol=1e-8)
         D, E = derivatives(theta, dense), derivatives(theta, blocked)
@@ -54,20 +54,20 @@ def test_average_information_has_the_same_gradient_and_is_its_definition(design_
     dense, blocked = pair(design_of, True)
     monkeypatch.setattr("lmm.engines.blocked.engine.MOST_EXACT", -1)
     theta = np.random.default_rng(2).normal(0.2, 0.6, len(dense.labels))
-    for at in (theta, np.where(np.arange(len(theta)) == dense.covariance.diagonal[-1], -np.inf, theta)):
+    for at in (theta, np.where(np.arange(len(theta)) == dense.covariance.directions[-1], -np.inf, theta)):
         D, E = derivatives(at, dense), derivatives(at, blocked)
         assert_allclose(E.gradient, D.gradient, rtol=1e-6, atol=1e-7)
-        assert_allclose(E.slopes, D.slopes, rtol=1e-6, atol=1e-6 * np.abs(D.slopes).max())
+        assert_allclose(E.phi_gradient, D.phi_gradient, rtol=1e-6, atol=1e-6 * np.abs(D.phi_gradient).max())
     design, psi = dense.design, dense.covariance.psi(theta)
     Z = [block.matrix.toarray() for block in design.blocks]
     V = np.exp(2 * theta[0]) * np.eye(len(design.y)) + sum(
         psi[i, j] * Z[i] @ Z[j].T for i in range(len(Z)) for j in range(len(Z)) if psi[i, j])
     W, X = np.linalg.inv(V), design.X
     P = W - W @ X @ np.linalg.pinv(X.T @ W @ X) @ X.T @ W
-    VPy = [(Z[i] @ Z[j].T + (Z[j] @ Z[i].T if i != j else 0)) @ P @ design.y for i, j in zip(dense.covariance.rows,
-                                                                                        dense.covariance.columns)]
+    VPy = [(Z[i] @ Z[j].T + (Z[j] @ Z[i].T if i != j else 0)) @ P @ design.y for i, j in zip(dense.covariance.entries.rows,
+                                                                                        dense.covariance.entries.columns)]
     expected = 0.5 * np.array([[a @ P @ b for b in VPy] for a in VPy])
-    assert_allclose(derivatives(theta, blocked).curvatures, expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
+    assert_allclose(derivatives(theta, blocked).phi_hessian, expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
 
 
 @METHODS
@@ -103,7 +103,7 @@ def test_slopes_at_small_standard_deviations(log_sd):
     setup = set_up(lmer_setup("y ~ x + (1 | pupil) + (1 | item) + (1 | school)", pupils()).design, True, engine="blocked")
     at = derivatives([0.1, 0.2, log_sd, -0.5], setup)
     zero = derivatives([0.1, 0.2, -np.inf, -0.5], setup)
-    assert_allclose(at.slopes, zero.slopes, rtol=1e3 * np.exp(2 * log_sd) + 1e-10)
+    assert_allclose(at.phi_gradient, zero.phi_gradient, rtol=1e3 * np.exp(2 * log_sd) + 1e-10)
 
 
 @METHODS
@@ -133,7 +133,7 @@ FITS = [
 @pytest.mark.parametrize("fit", FITS)
 def test_fits_and_views_are_the_same(fit, reml):
     one, other = fit(reml=reml), fit(reml=reml, engine="blocked")
-    assert other.converged and other.setup.engine_name == "blocked" and "simplex" not in other.optimum.evaluations
+    assert other.converged and other.setup.engine.name == "blocked" and "simplex" not in other.optimum.evaluations
     assert abs(one.nll - other.nll) < CRITERION * max(1, abs(one.nll))
     assert_allclose(other.sd, one.sd, rtol=1e-6, atol=1e-9)
     assert_allclose(other.beta, one.beta, rtol=1e-7, atol=1e-9)
@@ -196,10 +196,10 @@ def test_one_elimination_after_another(formula, reml, monkeypatch):
     """Criterion, beta and first derivatives by several eliminations as by none; zero and singular too."""
     nested, dense = nested_setup(monkeypatch, formula, reml), set_up(lmer_setup(formula, pupils()).design, reml, engine="dense")
     rng = np.random.default_rng(1)
-    for j in (None, *dense.covariance.diagonal):
+    for j in (None, *dense.covariance.directions):
         theta = rng.normal(0.2, 0.6, len(dense.labels))
         if j is not None:
-            theta[1:][dense.covariance.columns == dense.covariance.columns[j - 1]] = 0.0
+            theta[1:][dense.covariance.entries.columns == dense.covariance.entries.columns[j - 1]] = 0.0
             theta[j] = -np.inf
         value = LMMprof(theta, nested)
         expected = vector_oracle(theta, dense)
@@ -207,7 +207,7 @@ def test_one_elimination_after_another(formula, reml, monkeypatch):
         assert_allclose(value.beta, expected[1], rtol=1e-8, atol=1e-8)
         D, E = derivatives(theta, dense), derivatives(theta, nested)
         assert_allclose(E.gradient, D.gradient, rtol=1e-6, atol=1e-7 * max(1, np.abs(D.gradient).max()))
-        assert_allclose(E.slopes, D.slopes, rtol=1e-6, atol=1e-6 * np.abs(D.slopes).max())
+        assert_allclose(E.phi_gradient, D.phi_gradient, rtol=1e-6, atol=1e-6 * np.abs(D.phi_gradient).max())
 
 
 @pytest.mark.parametrize("formula", NESTED)
@@ -244,9 +244,9 @@ def test_the_number_of_levels_decides():
     many = pd.DataFrame({"g": rng.integers(0, 120, 1000), "h": rng.integers(0, 20, 1000), "y": rng.normal(size=1000)})
     many["y"] += rng.normal(size=120)[many["g"]] + rng.normal(size=20)[many["h"]]
     fit = lmer("y ~ 1 + (1 | g) + (1 | h)", many)
-    assert fit.setup.engine_name == "blocked" and fit.converged
+    assert fit.setup.engine.name == "blocked" and fit.converged
     dense = lmer("y ~ 1 + (1 | g) + (1 | h)", many, engine="dense")
-    assert dense.setup.engine_name == "dense" and abs(dense.nll - fit.nll) < CRITERION * dense.nll
+    assert dense.setup.engine.name == "dense" and abs(dense.nll - fit.nll) < CRITERION * dense.nll
     assert_allclose(fit.sd, dense.sd, rtol=1e-6)
 
 
@@ -259,14 +259,14 @@ def test_few_evaluations_from_a_start_by_the_modes():
 
 def test_blas_is_held_to_one_thread(monkeypatch):
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    from lmm.fitting import search
+    from lmm import practical
     seen = []
 
     def spying(*arguments, **options):
         seen.extend(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
         return LMMprof(*arguments, **options)
 
-    monkeypatch.setattr(search, "LMMprof", spying)
+    monkeypatch.setattr(practical, "LMMprof", spying)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
         assert set(seen) == {1}
@@ -300,9 +300,9 @@ def test_the_result_says_which_engine_and_why():
 
 def test_update_keeps_the_engine_that_was_asked_for():
     fit = lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b"], engine="blocked")
-    assert fit.update(ref=["a"]).setup.engine_name == "blocked"
-    assert fit.update(engine="dense").setup.engine_name == "dense"
-    assert lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b"]).update(ref=["a"]).setup.asked is None
+    assert fit.update(ref=["a"]).setup.engine.name == "blocked"
+    assert fit.update(engine="dense").setup.engine.name == "dense"
+    assert lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b"]).update(ref=["a"]).plan.engine is None
 
 
 def test_a_dense_engine_for_many_levels_is_a_warning(monkeypatch):
@@ -312,7 +312,7 @@ def test_a_dense_engine_for_many_levels_is_a_warning(monkeypatch):
 
 
 def test_a_terminal_is_told_how_far_a_long_fit_is(monkeypatch, capsys):
-    monkeypatch.setattr("lmm.fitting.search.PATIENCE", -1.0)
+    monkeypatch.setattr("lmm.fitting.criterion.PATIENCE", -1.0)
     lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
     assert capsys.readouterr().err == ""                        # no terminal
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)

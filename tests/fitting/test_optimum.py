@@ -23,7 +23,7 @@ from lmm import (
     load_data,
     models,
 )
-from lmm.engines.setup import responding
+from lmm.engines import responding
 
 EXACT = [name for name in models().index if name != "InstEval"
          and np.isfinite(lme4_reference(name).loc[("ML", "criterion", ""), "exact"])]
@@ -120,7 +120,7 @@ def test_at_zero_the_slope_in_the_variance_is_one_sided():
     D = derivatives([1.3, -np.inf], setup)
     s2 = 1e-6
     difference = (LMMprof([1.3, 0.5 * np.log(s2)], setup) - LMMprof([1.3, -np.inf], setup)) / s2
-    assert_allclose(D.slopes[0], difference, rtol=1e-5)
+    assert_allclose(D.phi_gradient[0], difference, rtol=1e-5)
     assert D.gradient[1] == 0 and not D.hessian[1].any()
 
 
@@ -450,7 +450,7 @@ def test_a_large_sd_of_the_smaller_factor_against_sixty_digits(ratio):
                         "a": a.astype(str), "b": b.astype(str)})
     fit = lmm("y ~ x", dat, ["a", "b"])
     exact = criterion(fit.theta, fit.setup.design.y, fit.setup.design.X, [Z.matrix.toarray() for Z in fit.setup.design.blocks])
-    assert fit.converged and fit.setup.engine.block[0] == 1
+    assert fit.converged and fit.setup.engine.crowding_block() == 1
     assert_allclose(fit.nll, exact, rtol=0, atol=1e-8)
 
 
@@ -470,7 +470,7 @@ def test_a_standard_deviation_may_be_small(reml):
 
     def slope(t):
         at_zero = without.refit(calm + t * effect)
-        return derivatives([*at_zero.theta, -np.inf], responding(model.setup, calm + t * effect)).slopes[1]
+        return derivatives([*at_zero.theta, -np.inf], responding(model.setup, calm + t * effect)).phi_gradient[1]
 
     crossing = brentq(slope, 0.0, 1.0, xtol=1e-12)
     for distance in 10.0 ** -np.arange(1, 9):

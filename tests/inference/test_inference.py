@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.special import betainc
 
 from lmm import LMMError, LMMprof, LMMsetup, anova, lme4_reference, lmm, load_data, models
-from lmm.engines.triangular import covariance_of_beta
+from lmm.engines import covariance_of_beta
 from lmm.inference.comparison import nested
 
 SHIPPED = [name for name in models().index if name != "InstEval"]

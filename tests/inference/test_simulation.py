@@ -10,7 +10,7 @@ from helpers import THETA, designs, fit_at
 from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, lmm, load_data
-from lmm.engines.setup import responding
+from lmm.engines import responding
 from lmm.inference.simulation import simulated
 
 

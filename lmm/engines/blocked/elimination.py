@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from ...machine import refuse_too_large
-from .. import symmetric_times
+from ..algebra import symmetric_times
 
 MOST_PAIRS = 2_000_000  # pairs of columns that are looked up at a time
 MOST_KEPT = 200         # columns up to which no further term is eliminated: one small factor costs less

@@ -31,8 +31,8 @@ import numpy as np
 from scipy import sparse
 
 from ...machine import refuse_too_large
-from ...model import Covariance
-from .. import make_pairs
+from ...model import Entries
+from ..pairs import make_pairs
 from .elimination import Kept, layout_of
 from .gram import Gram, gram_of
 from .state import State, StatePosterior
@@ -47,7 +47,7 @@ class Blocked:
     Symmetric matrices are held by their upper triangle, zeros below.
     """
 
-    covariance: Covariance
+    covariance: Entries
     matrices: tuple = field(repr=False)         # the blocks of Z
     U: np.ndarray = field(repr=False)           # (n, r)
     gram: Gram = field(repr=False)
@@ -55,6 +55,12 @@ class Blocked:
     def __call__(self, phi):
         """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi."""
         return State(self, phi).evaluation()
+
+    name = "blocked"
+    cheap = False
+
+    def crowding_block(self):
+        """None: the order of elimination is fixed."""
 
     @property
     def exact(self):
@@ -197,7 +203,7 @@ def eliminate(blocks, U, covariance):
     O(n + pairs): the pairs of columns of Z2 that meet in a level of Z1, at 12 bytes each, c^2 times.
     """
     n = len(U)
-    terms = [(b, blocks[b.start].shape[1]) for b, _ in covariance.terms]
+    terms = [(b, blocks[b.start].shape[1]) for b in covariance.spans]
     first, m = max(terms, key=lambda term: (term[0].stop - term[0].start) * term[1])
     others, own = [term for term in terms if term[0] != first], blocks[first]
     Z2, pattern, Z1Z2 = _products(own, blocks, others, n)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from .. import scaled_rows
+from ..algebra import scaled_rows
 from .elimination import Eliminated
 
 ROUNDING = 1e-12        # of a level's cross-product, below which what its effects before leave of one is zero

@@ -11,7 +11,10 @@ from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from ...model import over_levels
-from .. import CHUNK, NotPositiveDefinite, symmetric, symmetric_times
+from ..algebra import symmetric, symmetric_times
+from ..contract import NotPositiveDefinite
+
+CHUNK = 1000
 
 LARGE = 1e-4            # a column's variance of the whole, relative to sigma^2, from which it is divided by without loss
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .. import NotPositiveDefinite, full, scaled_columns
+from ..algebra import full, scaled_columns
+from ..contract import NotPositiveDefinite
 from .elimination import Kept
 from .gram import gram_of, in_Q1, product
 from .rest import Rest

@@ -6,7 +6,8 @@ from math import inf, log
 import numpy as np
 from scipy import sparse
 
-from .. import Evaluation
+from ...model import root_of
+from ..contract import Evaluation
 from .stages import Point, Stage
 
 
@@ -18,7 +19,7 @@ class State:
         if not (0 < phi[0] < inf and np.isfinite(phi).all()):
             raise OverflowError
         psi = engine.covariance.psi_of(phi) / phi[0]
-        self.stage = Stage(engine.gram, Point(psi, engine.covariance.root_of(psi)))
+        self.stage = Stage(engine.gram, Point(psi, root_of(psi)))
 
     def evaluation(self):
         """log|V| and U' V^-1 U."""
@@ -27,7 +28,7 @@ class State:
             raise OverflowError
         return Evaluation(logdet, self.stage.cross / self.sigma2, None, self)
 
-    def at(self, sigma2):
+    def rescaled(self, sigma2):
         """The state where sigma^2 is another, and psi in proportion."""
         other = copy(self)
         other.sigma2 = sigma2
@@ -75,7 +76,7 @@ class State:
         covariance, traces = self.engine.covariance, np.zeros((len(self.engine.matrices),) * 2)
         for b, M in self.stage.levels():
             traces[b, b] = M.sum(axis=0) / self.sigma2
-        return np.where(covariance.on_log[1:], 1.0, 2.0) * traces[covariance.rows, covariance.columns]
+        return covariance.counts * traces[covariance.rows, covariance.columns]
 
     def exact_traces(self):
         """tr(W V_a), (q,), and tr(W V_a W V_b), (q, q)."""

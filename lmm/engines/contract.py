@@ -1,0 +1,95 @@
+"""What an engine answers: the contract between the model and its linear algebra.
+
+The whole likelihood is two things, log|V| and C = U'WU with U = [Q_X e], which stands for [X y]; what
+derivatives, conditional modes and other uses ask for besides is listed here once. `phi` is sigma^2
+and the entries of psi (model/psi.py): an engine knows nothing of theta.
+"""
+
+from math import sqrt
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class NotPositiveDefinite(ArithmeticError):
+    """A Cholesky triangle failed: phi is so extreme that rounding made a matrix indefinite."""
+
+
+class Triangles(NamedTuple):
+    """R psi R' + sigma^2 I = L'L, and W = L'^-1 (the first p rows of Q'U)."""
+
+    sigma2: float
+    L: np.ndarray
+    W: np.ndarray
+
+    def rescaled(self, sigma2):
+        """The same where sigma^2 is another, and psi in proportion."""
+        ratio = sqrt(sigma2 / self.sigma2)
+        return Triangles(sigma2, self.L * ratio, self.W / ratio)
+
+
+class Evaluation(NamedTuple):
+    """What the likelihood needs from V at one phi."""
+
+    logdet: float           # log|V|
+    cross: np.ndarray       # C = U' V^-1 U, (m, m), its upper triangle, and ...
+    root: tuple             # ... W, S and sigma with W'W + S'S / sigma^2 = C, or None
+    state: object = None    # what a derivative can use again; it has `rescaled(sigma2)`
+
+
+class Information(NamedTuple):
+    """The parts of nll's derivatives in the entries of psi; Z_a relates the columns of an entry's blocks."""
+
+    traces: np.ndarray      # (q,) tr(W V_a), for REML tr(P V_a)
+    quadratic: np.ndarray   # (q,) y'P V_a P y, so that (6) is (traces - quadratic) / 2
+    hessian: np.ndarray     # (q, q) equation (7), or if `averaged` (8)
+    averaged: bool
+
+
+class Engine(Protocol):
+    """An engine, built once from a design; nothing in it changes. p columns of Z, m of U, n rows."""
+
+    name: str                   # "dense", "blocked"
+    n: int                      # rows
+    p: int                      # columns of Z
+    cheap: bool                 # whether an evaluation is: then Nelder-Mead drives, else derivatives do
+    exact: bool                 # whether second derivatives are those of nll, and not average information
+    widest: int                 # columns of the widest matrix that BLAS gets to see
+    mean_squares: np.ndarray    # (J,) the mean squared length of the columns of Z of each block
+    residual_ss: float          # e'e, e being the last column of U
+
+    def __call__(self, phi) -> Evaluation:
+        """log|V| and U'WU. Dense O(p^3), blocked O(p2^3 + pairs); whatever n is.
+
+        Raises an ArithmeticError where phi is too extreme for that.
+        """
+
+    def information(self, phi, state, pulled, reml) -> Information:
+        """What derivatives need; a small multiple of a call. `state` is an evaluation's, or None.
+
+        `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F.
+        """
+
+    def products_with_U(self, phi) -> np.ndarray:
+        """Z'WU, (p, m), columns of Z in the order of the blocks. As a call."""
+
+    def conditional(self, phi, Lambda) -> tuple:
+        """Z'WU, and Var[b | y, beta] as an object with `sds()`, (p,), and `quadratic_forms(Z)`, (n,).
+
+        Lambda, (p, p) sparse, has psi = Lambda Lambda'. As a call; the forms O(n p) at most.
+        """
+
+    def combined(self, A) -> "Engine":
+        """The same engine for U A in place of U. O(p m^2)."""
+
+    def responding(self, e, low) -> "Engine":
+        """The same engine with e for the last column of U; `low` is what rounding took from e. O(n p)."""
+
+    def reordered(self, order, entries) -> "Engine":
+        """The same with its blocks in another order within their terms, and those `Entries` of psi."""
+
+    def describe(self) -> str:
+        """One line about its size."""
+
+    def crowding_block(self) -> int:
+        """The block that may dwarf sigma without loss of digits, or None if any may."""
