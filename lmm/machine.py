@@ -1,7 +1,8 @@
-"""BLAS on one thread where more do not pay.
+"""This machine: BLAS on one thread where more do not pay, and what a fit needs of memory.
 
-OpenBLAS starts threads for matrices of some thirty columns on. Where another process keeps a core busy each such call waits
-for it, and a small fit takes many times as long. threadpoolctl, an extra, is the well-kept way to hold BLAS to one.
+OpenBLAS starts threads for matrices of some thirty columns on. Where another process keeps a core busy each
+such call waits for it, and a small fit takes many times as long. threadpoolctl, an extra, is the well-kept
+way to hold BLAS to one.
 """
 
 import os
@@ -11,12 +12,15 @@ from math import inf
 
 from .errors import LMMError
 
-PAYING = 4000           # columns of the widest matrix from which threads are left as they are, ...
-CRASHING = 15_000       # ... up to here: OpenBLAS 0.3.30's threads have ended Python in a Cholesky factor of 17,839 columns
+PAYING = 4000               # columns of the widest matrix from which threads are left as they are, ...
+CRASHING = 15_000           # ... up to here: OpenBLAS 0.3.30's have ended Python in a Cholesky of 17,839 columns
+SURELY_THERE = 0.01         # GiB, which no machine lacks: it is not looked at then
+GIB = 2**30
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def few_threads(columns=0):
-    """A context with one thread for BLAS, if threadpoolctl is installed and the widest matrix has no more columns than pay."""
+    """A context with one thread for BLAS, if threadpoolctl is there and the widest matrix is too narrow to pay."""
     controller = None if PAYING <= columns < CRASHING else _controller()
     return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 
@@ -37,26 +41,34 @@ def memory():
         sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     except (AttributeError, ValueError, OSError):
         return inf
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for limit in LIMITS:
         if os.path.exists(limit):
             with open(limit) as file:
-                sizes += [int(text) for text in [file.read().strip()] if text.isdigit()]
-    return min(sizes) / 2**30
+                text = file.read().strip()
+            if text.isdigit():
+                sizes.append(int(text))
+    return min(sizes) / GIB
 
 
 def refuse_too_large(kept, pairs):
     """Raise an LMMError if so many columns in a full matrix, and pairs of columns that meet, need more than there is."""
-    needed, present = (32 * float(kept) ** 2 + 24 * float(pairs)) / 2**30, memory()
-    if needed > present:
-        raise LMMError(f"{kept} columns of Z remain beside the eliminated terms, and {pairs:.3g} pairs of columns meet in a "
-                       f"level, which takes {needed:.1f} GiB of memory; this machine has {present:.1f}. Use fewer or coarser "
-                       "blocks")
+    needed = (32 * float(kept) ** 2 + 24 * float(pairs)) / GIB
+    if needed < SURELY_THERE or needed <= memory():
+        return
+    raise LMMError(
+        f"{kept} columns of Z remain beside the eliminated terms, and {pairs:.3g} pairs of columns meet in a "
+        f"level, which takes {needed:.1f} GiB of memory; this machine has {memory():.1f}. "
+        "Use fewer or coarser blocks"
+    )
 
 
 def refuse_too_dense(n, p, entries):
-    """Raise an LMMError if the QR of Z, and a matrix (p, p) for each entry of psi, need more memory than there is."""
-    needed, present = 8 * p * (2.0 * n + (2.0 + entries) * p) / 2**30, memory()
-    if needed > present:
-        raise LMMError(f"the dense engine needs {needed:.1f} GiB of memory for {n} rows and {p} columns of Z; this machine has "
-                       f"{present:.1f}. Use fewer or coarser blocks, or, where each row has one level of each block, the "
-                       "default engine")
+    """Raise an LMMError if the QR of Z, and a matrix (p, p) for each entry of psi, need more than there is."""
+    needed = 8 * p * (2.0 * n + (2.0 + entries) * p) / GIB
+    if needed < SURELY_THERE or needed <= memory():
+        return
+    raise LMMError(
+        f"the dense engine needs {needed:.1f} GiB of memory for {n} rows and {p} columns of Z; "
+        f"this machine has {memory():.1f}. Use fewer or coarser blocks, or, where each row has one level "
+        "of each block, the default engine"
+    )

@@ -96,21 +96,18 @@ def LMMprof(theta, setup, reml=None):
     One p x p Cholesky triangle: O(p^3), independent of n.
     """
     theta = checked(theta, setup)
-    k = len(setup.beta_0)
     try:
         phi = setup.design.covariance.phi(theta)                # sigma^2 and psi: exp(2 theta)
         V = setup.engine(phi)                                   # (1), (2): log|V| and C = U'WU
         G = triangle(V)                                         # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
-        gamma = back_substitute(G[:k, :k], G[:k, k])            # (3): G_XX^-1 G_Xy, for Q_X and e ...
+        gamma = back_substitute(G[:-1, :-1], G[:-1, -1])        # (3): G_XX^-1 G_Xy, for Q_X and e ...
         beta = setup.beta_0 + back_substitute(setup.R_X, gamma)     # ... hence for X and y
-        nll = 0.5 * V.logdet + 0.5 * G[k, k] ** 2 - setup.log_weights   # (4): g_yy^2 is the quadratic form
+        nll = 0.5 * V.logdet + 0.5 * G[-1, -1] ** 2 - setup.log_weights     # (4)
         if setup.reml if reml is None else reml:
-            nll += log_diagonal(G[:k, :k], setup.R_X)           # 1/2 log|X'WX| = log|G_XX R_X|
-        if nll < inf:
-            return Nll(nll, beta, G, phi, V.state)
-    except ArithmeticError:
-        pass
-    return Nll(inf, np.full(k, np.nan))                         # theta too extreme: worse than any other
+            nll += log_diagonal(G[:-1, :-1], setup.R_X)         # 1/2 log|X'WX| = log|G_XX R_X|
+        return Nll(nll, beta, G, phi, V.state)
+    except ArithmeticError:                                     # theta too extreme: worse than any other
+        return Nll(inf, np.full(len(setup.beta_0), np.nan))
 
 
 class Nll(float):
@@ -207,9 +204,10 @@ def fit_of(setup, plan, theta=None):
 
 def checked(theta, setup):
     """theta as a list of floats, if it is one: of the right length, and finite or -inf for a block."""
+    theta = np.asarray(theta)
+    if isinstance(setup, Setup) and setup.design.covariance.accepts(theta):
+        return theta.tolist()
     if not isinstance(setup, Setup):
-        raise LMMError(f"setup is of type {type(setup).__name__}; it is what LMMsetup returns, after theta")
-    given = np.asarray(theta)
-    if given.dtype.kind in "iuf" and setup.design.covariance.accepts(given):
-        return given.tolist()
-    raise refused_theta(given, setup.log_labels, setup.covariance.logs)
+        kind = type(setup).__name__
+        raise LMMError(f"setup is of type {kind}; it is what LMMsetup returns, after theta")
+    raise refused_theta(theta, setup.log_labels, setup.covariance.logs)

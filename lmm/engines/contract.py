@@ -5,7 +5,6 @@ derivatives, conditional modes and other uses ask for besides is listed here onc
 and the entries of psi (model/psi.py): an engine knows nothing of theta.
 """
 
-from math import sqrt
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -13,19 +12,6 @@ import numpy as np
 
 class NotPositiveDefinite(ArithmeticError):
     """A Cholesky triangle failed: phi is so extreme that rounding made a matrix indefinite."""
-
-
-class Triangles(NamedTuple):
-    """R psi R' + sigma^2 I = L'L, and W = L'^-1 (the first p rows of Q'U)."""
-
-    sigma2: float
-    L: np.ndarray
-    W: np.ndarray
-
-    def rescaled(self, sigma2):
-        """The same where sigma^2 is another, and psi in proportion."""
-        ratio = sqrt(sigma2 / self.sigma2)
-        return Triangles(sigma2, self.L * ratio, self.W / ratio)
 
 
 class Evaluation(NamedTuple):

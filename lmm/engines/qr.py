@@ -10,17 +10,31 @@ If p > n rows of zeros fill up R and S: everything below holds as it stands.
 
 from dataclasses import dataclass, field
 from math import inf, log, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
 from scipy.linalg.blas import dgemv, dsyrk, dtrsm, dtrsv
 from scipy.linalg.lapack import dormqr, dpotrf
 
-from .contract import Evaluation, NotPositiveDefinite, Triangles
+from .contract import Evaluation, NotPositiveDefinite
 
 LEAST_VARIANCE = 1e-307     # of sigma^2, below which its reciprocal overflows
 LOST_DIGITS = 1e-6          # share of the residual in y'Wy below which its digits are lost to the square
 WORKSPACE = 64              # numbers, LAPACK's usual block size: enough for one column
+
+
+class Triangles(NamedTuple):
+    """R psi R' + sigma^2 I = L'L, and W = L'^-1 (the first p rows of Q'U)."""
+
+    sigma2: float
+    L: np.ndarray
+    W: np.ndarray
+
+    def rescaled(self, sigma2):
+        """The same where sigma^2 is another, and psi in proportion."""
+        ratio = sqrt(sigma2 / self.sigma2)
+        return Triangles(sigma2, self.L * ratio, self.W / ratio)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +50,19 @@ class Decomposed:
     def __call__(self, phi):
         """log|V| and U'WU where phi is sigma^2 and the entries of psi. O(p^3), whatever n is."""
         sigma2 = phi[0]
+        p = len(self.R)
         if not LEAST_VARIANCE < sigma2 < inf:
             raise OverflowError
-        p = len(self.R)
         logdet = (self.n - p) * log(sigma2)
         cross = dsyrk(1 / sigma2, self.S, trans=1)              # S'S / sigma^2
-        L, W = self.R, self.QtU
-        if p:
-            # R psi R' + sigma^2 I, linear in phi: one product of a matrix made once with phi
-            A = dgemv(1.0, self.parts, phi).reshape(p, p, order="F")
-            L = cholesky(A)                                     # A = L'L
-            logdet += 2 * np.add.reduce(np.log(L.diagonal()))   # (2)
-            W = dtrsm(1.0, L, self.QtU, trans_a=1)              # L'^-1 Q'U
-            cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)   # (1): U'WU = W'W + S'S / sigma^2
+        if not p:
+            return Evaluation(logdet, cross, (self.QtU, self.S, sqrt(sigma2)))
+        # R psi R' + sigma^2 I, linear in phi: one product of a matrix made once with phi
+        A = dgemv(1.0, self.parts, phi).reshape(p, p, order="F")
+        L = cholesky(A)                                         # A = L'L
+        logdet += 2 * np.add.reduce(np.log(L.diagonal()))       # (2)
+        W = dtrsm(1.0, L, self.QtU, trans_a=1)                  # L'^-1 Q'U
+        cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)       # (1): U'WU = W'W + S'S / sigma^2
         return Evaluation(logdet, cross, (W, self.S, sqrt(sigma2)), Triangles(sigma2, L, W))
 
 
@@ -79,7 +93,8 @@ def triangle_by_qr(V, G, failed):
     """The same from the root of C, if the engine has one."""
     if V.root is not None:
         W, S, sigma = V.root
-        return np.linalg.qr(np.vstack([W, S / sigma]))[1]
+        G = np.linalg.qr(np.vstack([W, S / sigma]))[1]
+        failed = not np.isfinite(G).all()
     if failed:
         raise NotPositiveDefinite
     return G
@@ -91,11 +106,9 @@ def back_substitute(R, b, trans=0):
     Not LAPACK's trtrs, which OpenBLAS hands to its threads however small R is: where another process
     keeps a core busy, each call waits for it.
     """
-    if not b.size:
-        return b
-    if b.ndim == 1:
+    if b.ndim == 1 and b.size:
         return dtrsv(R, b, trans=trans)
-    return dtrsm(1.0, R, b, trans_a=trans)
+    return dtrsm(1.0, R, b, trans_a=trans) if b.size else b
 
 
 def log_diagonal(R, S):

@@ -49,7 +49,7 @@ def checked_start(start, setup):
     """The user's start, if it is a theta; what is zero is put into the open."""
     theta = np.asarray(start)
     covariance = setup.covariance
-    if theta.dtype.kind not in "iuf" or not covariance.accepts(theta):
+    if not covariance.accepts(theta):
         raise LMMError(f"start is no theta: {refused_theta(theta, setup.log_labels, covariance.logs)}")
     return opened(theta.astype(float), setup)
 
@@ -306,8 +306,8 @@ def certify(criterion, theta, value=None):
         decrement = float(0.5 * gradient @ (gradient / eigenvalues))
 
     # -- the boundary: no singular covariance should grow
-    names = setup.design.direction_names
-    multipliers = {names[d]: float(slope) for d, _, slope in growths(setup, theta, D)}
+    slopes = {d: float(slope) for d, _, slope in growths(setup, theta, D)}
+    multipliers = {setup.design.direction_names[d]: slope for d, slope in slopes.items()}
 
     reasons = []
     if D.df_used[0] < FEW:

@@ -177,9 +177,9 @@ class Covariance:
 
     def accepts(self, theta):
         """Whether these numbers are a theta: finite, or -inf for a logarithm but the first."""
-        if theta.shape != self.logs.shape or not theta.max() < inf or theta[0] == -inf:
-            return False                                        # not <: nan is no number
-        return self.elementwise or bool((theta[self._no_logs] > -inf).all())
+        if theta.shape != self.logs.shape or theta.dtype.kind not in "iuf" or not theta.max() < inf:
+            return False                                        # nan is not less than inf
+        return theta[0] > -inf and (self.elementwise or bool((theta[self._no_logs] > -inf).all()))
 
     @cached_property
     def _no_logs(self):
@@ -189,6 +189,8 @@ class Covariance:
     @cached_property
     def free_parts(self):
         """(1 + q, size): what V is linear in and free to vary, in terms of sigma^2 and the entries of psi."""
+        if self.elementwise:
+            return np.eye(self.size)
         parts = np.zeros((1 + self.entries.q, self.size))
         parts[0, 0] = 1.0
         entry = 1
@@ -298,6 +300,8 @@ class Covariance:
 
     def simplex_units(self, theta):
         """What is to each element of theta what 1 is to a logarithm."""
+        if self.elementwise:
+            return np.ones(self.size)
         return self._each("simplex_units", np.concatenate([[1.0], theta[1:]]))
 
     # -- the chain rule -------------------------------------------------------------------------------
@@ -386,6 +390,8 @@ class Covariance:
         `held` are elements of theta that stay as they are; slopes within `rounding` of zero, relative
         to the largest, are zero.
         """
+        if np.isfinite(theta).all():
+            return
         G = self.entries.gradient_matrix(g)
         first = 0
         is_held = np.isin(np.arange(self.size), list(held))

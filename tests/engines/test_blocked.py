@@ -278,11 +278,13 @@ def test_blas_is_held_to_one_thread(monkeypatch):
 
 def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
     dat = crossed((6, 5, 4), 80, 3)
+    monkeypatch.setattr("lmm.machine.SURELY_THERE", 0.0)
     monkeypatch.setattr("lmm.machine.memory", lambda: 1e-6)
     with pytest.raises(LMMError, match=r"9 columns of Z remain beside the eliminated terms, and 243 pairs of columns meet in a level"):
         lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")
     monkeypatch.setattr("lmm.machine.memory", lambda: (32 * 9**2 + 24 * 243) / 2**30)
     lmm("y ~ x", dat, ["a", "b", "c"], engine="blocked")            # just enough
+    monkeypatch.setattr("lmm.machine.SURELY_THERE", 0.0)
     monkeypatch.setattr("lmm.machine.memory", lambda: 1e-6)
     with pytest.raises(LMMError, match=r"the dense engine needs 0\.0 GiB of memory for 80 rows and 15 columns of Z"):
         lmm("y ~ x", dat, ["a", "b", "c"])
