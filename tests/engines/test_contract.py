@@ -1,0 +1,95 @@
+"""Both engines answer what the contract lists, with its shapes; the practical's one trick is what it says."""
+
+import inspect
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import crossed
+from numpy.testing import assert_allclose
+
+import lmm.engines.qr
+from lmm import LMMprof, LMMsetup, load_data
+from lmm.engines import Engine, Evaluation, Information
+
+REF = ["a", "b", "c"]
+
+
+@pytest.fixture(params=["dense", "blocked"])
+def setup(request):
+    return LMMsetup("y ~ x", crossed((6, 5, 4), 80, 3), REF, engine=request.param)
+
+
+def answers():
+    """The names of the contract: methods, and values."""
+    methods = [name for name, value in vars(Engine).items() if inspect.isfunction(value) and value.__doc__]
+    return methods, list(Engine.__annotations__)
+
+
+def test_the_contract_is_all_that_is_asked_of_an_engine(setup):
+    methods, values = answers()
+    assert len(methods) + len(values) > 14
+    for name in methods:
+        ours = inspect.signature(getattr(type(setup.engine), name)).parameters
+        assert list(ours) == list(inspect.signature(getattr(Engine, name)).parameters), name
+    for name in values:
+        assert getattr(setup.engine, name) is not None, name
+
+
+def test_shapes_of_the_answers(setup):
+    engine, phi = setup.engine, [1.0, 0.5, 2.0, 0.3]
+    n, p, m, q = 80, 15, 3, 3
+    V = engine(phi)
+    assert isinstance(V, Evaluation) and np.shape(V.logdet) == () and V.cross.shape == (m, m)
+    assert (engine.n, engine.p, engine.mean_squares.shape) == (n, p, (3,))
+    U = np.column_stack([setup.Q_X, setup.design.y - setup.design.X @ setup.beta_0])
+    assert_allclose(engine.residual_ss, U[:, -1] @ U[:, -1], rtol=1e-12)
+
+    def pulled(N):
+        assert N.shape == (p, m)
+        return N[:, -1], N[:, :-1].T
+
+    found = engine.information(phi, V.state, pulled, False)
+    assert len(found) == len(Information._fields)
+    assert [np.shape(part) for part in found] == [(q,), (q,), (q, q), ()]
+    Z = np.hstack([block.matrix.toarray() for block in setup.design.blocks])
+    psi = np.repeat(phi[1:], [6, 5, 4])
+    W = np.linalg.inv(Z * psi @ Z.T + np.eye(n))
+    assert_allclose(engine.products_with_U(phi), Z.T @ W @ U, rtol=1e-9, atol=1e-12)
+    Lambda = setup.covariance.Lambda(0.5 * np.log(phi), [6, 5, 4])
+    N, posterior = engine.conditional(phi, Lambda)
+    variance = np.diag(psi) - psi[:, None] * (Z.T @ W @ Z) * psi
+    assert N.shape == (p, m)
+    assert_allclose(posterior.sds(), np.sqrt(variance.diagonal()), rtol=1e-9)
+    rows = setup.design.blocks[0].matrix
+    both = np.hstack([rows.toarray(), np.zeros((n, 9))])
+    from scipy import sparse
+    assert_allclose(posterior.quadratic_forms(sparse.csr_array(both)), np.sum(both @ variance * both, axis=1), rtol=1e-9)
+    A = np.array([[1.0, 0.0, 0.5], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
+    assert_allclose(np.triu(engine.combined(A)(phi).cross), np.triu(A.T @ (U.T @ W @ U) @ A), rtol=1e-9, atol=1e-12)
+    e = np.arange(n) / n
+    U[:, -1] = e
+    assert_allclose(np.triu(engine.responding(e, 0.0)(phi).cross), np.triu(U.T @ W @ U), rtol=1e-9, atol=1e-12)
+    assert isinstance(engine.describe(), str)
+
+
+def test_one_product_stands_for_r_psi_r_plus_sigma_squared(monkeypatch):
+    """A, by one product of a matrix made once with phi, is the line of the practical: R psi R' + sigma^2 I."""
+    setup = LMMsetup("score ~ Machine", load_data("MachinesUnbalanced"), ["Worker", ["Worker", "Machine"]])
+    seen = []
+    monkeypatch.setattr(lmm.engines.qr, "cholesky", lambda A: seen.append(A.copy()) or np.linalg.cholesky(A).T)
+    LMMprof([0.2, 1.3, -0.4], setup)
+    R, sigma = setup.engine.R, np.exp(0.2)
+    psi = np.diag(np.exp(2 * np.where(setup.engine.block_of == 0, 1.3, -0.4)))
+    literal = R @ psi @ R.T + sigma**2 * np.eye(len(R))
+    assert_allclose(seen[0], literal, rtol=1e-12, atol=1e-12)
+
+
+def test_no_engine_changes_when_it_is_used(setup):
+    before = {name: np.copy(value) for name, value in vars(setup.engine).items() if isinstance(value, np.ndarray)}
+    first = float(LMMprof([0.1, 0.2, 0.3, 0.4], setup))
+    LMMprof([3.0, -2.0, 1.0, 0.0], setup)
+    replace(setup, engine=setup.engine.combined(np.eye(3)))
+    assert float(LMMprof([0.1, 0.2, 0.3, 0.4], setup)) == first
+    for name, value in before.items():
+        assert np.array_equal(getattr(setup.engine, name), value), name
