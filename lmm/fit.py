@@ -40,7 +40,8 @@ def lmer(
 
     References
     ----------
-    The formulas: Bates, Maechler, Bolker and Walker (2015), "Fitting Linear Mixed-Effects Models Using lme4", section 2.
+    The formulas: Bates, Maechler, Bolker and Walker (2015), "Fitting Linear Mixed-Effects Models
+    Using lme4", section 2.
 
     Examples
     --------
@@ -51,15 +52,20 @@ def lmer(
     design = make_design(formula, dat, (), weights, offset, bars=True)
     if not design.terms:
         at = formula.index("~") + 1
-        raise point_at("formula has no random effects, such as (1 | g); for a model without any, call lmm",
-                       formula, at, len(formula))
+        message = (
+            "formula has no random effects, such as (1 | g); "
+            "for a model without any, call lmm"
+        )
+        raise point_at(message, formula, at, len(formula))
     return fit_of(set_up(design, reml, engine), Plan(engine=engine, start=start, verbose=verbose))
 
 
 def refitted(fit, y=None, reml=None, thorough=True):
-    """The fit of the same model to another response, or by the other criterion, from where `fit` ended.
+    """The fit of the same model to another response, or by the other criterion, from where `fit`
+    ended.
 
-    Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where the one
+    Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where
+    the one
     it finds cannot be certified.
     """
     setup = fit.setup if y is None else responding(fit.setup, y)
@@ -83,7 +89,8 @@ def refit(fit, y):
     Parameters
     ----------
     y : array_like, shape (nobs,), or with one value per row of `dat`
-        On the scale of the formula's left-hand side. A Series goes by its index, which is that of `dat`, anything else
+        On the scale of the formula's left-hand side. A Series goes by its index, which is that of
+        `dat`, anything else
         by position.
     """
     if y is None:
@@ -94,7 +101,8 @@ def refit(fit, y):
 def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     """The model fitted again with some arguments of `lmm` or `lmer` changed.
 
-    In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . - Days + (1 | h)"``.
+    In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . -
+    Days + (1 | h)"``.
     `dat` is by default the frame of this fit; functions in the formula are those of this fit.
     `engine` is by default what was asked for then.
     """
@@ -103,7 +111,10 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
         return refitted(fit, reml=reml)
     old = fit.setup.design
     if isinstance(old.formula, Matrices):
-        raise LMMError("this is a fit of matrices, which has no formula to update; call lmm with other matrices")
+        raise LMMError(
+            "this is a fit of matrices, which has no formula to update; "
+            "call lmm with other matrices"
+        )
     bars = ref is None and any(term.bar for term in old.terms)
     form = updated_form(form, old, bars)
     if ref is None:
@@ -118,18 +129,21 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
 
 
 def updated_form(form, old, bars):
-    """The formula that `update` means, from the one of the design `old`, written with bars or not."""
+    """The formula that `update` means, from the one of the design `old`, written with bars or
+    not."""
     if form is None:
         return old.form if bars else old.formula.form
     if not isinstance(form, str):
-        raise LMMError(f"form is of type {type(form).__name__}; it is a formula string such as '. ~ . + x'")
+        kind = type(form).__name__
+        raise LMMError(f"form is of type {kind}; it is a formula string such as '. ~ . + x'")
     if form.lstrip().startswith("~"):
         form = f".{form}"
     if bars:
         return with_bars_of(form, old.form)
     if "|" in form and split_bars(form)[0]:
         raise LMMError(
-            "form has random effects with bars, where this fit has them in ref; give update(ref=...), or call lmer"
+            "form has random effects with bars, where this fit has them in ref; "
+            "give update(ref=...), or call lmer"
         )
     return without_dots(form, old.formula.form)
 
@@ -140,7 +154,8 @@ def by_likelihood(fit):
 
 
 def derivatives(theta, setup, value=None):
-    """Gradient (6) and Hessian (7) of `LMMprof` in theta, and its derivatives in the entries of psi.
+    """Gradient (6) and Hessian (7) of `LMMprof` in theta, and its derivatives in the entries of
+    psi.
 
     Parameters
     ----------
@@ -181,8 +196,10 @@ def certify(theta, setup, value=None):
     Returns
     -------
     Optimum
-        ``certified`` if the gradient is small enough for an error of nll below 1e-9 (relative to |nll|)
-        and of theta below 1e-6, the Hessian is positive definite, and nothing at zero would lower nll by
+        ``certified`` if the gradient is small enough for an error of nll below 1e-9 (relative to
+        |nll|)
+        and of theta below 1e-6, the Hessian is positive definite, and nothing at zero would lower
+        nll by
         leaving it.
     """
     theta = np.array(checked(theta, setup))

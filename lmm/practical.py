@@ -1,8 +1,8 @@
-"""The practical, from top to bottom: `LMMsetup`, `LMMprof`, Nelder-Mead, `lmm`. Every fit runs through here.
+"""The practical, from top to bottom: `LMMsetup`, `LMMprof`, Nelder-Mead, `lmm`. Every fit is this.
 
-    y = X beta + Z b + e,    b ~ N(0, psi),    e ~ N(0, sigma^2 I),    hence    y ~ N(X beta, V),
+    y = X beta + Z b + e,  b ~ N(0, psi),  e ~ N(0, sigma^2 I),  hence  y ~ N(X beta, V),
 
-    V = Z psi Z' + sigma^2 I,    W = V^-1,    y (n,), X (n, k), Z (n, p), one column of Z a level of a block.
+    V = Z psi Z' + sigma^2 I,  W = V^-1,  y (n,), X (n, k), Z (n, p): a column a level of a block.
 
 theta is log sigma, then the log standard deviation of each block, in the units of y; psi has their
 squares on its diagonal, the same for all columns of a block. With Z = QR, Q (n, n), R (p, p):
@@ -10,15 +10,16 @@ squares on its diagonal, the same for all columns of a block. With Z = QR, Q (n,
     (1)  W = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'
     (2)  log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
     (3)  beta(theta) = (X'WX)^-1 X'Wy
-    (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)     [REML: + 1/2 log|X'WX|]
+    (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)    [REML: + 1/2 log|X'WX|]
 
-nll is minus the log-likelihood without n/2 log(2 pi). All a theta needs is log|V| and C = [X y]' W [X y].
-Two changes of coordinates keep digits and leave (4) as it is: X = Q_X R_X with orthonormal columns in Q_X,
-and y = X beta_0 + e, so that U = [Q_X e] stands for [X y]. Source: the course practical.
+nll is minus the log-likelihood without n/2 log(2 pi). It needs log|V| and C = [X y]' W [X y] alone:
+(1) and (2) are in engines/qr.py. If n < p, R has n rows and then zeros, and all holds as it stands.
+Two changes of coordinates keep digits and leave (4) alone: X = Q_X R_X, Q_X'Q_X = I, and
+y = X beta_0 + e, so that U = [Q_X e] stands for [X y]. Source: the course practical.
 
-Beyond the sheet, at four seams: psi of several effects of a level (model/covariance.py); another engine
-with the same two answers for many levels (engines/blocked/); what takes the criterion as an argument, its
-derivatives and Newton's iteration (fitting/); and what is made of the optimum (fitting/optimum.py, result/).
+Beyond the sheet, at four seams: psi of several effects of a level (model/covariance.py); an engine
+with the same two answers for many levels (engines/blocked/); derivatives and Newton's iteration,
+which take the criterion as an argument (fitting/); certificate and result (fitting/, result/).
 """
 
 import warnings
@@ -31,38 +32,30 @@ from .engines import Setup, back_substitute, log_diagonal, set_up, triangle
 from .errors import LMMError
 from .fitting import SEARCH, Criterion, Plan, finished, first_theta
 from .machine import few_threads
-from .model import are_matrices, make_design, matrix_design, refused_theta, with_arguments
+from .model import make_design, matrix_design, refused_theta, with_arguments
 
-TOLERANCE = 0.5             # of the simplex in theta, and of nll over it: Newton's iteration does the rest
-STEP = 0.5                  # of the first simplex, log units
-MOST_SCALAR, MOST = 60, 3   # evaluations per element of theta; with correlations Newton searches better
+METHOD = "Nelder-Mead"
+TOLERANCE = 0.5         # of the simplex in theta, and of nll over it: Newton does the rest
+STEP = 0.5              # of the first simplex, log units
+MOST_SCALAR = 60        # evaluations for each element of theta, ...
+MOST_CORRELATED = 3     # ... with correlated effects, where Newton searches better
 
 
 @with_arguments
 def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=None):
     """Build y, X and the blocks of Z, and QR-factor Z once: the `Setup` that `LMMprof` takes.
 
-    Returns
-    -------
-    Setup
-        Its ``design`` holds the matrices and their labels.
-
-    Raises
-    ------
-    LMMError, patsy.PatsyError
-        If the input is no model that can be fitted; the message says what to mend.
-
-    Notes
-    -----
-    O(n p^2) once, and an n x p array; nothing that follows depends on n.
+    Its ``design`` holds the matrices and their labels. O(n p^2); nothing that follows depends on n.
+    What is no model that can be fitted is an LMMError, or patsy's error, that says what to mend.
 
     Examples
     --------
-    >>> setup = LMMsetup("score ~ Machine", load_data("Machines"), ["Worker", ["Worker", "Machine"]])
+    >>> ref = ["Worker", ["Worker", "Machine"]]
+    >>> setup = LMMsetup("score ~ Machine", load_data("Machines"), ref)
     >>> float(LMMprof([-0.039181011, 1.473499526, 1.222902944], setup))    # doctest: +ELLIPSIS
     63.01204267...
     """
-    make = matrix_design if are_matrices(form) else make_design
+    make = make_design if isinstance(form, str) else matrix_design
     design = make(form, dat, ref, weights, offset)
     return set_up(design, reml, engine)
 
@@ -73,9 +66,9 @@ def LMMprof(theta, setup, reml=None):
     Parameters
     ----------
     theta : array_like, shape (1 + number of blocks,), more with correlated effects
-        log sigma, then the log standard deviation of each block in the order of `ref`, in the units of y
-        (per unit of numeric variables); -inf for a block is a standard deviation of zero. Of correlated
-        effects T, by columns, with T T' their covariance; ``setup.log_labels`` names all.
+        log sigma, then the log standard deviation of each block in the order of `ref`, units of y
+        (per unit of numeric variables); -inf for a block is a standard deviation of zero. Of
+        correlated effects T, by columns, T T' being their covariance: ``setup.log_labels``.
     setup : Setup
         From `LMMsetup`.
     reml : bool, optional
@@ -84,39 +77,42 @@ def LMMprof(theta, setup, reml=None):
     Returns
     -------
     Nll
-        A float, fit for any optimiser; ``inf`` where theta is so extreme that a factorisation fails.
-
-    Raises
-    ------
-    LMMError
-        If theta has the wrong length, or an element is not a number or is infinite (but see above).
-
-    Notes
-    -----
-    One p x p Cholesky triangle: O(p^3), independent of n.
+        A float, fit for any optimiser: ``inf`` where theta is so extreme that a triangle fails, and
+        an LMMError if it is no theta. One p x p Cholesky triangle, O(p^3), independent of n.
     """
     theta = checked(theta, setup)
     try:
-        phi = setup.design.covariance.phi(theta)                # sigma^2 and psi: exp(2 theta)
-        V = setup.engine(phi)                                   # (1), (2): log|V| and C = U'WU
-        G = triangle(V)                                         # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
-        gamma = back_substitute(G[:-1, :-1], G[:-1, -1])        # (3): G_XX^-1 G_Xy, for Q_X and e ...
-        beta = setup.beta_0 + back_substitute(setup.R_X, gamma)     # ... hence for X and y
-        nll = 0.5 * V.logdet + 0.5 * G[-1, -1] ** 2 - setup.log_weights     # (4)
+        phi = setup.design.covariance.phi(theta)            # sigma^2 and psi: exp(2 theta)
+        V = setup.engine(phi)                               # (1), (2): log|V| and C = U'WU
+        G = triangle(V)                                     # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
+        gamma = back_substitute(G[:-1, :-1], G[:-1, -1])    # (3): G_XX^-1 G_Xy, for Q_X and e ...
+        beta = setup.beta_0 + back_substitute(setup.R_X, gamma)                 # ... for X and y
+        nll = 0.5 * V.logdet + 0.5 * G[-1, -1] ** 2 - setup.log_weights         # (4)
         if setup.reml if reml is None else reml:
-            nll += log_diagonal(G[:-1, :-1], setup.R_X)         # 1/2 log|X'WX| = log|G_XX R_X|
+            nll += log_diagonal(G[:-1, :-1], setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|
         return Nll(nll, beta, G, phi, V.state)
-    except ArithmeticError:                                     # theta too extreme: worse than any other
+    except ArithmeticError:                                 # theta too extreme: worse than others
         return Nll(inf, np.full(len(setup.beta_0), np.nan))
 
 
+def checked(theta, setup):
+    """theta as a list of floats, if it is one: of the right length, finite or -inf for a block."""
+    theta = np.asarray(theta)
+    if isinstance(setup, Setup) and setup.design.covariance.accepts(theta):
+        return theta.tolist()
+    if not isinstance(setup, Setup):
+        kind = type(setup).__name__
+        raise LMMError(f"setup is of type {kind}; it is what LMMsetup returns, after theta")
+    raise refused_theta(theta, setup.log_labels, setup.covariance.logs)
+
+
 class Nll(float):
-    """A value of the criterion, with `beta`, (k,), the estimate (3) at this theta.
+    """A value of the criterion, with `beta`, (k,): the estimate (3) at this theta.
 
     For what follows it keeps the triangle G of C, phi, and what the engine can use again.
     """
 
-    derivatives = None                                          # once they have been asked for
+    derivatives = None                                      # once they have been asked for
 
     def __new__(cls, nll, beta, triangle=None, phi=None, state=None):
         self = super().__new__(cls, nll)
@@ -124,9 +120,9 @@ class Nll(float):
         return self
 
     def rescaled(self, shift, df):
-        """What it is where all standard deviations are multiplied by c = exp(shift); `df` is the set-up's.
+        """What it is with all standard deviations times c = exp(shift); `df` is the set-up's.
 
-        V becomes c^2 V: 2 n log c more in log|V|, for REML 2 k log c less in log|X'WX|, and C / c^2.
+        V becomes c^2 V: log|V| + 2 n log c, for REML log|X'WX| - 2 k log c, and C / c^2.
         """
         nll = self + df * shift + 0.5 * self.triangle[-1, -1] ** 2 * expm1(-2 * shift)
         phi = [exp(2 * shift) * v for v in self.phi]
@@ -142,42 +138,42 @@ def nelder_mead(criterion, theta):
     if len(theta) == 1:
         return theta, "No random effects: the optimum is known in closed form."
     covariance = criterion.setup.covariance
-    units = covariance.simplex_units(theta)                     # 1, but for what is no logarithm
+    units = covariance.simplex_units(theta)                 # 1, but for what is no logarithm
     start = theta / units
-    simplex = start + np.vstack([np.zeros(len(start)), STEP * np.eye(len(start))])
+    most = MOST_SCALAR if covariance.elementwise else MOST_CORRELATED
     options = {
-        "initial_simplex": simplex,
+        "initial_simplex": start + np.vstack([np.zeros(len(start)), STEP * np.eye(len(start))]),
         "xatol": TOLERANCE,
         "fatol": TOLERANCE,
-        "maxfev": (MOST_SCALAR if covariance.elementwise else MOST) * len(start),
+        "maxfev": most * len(start),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)         # inf - inf among failed evaluations
-        search = minimize(lambda x: criterion(x * units), start, method="Nelder-Mead", options=options)
-    ended = search.message if search.success else "Left to Newton's iteration after so many evaluations."
-    return search.x * units, f"Nelder-Mead: {ended}"
+        warnings.simplefilter("ignore", RuntimeWarning)     # inf - inf among failed evaluations
+        search = minimize(lambda x: criterion(x * units), start, method=METHOD, options=options)
+    ended = search.message
+    if not search.success:
+        ended = "Left to Newton's iteration after so many evaluations."
+    return search.x * units, f"{METHOD}: {ended}"
 
 
 @with_arguments
-def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, offset=None, engine=None):
+def lmm(
+    form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, offset=None, engine=None
+):
     """Fit a linear mixed model by maximum likelihood, or REML.
 
     Returns
     -------
     LMMResult
-        A mapping with the keys ``"beta"`` (k,) and ``"theta"``: the estimated fixed effects, and the estimated
-        log sigma and log standard deviations of the blocks, in the units of y (``-inf`` where the estimate is
-        zero). Everything else is an attribute; printing it shows a table.
+        A mapping with the keys ``"beta"`` (k,) and ``"theta"``: estimated fixed effects, and the
+        estimated log sigma and log sds of the blocks, units of y, ``-inf`` for an sd of zero.
+        Everything else is an attribute; printing it shows a table.
 
     Raises
     ------
     LMMError, patsy.PatsyError
-        If the input is no model that can be fitted, or the likelihood grows without bound.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If the optimum could not be certified.
+        If the input is no model that can be fitted, or the likelihood grows without bound; an
+        optimum that could not be certified is a ConvergenceWarning.
 
     Examples
     --------
@@ -190,24 +186,13 @@ def lmm(form, dat, ref=(), reml=False, start=None, verbose=False, weights=None, 
 
 
 def fit_of(setup, plan, theta=None):
-    """The fit of a model: from a start to the basin of the optimum, and from there, or from theta, to the optimum."""
+    """The fit of a model: to the basin of an optimum, unless theta is there, and to the optimum."""
     criterion = Criterion(LMMprof, setup, plan)
     message = "No search: Newton's iteration alone."
     with few_threads(setup.engine.widest):
         if theta is None:
             theta = first_theta(criterion)
-            if setup.engine.cheap:                              # else derivatives drive from the start
+            if setup.engine.cheap:                          # else derivatives drive from the start
                 with criterion.phase(SEARCH):
                     theta, message = nelder_mead(criterion, theta)
         return finished(criterion, theta, message)
-
-
-def checked(theta, setup):
-    """theta as a list of floats, if it is one: of the right length, and finite or -inf for a block."""
-    theta = np.asarray(theta)
-    if isinstance(setup, Setup) and setup.design.covariance.accepts(theta):
-        return theta.tolist()
-    if not isinstance(setup, Setup):
-        kind = type(setup).__name__
-        raise LMMError(f"setup is of type {kind}; it is what LMMsetup returns, after theta")
-    raise refused_theta(theta, setup.log_labels, setup.covariance.logs)

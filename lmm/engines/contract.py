@@ -1,6 +1,7 @@
 """What an engine answers: the contract between the model and its linear algebra.
 
-The whole likelihood is two things, log|V| and C = U'WU with U = [Q_X e], which stands for [X y]; what
+The whole likelihood is two things, log|V| and C = U'WU with U = [Q_X e], which stands for [X y];
+what
 derivatives, conditional modes and other uses ask for besides is listed here once. `phi` is sigma^2
 and the entries of psi (model/psi.py): an engine knows nothing of theta.
 """
@@ -24,7 +25,8 @@ class Evaluation(NamedTuple):
 
 
 class Information(NamedTuple):
-    """The parts of nll's derivatives in the entries of psi; Z_a relates the columns of an entry's blocks."""
+    """The parts of nll's derivatives in the entries of psi; Z_a relates the columns of an entry's
+    blocks."""
 
     traces: np.ndarray      # (q,) tr(W V_a), for REML tr(P V_a)
     quadratic: np.ndarray   # (q,) y'P V_a P y, so that (6) is (traces - quadratic) / 2
@@ -33,13 +35,14 @@ class Information(NamedTuple):
 
 
 class Engine(Protocol):
-    """An engine, built once from a design; nothing in it changes. p columns of Z, m of U, n rows."""
+    """An engine, built once from a design; nothing in it changes. p columns of Z, m of U, n
+    rows."""
 
     name: str                   # "dense", "blocked"
     n: int                      # rows
     p: int                      # columns of Z
-    cheap: bool                 # whether an evaluation is: then Nelder-Mead drives, else derivatives do
-    exact: bool                 # whether second derivatives are those of nll, and not average information
+    cheap: bool  # whether an evaluation is: then Nelder-Mead drives, else derivatives do
+    exact: bool  # whether second derivatives are those of nll, and not average information
     widest: int                 # columns of the widest matrix that BLAS gets to see
     mean_squares: np.ndarray    # (J,) the mean squared length of the columns of Z of each block
     residual_ss: float          # e'e, e being the last column of U
@@ -60,7 +63,8 @@ class Engine(Protocol):
         """Z'WU, (p, m), columns of Z in the order of the blocks. As a call."""
 
     def conditional(self, phi, Lambda) -> tuple:
-        """Z'WU, and Var[b | y, beta] as an object with `sds()`, (p,), and `quadratic_forms(Z)`, (n,).
+        """Z'WU, and Var[b | y, beta] as an object with `sds()`, (p,), and `quadratic_forms(Z)`,
+        (n,).
 
         Lambda, (p, p) sparse, has psi = Lambda Lambda'. As a call; the forms O(n p) at most.
         """
@@ -69,10 +73,12 @@ class Engine(Protocol):
         """The same engine for U A in place of U. O(p m^2)."""
 
     def responding(self, e, low) -> "Engine":
-        """The same engine with e for the last column of U; `low` is what rounding took from e. O(n p)."""
+        """The same engine with e for the last column of U; `low` is what rounding took from e. O(n
+        p)."""
 
     def reordered(self, order, entries) -> "Engine":
-        """The same with its blocks in another order within their terms, and those `Entries` of psi."""
+        """The same with its blocks in another order within their terms, and those `Entries` of
+        psi."""
 
     def describe(self) -> str:
         """One line about its size."""

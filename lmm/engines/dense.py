@@ -1,4 +1,5 @@
-"""The practical's engine: what is asked of Z = QR besides (1) and (2): derivatives, modes, another y."""
+"""The practical's engine: what is asked of Z = QR besides (1) and (2): derivatives, modes, another
+y."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +18,8 @@ ROWS_AT_A_TIME = 1000       # of p numbers each
 
 @dataclass(frozen=True, eq=False)
 class Dense(Decomposed):
-    """`Decomposed`, and which columns of R belong to which block; it answers what contract.py lists."""
+    """`Decomposed`, and which columns of R belong to which block; it answers what contract.py
+    lists."""
 
     block_of: np.ndarray = field(repr=False)    # (p,) the block of Z of each column of R
     entries: Entries = field(repr=False)
@@ -56,7 +58,8 @@ class Dense(Decomposed):
         """The block that was decomposed first: it may dwarf sigma and the others without loss."""
         return self.block_of[0]
 
-    # -- derivatives (6), (7) --------------------------------------------------------------------------
+    # -- derivatives (6), (7)
+    # --------------------------------------------------------------------------
 
     def information(self, phi, state, pulled, reml):
         """tr(W V_a), y'P V_a P y and (7) for the entries a of psi. O(p^3)."""
@@ -76,7 +79,8 @@ class Dense(Decomposed):
         B = dtrsm(1.0, L, self.R, trans_a=1)                    # (1): Z'WZ = R' (L'L)^-1 R = B'B
         return B.T @ B, B.T @ W
 
-    # -- conditional modes (5) -------------------------------------------------------------------------
+    # -- conditional modes (5)
+    # -------------------------------------------------------------------------
 
     @property
     def _order(self):
@@ -92,9 +96,11 @@ class Dense(Decomposed):
         return self.products_with_U(phi), Posterior(self._root_of_variance(sqrt(phi[0]), Lambda))
 
     def _root_of_variance(self, sigma, Lambda):
-        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, (5), without that subtraction.
+        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, (5), without that
+        subtraction.
 
-        Var = Lambda (Lambda' Z'Z Lambda / sigma^2 + I)^-1 Lambda', and K = Lambda' Z'Z Lambda + sigma^2 I = L'L.
+        Var = Lambda (Lambda' Z'Z Lambda / sigma^2 + I)^-1 Lambda', and K = Lambda' Z'Z Lambda +
+        sigma^2 I = L'L.
         """
         if not self.p:
             return self.R
@@ -104,7 +110,8 @@ class Dense(Decomposed):
         L = cholesky(np.asfortranarray(K))
         return dtrsm(sigma, L, np.asfortranarray(Lambda.T.toarray()), trans_a=1)
 
-    # -- the same engine for something else ------------------------------------------------------------
+    # -- the same engine for something else
+    # ------------------------------------------------------------
 
     def combined(self, A):
         """The same engine for U A in place of U."""
@@ -113,7 +120,8 @@ class Dense(Decomposed):
         return replace(self, **_read_only(QtU=QtU, S=S))
 
     def responding(self, e, low):
-        """The same engine with e in place of the last column of U; `low` is what rounding took from e."""
+        """The same engine with e in place of the last column of U; `low` is what rounding took from
+        e."""
         column, length = self.rotation(e, low)
         QtU = self.QtU.copy(order="F")
         S = self.S.copy(order="F")

@@ -1,4 +1,5 @@
-"""The practical's algebra: Z = QR once, then equations (1) and (2) by one Cholesky triangle for each theta.
+"""The practical's algebra: Z = QR once, then equations (1) and (2) by one Cholesky triangle for
+each theta.
 
 `decompose` meets the n rows and leaves a triangle of p + m columns, m being those of U = [X y]:
 
@@ -20,7 +21,7 @@ from scipy.linalg.lapack import dormqr, dpotrf
 from .contract import Evaluation, NotPositiveDefinite
 
 LEAST_VARIANCE = 1e-307     # of sigma^2, below which its reciprocal overflows
-LOST_DIGITS = 1e-6          # share of the residual in y'Wy below which its digits are lost to the square
+LOST_DIGITS = 1e-6  # share of the residual in y'Wy below which its digits are lost to the square
 WORKSPACE = 64              # numbers, LAPACK's usual block size: enough for one column
 
 
@@ -45,7 +46,8 @@ class Decomposed:
     R: np.ndarray = field(repr=False)       # (p, p)
     QtU: np.ndarray = field(repr=False)     # (p, m)
     S: np.ndarray = field(repr=False)       # (m, m)
-    parts: np.ndarray = field(repr=False)   # (p p, 1 + q) the matrices that R psi R' + sigma^2 I sums
+    # (p p, 1 + q) the matrices that R psi R' + sigma^2 I sums
+    parts: np.ndarray = field(repr=False)
 
     def __call__(self, phi):
         """log|V| and U'WU where phi is sigma^2 and the entries of psi. O(p^3), whatever n is."""
@@ -67,20 +69,23 @@ class Decomposed:
 
 
 def cholesky(A):
-    """The upper triangular L with L'L = A, from A's upper triangle; below it A is left as it was."""
+    """The upper triangular L with L'L = A, from A's upper triangle; below it A is left as it
+    was."""
     L, failed = dpotrf(A, lower=0, clean=0, overwrite_a=1)
     if failed:
         raise NotPositiveDefinite
     return L
 
 
-# -- small triangles: of C = U'WU and of X ------------------------------------------------------------
+# -- small triangles: of C = U'WU and of X
+# ------------------------------------------------------------
 
 
 def triangle(V):
     """The upper triangular G with G'G = C = U'WU, of an evaluation V.
 
-    C's Cholesky triangle; but where (y - X beta)' W (y - X beta) is so small a part of C that squares
+    C's Cholesky triangle; but where (y - X beta)' W (y - X beta) is so small a part of C that
+    squares
     have lost it, by QR of [W ; S / sigma], whose square C is.
     """
     G, failed = dpotrf(V.cross, lower=0)
@@ -103,7 +108,8 @@ def triangle_by_qr(V, G, failed):
 def back_substitute(R, b, trans=0):
     """The x with R x = b, or R' x = b if `trans`; R upper triangular.
 
-    Not LAPACK's trtrs, which OpenBLAS hands to its threads however small R is: where another process
+    Not LAPACK's trtrs, which OpenBLAS hands to its threads however small R is: where another
+    process
     keeps a core busy, each call waits for it.
     """
     if b.ndim == 1 and b.size:
@@ -123,21 +129,24 @@ def covariance_of_beta(G, setup):
     return root @ root.T
 
 
-# -- Z = QR -------------------------------------------------------------------------------------------
+# -- Z = QR
+# -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """Q', as it was found: centring within the levels of the first block, then Householder's reflections."""
+    """Q', as it was found: centring within the levels of the first block, then Householder's
+    reflections."""
 
-    first: tuple                # (n, p1) and (p1, n): the first block, its columns of length 1; its transpose
+    first: tuple  # (n, p1) and (p1, n): the first block, its columns of length 1; its transpose
     reflectors: np.ndarray      # (n, p - p1 + m) below the diagonal, as LAPACK leaves them
     tau: np.ndarray
 
     def __call__(self, e, low):
-        """The part of Q'e along Z and the other columns of U, and the length of what is left of e."""
+        """The part of Q'e along Z and the other columns of U, and the length of what is left of
+        e."""
         along_first, left = centred(self.first, np.array(e)[:, None], low)
-        c = min(len(e), self.reflectors.shape[1] - 1)       # the last reflection was made for another e
+        c = min(len(e), self.reflectors.shape[1] - 1)  # the last reflection was made for another e
         if c:
             left = dormqr("L", "T", self.reflectors[:, :c], self.tau[:c], left, WORKSPACE)[0]
         left = left[:, 0]
@@ -149,9 +158,11 @@ class Rotation:
 
 
 def centred(first, columns, low):
-    """Q1'columns, and what Q1 leaves of them; `first` is Q1 and Q1', and `low` belongs to the last column.
+    """Q1'columns, and what Q1 leaves of them; `first` is Q1 and Q1', and `low` belongs to the last
+    column.
 
-    The second pass removes what rounding left in the first, and finds y's column small enough to take
+    The second pass removes what rounding left in the first, and finds y's column small enough to
+    take
     the digits `low` that it lost.
     """
     Q1, transposed = first
@@ -175,7 +186,8 @@ def decompose(blocks, U, low, first=None):
     low : ndarray, shape (n,)
         What rounding took from the last column of U.
     first : int, optional
-        The block whose columns come first, if they are orthogonal; by default that with most columns.
+        The block whose columns come first, if they are orthogonal; by default that with most
+        columns.
 
     Returns
     -------
@@ -223,7 +235,8 @@ def decompose(blocks, U, low, first=None):
 
 
 def parts_of(R, block_of, pairs):
-    """I and R_i R_j' (+ R_j R_i') for each entry of psi, flat, (p p, 1 + q): what A sums, times phi."""
+    """I and R_i R_j' (+ R_j R_i') for each entry of psi, flat, (p p, 1 + q): what A sums, times
+    phi."""
     p = len(R)
     parts = [np.eye(p)]
     for i, j in pairs:

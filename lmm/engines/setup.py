@@ -1,4 +1,5 @@
-"""A model ready for any theta, the `Setup`: X, y and Z met once, in the engine that the levels ask for."""
+"""A model ready for any theta, the `Setup`: X, y and Z met once, in the engine that the levels ask
+for."""
 
 from dataclasses import dataclass, field, replace
 
@@ -14,10 +15,12 @@ from .dense import factorise
 from .qr import back_substitute
 
 MOST_DENSE = 100            # columns of Z, beyond which the largest term is eliminated
-MOST_WIDE = 1000            # columns of Z, more than rows, up to which QR finds whether they fit y perfectly
-CANCELLING = 100.0          # lengths of what y - X beta is the difference of, relative to it: little cancels
-LEAST_SINGULAR = 1e-10      # singular value of the matrices that V is linear in, each of length 1 ...
-CLEARLY_REGULAR = 1e-6      # ... and an eigenvalue of their products, from which no closer look is needed
+MOST_WIDE = 1000  # columns of Z, more than rows, up to which QR finds whether they fit y perfectly
+# lengths of what y - X beta is the difference of, relative to it: little cancels
+CANCELLING = 100.0
+LEAST_SINGULAR = 1e-10  # singular value of the matrices that V is linear in, each of length 1 ...
+# ... and an eigenvalue of their products, from which no closer look is needed
+CLEARLY_REGULAR = 1e-6
 CONTAINED = 1e-10           # of a block's squared length, left by X, below which X spans it
 NOTHING_LEFT = 30           # rounding errors of y's length
 
@@ -27,8 +30,10 @@ class Setup:
     """A model ready for any theta: what `LMMsetup` returns. Nothing in it changes.
 
     X is represented by an orthonormal basis of its columns, X = Q_X R_X, and y by a residual,
-    y = X beta_0 + e: the likelihood is the same whatever beta_0, and large means cannot cancel. Weights
-    w, where the residuals have the variances sigma^2 / w, come in as rows times sqrt(w): log|V| is then
+    y = X beta_0 + e: the likelihood is the same whatever beta_0, and large means cannot cancel.
+    Weights
+    w, where the residuals have the variances sigma^2 / w, come in as rows times sqrt(w): log|V| is
+    then
     the sum of log w less.
     """
 
@@ -47,7 +52,8 @@ class Setup:
 
     @property
     def labels(self):
-        """The names of theta's elements: 'sigma', then the blocks in the order of `ref`; see `Design.labels`."""
+        """The names of theta's elements: 'sigma', then the blocks in the order of `ref`; see
+        `Design.labels`."""
         return self.design.labels
 
     @property
@@ -63,7 +69,8 @@ class Setup:
 
     @property
     def units(self):
-        """(J,): log sds that add as much as sigma does to the variance of an average level's whole."""
+        """(J,): log sds that add as much as sigma does to the variance of an average level's
+        whole."""
         return -0.5 * np.log(self.engine.mean_squares)
 
     def __repr__(self):
@@ -84,7 +91,8 @@ def checked_reml(reml):
 
 
 def set_up(design, reml, engine=None, beta_0=None, first=None):
-    """The `Setup` of a design, y represented by e = y - X beta_0; if not given, beta_0 is that of least squares.
+    """The `Setup` of a design, y represented by e = y - X beta_0; if not given, beta_0 is that of
+    least squares.
 
     `engine` is its name, or None for a choice by size; `first` the block to decompose first.
     """
@@ -127,18 +135,22 @@ def _set_up(design, reml, dense, beta_0, first):
 
 
 def chosen(engine, design):
-    """The name of the engine to use: the one asked for, if the design allows it, or by the columns of Z."""
+    """The name of the engine to use: the one asked for, if the design allows it, or by the columns
+    of Z."""
     p = design.p
     if engine is None and p <= MOST_DENSE:
         return "dense"
     if engine not in (None, "dense", "blocked"):
-        raise LMMError(f"engine is {engine!r}; it is 'dense', 'blocked', or None for a choice by size")
+        raise LMMError(
+            f"engine is {engine!r}; it is 'dense', 'blocked', or None for a choice by size"
+        )
     one_entry = all((np.diff(block.matrix.indptr) == 1).all() for block in design.blocks)
     enough_rows = len(design.y) > p + len(design.x_names) or p > MOST_WIDE
     if engine == "blocked" and not (p and one_entry and enough_rows):
         raise LMMError(
-            "the blocked engine takes one level of each block in each row, and, up to 1000 columns of Z, "
-            f"more rows than columns of X and Z; here are {len(design.y)} rows and {p} columns of Z: "
+            "the blocked engine takes one level of each block in each row, and, up to 1000 columns "
+            "of Z, more rows than columns of X and Z; "
+            f"here are {len(design.y)} rows and {p} columns of Z: "
             "give engine='dense'"
         )
     if engine == "dense" and p > MOST_WIDE and one_entry:
@@ -163,7 +175,8 @@ def responding(setup, y):
 
 
 def residual(design, beta, R_X, doubled):
-    """y - offset - X beta, weighted, as a sum of two, the second what rounding takes from the first.
+    """y - offset - X beta, weighted, as a sum of two, the second what rounding takes from the
+    first.
 
     Unless `doubled`, where the second is not wanted, in plain arithmetic if little cancels.
     """
@@ -173,18 +186,20 @@ def residual(design, beta, R_X, doubled):
         parts += np.abs(beta) @ np.linalg.norm(R_X, axis=0)
         if parts < CANCELLING * np.linalg.norm(e):
             return e, 0.0
-    longer = np.longdouble                                      # where the platform has a type longer than float
+    longer = np.longdouble  # where the platform has a type longer than float
     exact = design.y - design.offset.astype(longer) - design.X.astype(longer) @ beta
     exact = design.weighted(exact)
     e = exact.astype(float)
     return e, (exact - e).astype(float)
 
 
-# -- what no data, or these data, cannot tell ---------------------------------------------------------
+# -- what no data, or these data, cannot tell
+# ---------------------------------------------------------
 
 
 def refuse_perfect_fit(design, engine, reml):
-    """Raise an LMMError if X and Z reproduce y, and not any y: nll falls without bound as sigma goes to 0.
+    """Raise an LMMError if X and Z reproduce y, and not any y: nll falls without bound as sigma
+    goes to 0.
 
     "Any" means Z alone for the likelihood, X and Z for REML.
     """
@@ -208,13 +223,15 @@ def refuse_perfect_fit(design, engine, reml):
     if p == 0 or np.linalg.matrix_rank(reproducing, tol=1e-10) < n:
         blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
         raise LMMError(
-            f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd would be 0 "
-            "and the likelihood infinite; use a coarser model, or a response that varies within it"
+            f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd "
+            "would be 0 and the likelihood infinite; use a coarser model, or a response that varies "
+            "within it"
         )
 
 
 def refuse_unidentified(design, engine):
-    """Raise an LMMError if I and the matrices that V is linear in depend on each other: no data tell them apart."""
+    """Raise an LMMError if I and the matrices that V is linear in depend on each other: no data
+    tell them apart."""
     n, p = engine.n, engine.p
     if not p:
         return
@@ -225,14 +242,16 @@ def refuse_unidentified(design, engine):
     parts = parts @ design.covariance.free_parts
     lengths = linalg.norm(parts, axis=0)
     parts /= np.where(lengths > 0, lengths, 1.0)
-    if np.linalg.eigvalsh(parts.T @ parts)[0] < CLEARLY_REGULAR:        # at first from squares, at less cost
+    # at first from squares, at less cost
+    if np.linalg.eigvalsh(parts.T @ parts)[0] < CLEARLY_REGULAR:
         _, singular, vectors = np.linalg.svd(parts, full_matrices=False)
         if singular[-1] < LEAST_SINGULAR:
             raise _dependent(design, vectors[-1])
 
 
 def refuse_dependent(design):
-    """The same from products of sparse matrices, for terms with several effects; others were told apart before."""
+    """The same from products of sparse matrices, for terms with several effects; others were told
+    apart before."""
     covariance = design.covariance
     if max(covariance.sizes) == 1:
         return
@@ -247,7 +266,8 @@ def refuse_dependent(design):
 
 
 def _dependent(design, vector):
-    """The LMMError about the (co)variances whose matrices sum to nothing with these coefficients, sigma's first."""
+    """The LMMError about the (co)variances whose matrices sum to nothing with these coefficients,
+    sigma's first."""
     large = np.abs(vector) > 0.1 * np.abs(vector).max()
     culprits = [design.labels[i] for i in np.flatnonzero(large)]
     return LMMError(
@@ -257,12 +277,13 @@ def _dependent(design, vector):
 
 
 def refuse_contained_blocks(design, Q_X):
-    """Raise an LMMError if X spans a whole block of Z: REML's criterion does not depend on its variance then."""
+    """Raise an LMMError if X spans a whole block of Z: REML's criterion does not depend on its
+    variance then."""
     for block in design.blocks:
         Z = design.weighted(block.matrix)
         whole = np.sum(Z.data**2)
         if whole - np.sum((Z.T @ Q_X) ** 2) < CONTAINED * whole:
             raise LMMError(
-                f"block {block.name!r} is contained in the fixed effects, so REML cannot estimate its variance; "
-                "drop it from form or from ref"
+                f"block {block.name!r} is contained in the fixed effects, so REML cannot estimate "
+                "its variance; drop it from form or from ref"
             )

@@ -4,10 +4,13 @@ With d = Z'W (y - X beta), M = Z'WZ and M_P = Z'PZ, P = W - WX (X'WX)^-1 X'W, th
 entries psi_a, which V is linear in, are
 
     (6)  1/2 tr(W V_a) - 1/2 y'P V_a P y                                  [REML: P for W]
-    (7)  -1/2 tr(W V_a W V_b) + y'P V_a P V_b P y                         [REML: P for W in the first term]
+    (7)  -1/2 tr(W V_a W V_b) + y'P V_a P V_b P y                         [REML: P for W in the
+    first term]
 
-with no second derivative of V. What belongs to sigma follows because W V = I: summed over all parameters,
-psi_a tr(W V_a) gives n [REML: n - k], and so on. The chain rule of model/covariance.py makes them those in
+with no second derivative of V. What belongs to sigma follows because W V = I: summed over all
+parameters,
+psi_a tr(W V_a) gives n [REML: n - k], and so on. The chain rule of model/covariance.py makes them
+those in
 theta. At a standard deviation of zero theta is flat; there (6) itself decides, see newton.py.
 """
 
@@ -21,9 +24,10 @@ import numpy as np
 
 from ..engines import back_substitute
 
-START, SEARCH, NEWTON, ELSEWHERE = "start", "simplex", "newton", "elsewhere"    # the phases of a fit
+START, SEARCH, NEWTON, ELSEWHERE = "start", "simplex", "newton", "elsewhere"  # the phases of a fit
 NEWTON_DONE = 1e-7          # the change of theta, log units, after which Newton's iteration ends
-AVERAGED_DONE = 2e-6        # the same with average information, where the error falls linearly, tenfold or so
+# the same with average information, where the error falls linearly, tenfold or so
+AVERAGED_DONE = 2e-6
 PATIENCE = 3.0              # seconds after which a terminal is told how far a fit is
 
 
@@ -40,7 +44,8 @@ class Plan:
     elsewhere : bool
         Whether other optima are looked for.
     done : float
-        The change of theta after which Newton's iteration ends: the error is of the order of its square.
+        The change of theta after which Newton's iteration ends: the error is of the order of its
+        square.
     quiet : bool
         Whether a fit without a certificate goes without a warning.
     verbose : bool
@@ -56,13 +61,14 @@ class Plan:
 
 
 class Derivatives(NamedTuple):
-    """Of nll, at a theta whose zero standard deviations are -inf; q entries of psi, D directions."""
+    """Of nll, at a theta whose zero standard deviations are -inf; q entries of psi, D
+    directions."""
 
     gradient: np.ndarray        # (size,) in theta, 0 where a standard deviation is 0
     hessian: np.ndarray         # (size, size) in theta, likewise
     phi_gradient: np.ndarray    # (q,) first and ...
     phi_hessian: np.ndarray     # (q, q) ... second derivatives in the entries of psi
-    df_used: np.ndarray         # (1 + D,) how many degrees of freedom sigma and each direction make use of
+    df_used: np.ndarray  # (1 + D,) how many degrees of freedom sigma and each direction make use of
     step_gradient: np.ndarray   # (size,) gradient and ...
     step_hessian: np.ndarray    # (size, size) ... Hessian in the coordinates for steps
 
@@ -129,7 +135,8 @@ class Criterion:
     def _show(self, value):
         """How far a long fit is, on the terminal's last line."""
         waited = perf_counter() - self._started
-        text = f"\rlmm: evaluation {len(self.rows)}, {self._phase}, nll {value:.4f}, {waited:.0f} s "
+        how_far = f"evaluation {len(self.rows)}, {self._phase}, nll {value:.4f}, {waited:.0f} s"
+        text = f"\rlmm: {how_far} "
         print(text, end="", file=sys.stderr)
         self._is_shown = True
 
@@ -156,7 +163,8 @@ class Criterion:
 
 
 def derivatives_of(value, theta, setup):
-    """The `Derivatives` where the criterion has this value. A small multiple of an evaluation's cost."""
+    """The `Derivatives` where the criterion has this value. A small multiple of an evaluation's
+    cost."""
     G = value.triangle
     if G is None:
         raise ArithmeticError(f"the likelihood cannot be evaluated at theta {list(theta)}")
@@ -165,7 +173,7 @@ def derivatives_of(value, theta, setup):
 
     def pulled(N):
         """Z'W (y - X beta) and F with Z'PZ = Z'WZ - F'F, from N = Z'WU."""
-        F = back_substitute(G, N.T, trans=1)                    # its last row is Z'W (y - X beta) / g_yy
+        F = back_substitute(G, N.T, trans=1)  # its last row is Z'W (y - X beta) / g_yy
         return G[k, k] * F[k], F[:k]
 
     phi = np.array(value.phi)
@@ -183,7 +191,8 @@ def derivatives_of(value, theta, setup):
 def in_theta(theta, psi, traces, quadratics, hessian_psi, averaged, df, quadratic, covariance):
     """The `Derivatives`, from those in the entries of psi, psi (q,), which are all but sigma's.
 
-    (6) is (traces - quadratics) / 2 and (7) is `hessian_psi`, or if `averaged` (8). V is homogeneous in
+    (6) is (traces - quadratics) / 2 and (7) is `hessian_psi`, or if `averaged` (8). V is
+    homogeneous in
     phi, so what belongs to sigma follows from sums over all parameters, sigma^2 among them:
 
         sum phi_a tr(W V_a) = df,               sum phi_a y'P V_a P y = quadratic,
@@ -207,7 +216,7 @@ def in_theta(theta, psi, traces, quadratics, hessian_psi, averaged, df, quadrati
     hessian = np.empty((size, size))
     gradient[0] = 2 * g_sigma
     hessian[0, 0] = 4 * (h_sigma + g_sigma)
-    if covariance.elementwise:                                  # psi = exp(2 theta): all is elementwise
+    if covariance.elementwise:  # psi = exp(2 theta): all is elementwise
         J = 2 * psi
         gradient[1:] = J * gradient_psi
         hessian[0, 1:] = hessian[1:, 0] = 2 * J * mixed

@@ -1,12 +1,17 @@
 """From the basin to the optimum: a safeguarded Newton iteration, and the boundary.
 
-On the log scale a standard deviation of zero lies at minus infinity and the criterion is flat before it.
-So a direction of psi that makes use of few degrees of freedom is judged on the scale of the variance,
-where the derivative at zero decides (the Karush-Kuhn-Tucker condition): it becomes exactly zero, -inf in
+On the log scale a standard deviation of zero lies at minus infinity and the criterion is flat
+before it.
+So a direction of psi that makes use of few degrees of freedom is judged on the scale of the
+variance,
+where the derivative at zero decides (the Karush-Kuhn-Tucker condition): it becomes exactly zero,
+-inf in
 theta, if that is not negative, and otherwise moves to where the parabola there has its minimum.
 
-For a term with correlated effects psi + w v v' grows from a singular psi with the slope v'G v in w, G
-having the derivatives (6) of its entries, those of covariances halved and twice. At an optimum no v has
+For a term with correlated effects psi + w v v' grows from a singular psi with the slope v'G v in w,
+G
+having the derivatives (6) of its entries, those of covariances halved and twice. At an optimum no v
+has
 a negative one.
 """
 
@@ -17,20 +22,22 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 
 from .criterion import NEWTON_DONE
 
-FEW = 1e-2                  # degrees of freedom in use, below which a direction may be at the boundary
-FLAT_SLOPE = 1e-6           # of the slopes of nll as a singular covariance grows, relative to the largest
+FEW = 1e-2  # degrees of freedom in use, below which a direction may be at the boundary
+FLAT_SLOPE = 1e-6  # of the slopes of nll as a singular covariance grows, relative to the largest
 MOST_STEPS = 60             # of Newton's iteration
 STEP_LIMIT = 2.0            # of one Newton step, log units
 FRACTIONS = 0.5 ** np.arange(30)    # of a step that are tried along Newton's direction
-SUFFICIENT = 1e-4           # of the fall that the gradient promises, to accept a step (Armijo's rule)
-POLISH = 1e-8               # Newton decrement, relative to max(1, |nll|), below which steps need no line search
+SUFFICIENT = 1e-4  # of the fall that the gradient promises, to accept a step (Armijo's rule)
+POLISH = 1e-8  # Newton decrement, relative to max(1, |nll|), below which steps need no line search
 MOST_POLISHED = 8           # steps of that kind
-CLOSE = 1e-2                # of a loose `done`: the last step is not made where it is smaller than that
-BETTER = 1e-10              # of nll, relative to max(1, |nll|), by which another optimum must be better
-SAME_NLL = 1e-12            # of nll, relative, by which it may rise where a small direction becomes zero
-NEAR = 0.1                  # log units: how far a small sd may be from its parabola's minimum for Newton's iteration
-SAME_OPTIMUM = 0.2          # log units: where a step ends closer than this to a known optimum, it is that one
-SADDLE = 1e-8               # of the largest eigenvalue of a Hessian, the least that a step divides by
+CLOSE = 1e-2  # of a loose `done`: the last step is not made where it is smaller than that
+BETTER = 1e-10  # of nll, relative to max(1, |nll|), by which another optimum must be better
+SAME_NLL = 1e-12  # of nll, relative, by which it may rise where a small direction becomes zero
+# log units: how far a small sd may be from its parabola's minimum for Newton's iteration
+NEAR = 0.1
+# log units: where a step ends closer than this to a known optimum, it is that one
+SAME_OPTIMUM = 0.2
+SADDLE = 1e-8  # of the largest eigenvalue of a Hessian, the least that a step divides by
 
 
 def size_of(value):
@@ -39,7 +46,8 @@ def size_of(value):
 
 
 def rescaled(theta, value, setup):
-    """theta moved along the line on which all sds keep their ratios, to the minimum there, and its value."""
+    """theta moved along the line on which all sds keep their ratios, to the minimum there, and its
+    value."""
     shift = 0.5 * log(value.triangle[-1, -1] ** 2 / setup.df)
     return setup.covariance.rescaled(theta, shift), value.rescaled(shift, setup.df)
 
@@ -58,7 +66,8 @@ def minimum(criterion, theta, rival=None, held=(), done=NEWTON_DONE):
     held : sequence of int, optional
         Elements of theta that stay as they are.
     done : float, optional
-        The largest change of theta, log units, after which the iteration ends: the error is of the order
+        The largest change of theta, log units, after which the iteration ends: the error is of the
+        order
         of its square. If more than by default, a hundredth of it is not made any more.
     """
     held = list(held)
@@ -99,10 +108,12 @@ def iterated(criterion, theta, rival, held, done):
             break
         decrement = -0.5 * slope
         x = covariance.steps(theta)
-        if rival is not None and convex and pointless(criterion, theta, value, decrement, x + step, rival):
-            break
+        if rival is not None and convex:
+            if pointless(criterion, theta, value, decrement, x + step, rival):
+                break
 
-        # -- so close by, a step is worth more than differences of the criterion, which are rounding errors
+        # -- so close by, a step is worth more than differences of the criterion, which are rounding
+        # errors
         if convex and decrement < POLISH * size_of(value):
             last_size = step_size
             step_size = np.abs(step / units).max()
@@ -135,7 +146,8 @@ def iterated(criterion, theta, rival, held, done):
 def newton_step(D, free, units):
     """-H^-1 g in the free coordinates, (size,), g'step, and whether H is positive definite.
 
-    Scaled by their units. Where H is not positive definite its eigenvalues are made positive, so that the
+    Scaled by their units. Where H is not positive definite its eigenvalues are made positive, so
+    that the
     step goes down; None if H is zero.
     """
     by = units[free]
@@ -156,7 +168,8 @@ def newton_step(D, free, units):
 
 
 def pointless(criterion, theta, value, decrement, x, rival):
-    """Whether a step to the coordinates x leads to the rival, a known minimum, or to nothing better."""
+    """Whether a step to the coordinates x leads to the rival, a known minimum, or to nothing
+    better."""
     best, best_value = rival
     if value - 5 * decrement > best_value + BETTER * size_of(value):
         return True
@@ -170,13 +183,16 @@ def pointless(criterion, theta, value, decrement, x, rival):
     return bool(np.abs(away).max() < SAME_OPTIMUM)
 
 
-# -- the boundary -------------------------------------------------------------------------------------
+# -- the boundary
+# -------------------------------------------------------------------------------------
 
 
 def settled(criterion, theta, value, held=()):
-    """theta, its value and derivatives, after small directions have been set to zero or moved into the open.
+    """theta, its value and derivatives, after small directions have been set to zero or moved into
+    the open.
 
-    Each direction that makes use of few degrees of freedom is set to zero, and the slope there, as psi
+    Each direction that makes use of few degrees of freedom is set to zero, and the slope there, as
+    psi
     grows again, decides where it belongs; unless that raises the criterion.
     """
     covariance = criterion.setup.covariance
@@ -202,7 +218,8 @@ def settled(criterion, theta, value, held=()):
 
 
 def leaving_zero(criterion, theta, value, held=()):
-    """theta with each singular covariance that wants to grow where the criterion's parabola has its minimum, or None."""
+    """theta with each singular covariance that wants to grow where the criterion's parabola has its
+    minimum, or None."""
     if np.isfinite(theta).all() or value.triangle is None:
         return None
     D = criterion.derivatives(theta, value)
@@ -227,7 +244,8 @@ def growths(setup, theta, D, held=()):
 
 
 def grown(criterion, theta, D, d, growth):
-    """theta with w times the matrix `growth` added to psi of direction d's term; w from nll's parabola at theta.
+    """theta with w times the matrix `growth` added to psi of direction d's term; w from nll's
+    parabola at theta.
 
     nll(w) = nll + slope w + curvature w^2 / 2. Where that has no minimum, w is a part of sigma^2.
     """

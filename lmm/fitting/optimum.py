@@ -1,4 +1,5 @@
-"""What is before and after Newton's iteration: a start, a look for other optima, the certificate, the result."""
+"""What is before and after Newton's iteration: a start, a look for other optima, the certificate,
+the result."""
 
 from dataclasses import dataclass
 
@@ -11,20 +12,23 @@ from ..result import LMMResult
 from .criterion import ELSEWHERE, NEWTON, SEARCH, START
 from .newton import BETTER, FEW, growths, minimum, opened, rescaled, size_of
 
-NLL_ERROR = 1e-9            # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
+NLL_ERROR = 1e-9  # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
-CURVATURE = 1e-9            # ... and the smallest eigenvalue of the Hessian, scaled to a diagonal of 1
-LEAST_SIGMA = 1e-12         # of sigma relative to the rms of e, below which it is zero but for rounding, and ...
-FALLING = 0.25              # ... by how much nll must fall there as log sigma does by 1, to have no bound
+CURVATURE = 1e-9  # ... and the smallest eigenvalue of the Hessian, scaled to a diagonal of 1
+# of sigma relative to the rms of e, below which it is zero but for rounding, and ...
+LEAST_SIGMA = 1e-12
+FALLING = 0.25  # ... by how much nll must fall there as log sigma does by 1, to have no bound
 SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
-DWARFS = 1e6                # variance of an average level's whole, relative to sigma^2, that costs digits
+DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that costs digits
 
 
-# -- the start ----------------------------------------------------------------------------------------
+# -- the start
+# ----------------------------------------------------------------------------------------
 
 
 def first_theta(criterion):
-    """Where the search begins: the plan's start, or where the data say; the scale of all sds made right.
+    """Where the search begins: the plan's start, or where the data say; the scale of all sds made
+    right.
 
     Where an evaluation is expensive, derivatives say where to begin, unless there is a start.
     """
@@ -38,8 +42,8 @@ def first_theta(criterion):
         value = criterion(theta)
         if value.triangle is None:
             raise LMMError(
-                f"the likelihood cannot be evaluated at the start, theta {np.round(theta, 3).tolist()}; "
-                "give start= on the scale of the data"
+                "the likelihood cannot be evaluated at the start, "
+                f"theta {np.round(theta, 3).tolist()}; give start= on the scale of the data"
             )
         theta, value = rescaled(theta, value, setup)
         return theta if cheap else fixed_point(criterion, theta, value)
@@ -50,12 +54,14 @@ def checked_start(start, setup):
     theta = np.asarray(start)
     covariance = setup.covariance
     if not covariance.accepts(theta):
-        raise LMMError(f"start is no theta: {refused_theta(theta, setup.log_labels, covariance.logs)}")
+        why = refused_theta(theta, setup.log_labels, covariance.logs)
+        raise LMMError(f"start is no theta: {why}")
     return opened(theta.astype(float), setup)
 
 
 def equal_shares(setup):
-    """The theta where sigma and every block explain the same share of the residual variance of OLS."""
+    """The theta where sigma and every block explain the same share of the residual variance of
+    OLS."""
     n = len(setup.design.y)
     squares = [np.sum(block.matrix.data**2) / n for block in setup.design.blocks]
     shares = np.array([1.0, *squares])                          # of diag Z_j Z_j'
@@ -64,10 +70,13 @@ def equal_shares(setup):
 
 
 def fixed_point(criterion, theta, value):
-    """theta with each variance times (y'P V_j P y) / tr(W V_j), two numbers that are equal at an optimum.
+    """theta with each variance times (y'P V_j P y) / tr(W V_j), two numbers that are equal at an
+    optimum.
 
-    From far above, where a Newton step on the log scale would be about one half, this is close to the
-    estimate at once: the sum of squares of the modes over the degrees of freedom they make use of. For
+    From far above, where a Newton step on the log scale would be about one half, this is close to
+    the
+    estimate at once: the sum of squares of the modes over the degrees of freedom they make use of.
+    For
     theta without correlations. The gradient in log sd is the difference of the two.
     """
     D = criterion.derivatives(theta, value)
@@ -83,11 +92,13 @@ def log_rms(setup):
     return 0.5 * np.log(setup.engine.residual_ss / len(setup.design.y))
 
 
-# -- from there to the result -------------------------------------------------------------------------
+# -- from there to the result
+# -------------------------------------------------------------------------
 
 
 def finished(criterion, theta, message):
-    """The result of Newton's iteration from theta, of a look for other optima, and of the certificate.
+    """The result of Newton's iteration from theta, of a look for other optima, and of the
+    certificate.
 
     A warning if it is not certified, unless the plan is quiet.
     """
@@ -126,7 +137,8 @@ def finished(criterion, theta, message):
 
 
 def lost_digits(value):
-    """Whether e is so large beside the residual y - X beta that it should be built anew around this beta."""
+    """Whether e is so large beside the residual y - X beta that it should be built anew around this
+    beta."""
     if value.triangle is None:
         return False
     column = value.triangle[:, -1]
@@ -134,7 +146,8 @@ def lost_digits(value):
 
 
 def crowding(theta, setup):
-    """The block that dwarfs sigma and all other blocks, if it should be decomposed first to keep digits, or None."""
+    """The block that dwarfs sigma and all other blocks, if it should be decomposed first to keep
+    digits, or None."""
     if len(setup.design.blocks) < 2:
         return None
     ratios = 2 * (setup.covariance.log_sds(theta) - theta[0] - setup.units)
@@ -159,11 +172,13 @@ def refuse_unbounded(criterion, theta, value):
     )
 
 
-# -- other optima -------------------------------------------------------------------------------------
+# -- other optima
+# -------------------------------------------------------------------------------------
 
 
 def best_optimum(criterion, theta, value):
-    """The best of the minimum at theta and those reached from `elsewhere`; returns it and its value."""
+    """The best of the minimum at theta and those reached from `elsewhere`; returns it and its
+    value."""
     for _ in range(2 * len(theta)):
         for start in elsewhere(theta, criterion.setup):
             other, other_value = minimum(criterion, start, rival=(theta, value))
@@ -178,8 +193,10 @@ def best_optimum(criterion, theta, value):
 def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
-    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma, the
-    last other one set to zero; with several terms, each of them alone in being large; and where Z has half
+    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma,
+    the
+    last other one set to zero; with several terms, each of them alone in being large; and where Z
+    has half
     as many columns as rows, a small sigma.
     """
     covariance = setup.covariance
@@ -203,7 +220,8 @@ def elsewhere(theta, setup):
         if len(open_ones):
             yield covariance.without(theta, first + open_ones[-1])
         first = last
-    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:    # few degrees of freedom for sigma
+    # few degrees of freedom for sigma
+    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:
         other = theta.copy()
         other[0] -= 6.0
         yield other
@@ -216,7 +234,8 @@ def elsewhere(theta, setup):
             yield independent(theta[0], log_sds)
 
 
-# -- the certificate ----------------------------------------------------------------------------------
+# -- the certificate
+# ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,18 +253,22 @@ class Optimum:
     gradient_norm : float
         The largest of its absolute values.
     hessian : ndarray, two axes like theta
-        Of nll in theta; rows and columns of blocks at zero are 0. Where several terms are eliminated, or
+        Of nll in theta; rows and columns of blocks at zero are 0. Where several terms are
+        eliminated, or
         more than 300 columns are left to factor, average information takes its place.
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float
         The Newton decrement: how far nll is above the minimum, to second order.
     theta_error : ndarray, shape of theta
-        The size of the next Newton step, log units, or for the T of several effects relative to their
+        The size of the next Newton step, log units, or for the T of several effects relative to
+        their
         standard deviations; 0 for blocks at zero.
     multipliers : dict
-        By the names of the blocks with a variance of zero, or the terms with a singular covariance: the
-        derivative of nll in the variance over sigma^2, or the smallest as the covariance becomes regular;
+        By the names of the blocks with a variance of zero, or the terms with a singular covariance:
+        the
+        derivative of nll in the variance over sigma^2, or the smallest as the covariance becomes
+        regular;
         not negative at an optimum.
     evaluations, seconds : dict
         By phase of the fit.
@@ -269,8 +292,8 @@ class Optimum:
         if not self.certified:
             verdict = f"not certified: {'; '.join(self.reasons)}"
         return (
-            f"Optimum({verdict}; gradient {self.gradient_norm:.1e}, smallest eigenvalue of the Hessian "
-            f"{self.smallest_eigenvalue:.3g}, error of nll {self.nll_error:.1e}, "
+            f"Optimum({verdict}; gradient {self.gradient_norm:.1e}, smallest eigenvalue of the "
+            f"Hessian {self.smallest_eigenvalue:.3g}, error of nll {self.nll_error:.1e}, "
             f"of theta {self.theta_error.max(initial=0):.1e}; evaluations: {phases or 'none'})"
         )
 
@@ -278,8 +301,10 @@ class Optimum:
 def certify(criterion, theta, value=None):
     """Whether theta is a local minimum of the criterion: an `Optimum`.
 
-    It is certified if the gradient is small enough for an error of nll below 1e-9 (relative to |nll|) and
-    of theta below 1e-6, the Hessian is positive definite, and no direction at zero would lower nll by
+    It is certified if the gradient is small enough for an error of nll below 1e-9 (relative to
+    |nll|) and
+    of theta below 1e-6, the Hessian is positive definite, and no direction at zero would lower nll
+    by
     leaving it.
     """
     setup = criterion.setup
@@ -288,7 +313,8 @@ def certify(criterion, theta, value=None):
     D = criterion.derivatives(theta, value)
     free = covariance.free(theta)
 
-    # -- curvature, scaled to a diagonal of 1: of a small sd it is small on the log scale, which is no flatness
+    # -- curvature, scaled to a diagonal of 1: of a small sd it is small on the log scale, which is
+    # no flatness
     H = D.step_hessian[free][:, free]
     scale = np.sqrt(np.abs(H.diagonal()))
     scale[scale == 0] = 1.0
@@ -318,7 +344,8 @@ def certify(criterion, theta, value=None):
     elif not definite:
         reasons.append(flat_along(vectors[:, 0], free, setup))
     elif decrement > NLL_ERROR * size_of(value) or step.max() > THETA_ERROR:
-        reasons.append(f"the gradient is {np.abs(D.gradient).max():.2g}, so theta is off by {step.max():.2g}")
+        slope = np.abs(D.gradient).max()
+        reasons.append(f"the gradient is {slope:.2g}, so theta is off by {step.max():.2g}")
     reasons += [
         f"the likelihood grows when {name!r} leaves zero"
         for name, multiplier in multipliers.items()

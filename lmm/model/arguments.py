@@ -1,4 +1,5 @@
-"""What the arguments of `LMMsetup`, `lmm` and `lmer` mean: said once, and put into the docstring of each."""
+"""What the arguments of `LMMsetup`, `lmm` and `lmer` mean: said once, and put into the docstring of
+each."""
 
 import inspect
 import re
@@ -6,45 +7,48 @@ import re
 ARGUMENTS = {
     "form": """
 form : str
-    The fixed effects, as patsy reads them, e.g. ``"score ~ Machine"``. Variables are columns of `dat`;
-    functions are R's everyday ones (``log(x)``), numpy's (``np.log(x)``), patsy's (``C(x)``) and your own.
-    Or, for a model that no formula says, y itself: array_like, (n,).""",
+    The fixed effects, as patsy reads them, e.g. ``"score ~ Machine"``. Variables are
+    columns of `dat`; functions are R's everyday ones (``log(x)``), numpy's (``np.log(x)``),
+    patsy's (``C(x)``) and your own. Or, for a model that no formula says, y itself:
+    array_like, (n,).""",
     "formula": """
 formula : str
-    Fixed effects and, in parentheses with a bar, random ones: ``"Reaction ~ Days + (Days | Subject)"``.
-    Left of the bar stand the effects, as patsy reads them, their intercept included; right of it the
-    grouping. Effects of one bar are correlated:
+    Fixed effects and, in parentheses with a bar, random ones: ``"Reaction ~ Days + (Days |
+    Subject)"``. Left of the bar stand the effects, as patsy reads them, their intercept
+    included; right of it the grouping. Effects of one bar are correlated:
 
-    ==============================  =====================================================================
+    ==============================  ===========================================================
     ``(1 | g)``                     a random intercept for each level of g
     ``(x | g)``, ``(1 + x | g)``    an intercept and a slope in x, correlated
     ``(0 + x | g)``                 a slope alone
     ``(0 + f | g)``                 one effect for each level of the factor f, correlated
-    ``(x + z || g)``                independent effects; of a factor one for each of its levels, whether
-                                    there is an intercept or not, where lme4 does not split it;
-                                    also ``diag(x + z | g)``
-    ``cs(0 + f | g)``               compound symmetry: one variance and one correlation, also a negative one
+    ``(x + z || g)``                independent effects, also ``diag(x + z | g)``; of a factor one
+                                    for each of its levels, with an intercept or without, where
+                                    lme4 does not split it
+    ``cs(0 + f | g)``               compound symmetry: one variance and one correlation, which
+                                    may be negative
     ``(1 | a:b)``, ``(1 | a/b)``    for each combination of a and b; the same and ``(1 | a)``
-    ==============================  =====================================================================
+    ==============================  ===========================================================
 
     A grouping by numbers is a factor here, unlike in the `ref` of `lmm`.""",
     "dat": """
 dat : pandas.DataFrame, n rows
-    The data; never changed. Rows with a missing value in any variable of the model are left out together.
-    Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's columns give the names.""",
+    The data; never changed. Rows with a missing value in any variable of the model are left
+    out together. Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's columns
+    give the names.""",
     "ref": """
 ref : str or list, optional
-    The random effects, one element per block of Z: a column of `dat` or a list of columns, whose
-    interaction is meant, as in ``["Worker", ["Worker", "Machine"]]``. Text, bool and categorical columns
-    are factors, numeric ones multiply. ``()``: no random effects.
-    Where `form` is y, a dict from names to blocks of Z, array_like or sparse, (n, p_j), each column a level
-    with the same variance; or to (block, levels), the level that each column belongs to: of a level with
-    several columns these are its effects, in their order, with a covariance matrix; or to (block, levels,
-    names of the effects).""",
+    The random effects, one element per block of Z: a column of `dat` or a list of columns,
+    whose interaction is meant, as in ``["Worker", ["Worker", "Machine"]]``. Text, bool and
+    categorical columns are factors, numeric ones multiply. ``()``: no random effects. Where
+    `form` is y, a dict from names to blocks of Z, array_like or sparse, (n, p_j), each
+    column a level with the same variance; or to (block, levels), the level that each column
+    belongs to: of a level with several columns these are its effects, in their order, with
+    a covariance matrix; or to (block, levels, names of the effects).""",
     "reml": """
 reml : bool, optional
-    Whether the criterion is REML's. By default `lmm` maximises the likelihood, as the practical does, and
-    `lmer` the REML criterion, as lme4 does.""",
+    Whether the criterion is REML's. By default `lmm` maximises the likelihood, as the
+    practical does, and `lmer` the REML criterion, as lme4 does.""",
     "start": """
 start : array_like, shape of theta, optional
     Where the search starts: finite log sigma and log standard deviations, units of y;
@@ -54,14 +58,15 @@ verbose : bool, optional
     Whether to print every evaluation: its number and phase, the criterion, theta.""",
     "weights": """
 weights : str or array_like, one per row of `dat`, optional
-    Positive: the residual of a row with weight w has the variance sigma^2 / w. A name is a column of `dat`.""",
+    Positive: the residual of a row with weight w has the variance sigma^2 / w. A name is a
+    column of `dat`.""",
     "offset": """
 offset : str or array_like, one per row of `dat`, optional
     What is known of the mean, added to X beta; also written ``+ offset(x)`` in the formula.""",
     "engine": """
 engine : {None, "dense", "blocked"}, optional
-    The linear algebra: the practical's QR of Z, or for many levels the elimination of the largest term.
-    By default the number of columns of Z decides.""",
+    The linear algebra: the practical's QR of Z, or for many levels the elimination of the
+    largest term. By default the number of columns of Z decides.""",
 }
 
 

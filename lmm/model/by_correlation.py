@@ -9,9 +9,11 @@ LARGEST_Z = 20.0        # Fisher's z of a correlation of 1: its tanh is 1
 
 
 class ByCorrelation(Unstructured):
-    """The same psi with other elements of theta: Fisher's z of a correlation, which may then be held.
+    """The same psi with other elements of theta: Fisher's z of a correlation, which may then be
+    held.
 
-    In place of T_21 stands the z of the correlation of the first two effects, and in place of log T_22
+    In place of T_21 stands the z of the correlation of the first two effects, and in place of log
+    T_22
     the log standard deviation of the second:
 
         T_21 = tanh(z) s,    T_22 = s / cosh(z),    s = exp(theta of the second).
@@ -21,7 +23,7 @@ class ByCorrelation(Unstructured):
 
     def __init__(self, c):
         super().__init__(c)
-        self.z = 1                                              # T_21 stands second, column by column
+        self.z = 1  # T_21 stands second, column by column
         self.s = c                                              # T_22 after the first column
         self.directions = np.zeros(0, int)
         self.step_logs = self.logs
@@ -42,7 +44,7 @@ class ByCorrelation(Unstructured):
     def theta(self, psi):
         t = super().theta(psi)
         sd = np.sqrt(psi[1, 1])
-        rho = t[self.z] / sd                                    # both standard deviations are positive
+        rho = t[self.z] / sd  # both standard deviations are positive
         t[self.z] = np.arctanh(rho) if abs(rho) < 1 - EDGE else np.sign(rho) * LARGEST_Z
         t[self.s] = np.log(sd)
         return t

@@ -1,19 +1,24 @@
-"""Compound symmetry: effects with one variance, any two with one correlation, which may be negative.
+"""Compound symmetry: effects with one variance, any two with one correlation, which may be
+negative.
 
     psi_t = v ((1 - rho) I + rho 11')  =  a 11'/c + b (I - 11'/c),
 
     a = v (1 + (c - 1) rho),    b = v (1 - rho).
 
-a is the variance of the sum of the effects over sqrt(c), b that of any contrast of length 1. Both are
-free of each other, and zero at the ends of rho's range, -1 / (c - 1) and 1: so theta holds their logs,
-and nothing else need be known here. Source: the covariance of a split plot, Scheffe (1959), section 8.1.
+a is the variance of the sum of the effects over sqrt(c), b that of any contrast of length 1. Both
+are
+free of each other, and zero at the ends of rho's range, -1 / (c - 1) and 1: so theta holds their
+logs,
+and nothing else need be known here. Source: the covariance of a split plot, Scheffe (1959), section
+8.1.
 """
 
 import numpy as np
 
 from .covariance import Variances
 
-LARGEST_LOGIT = 36.0    # of a's share of the variance, from which b, or a, is nothing beside the other
+# of a's share of the variance, from which b, or a, is nothing beside the other
+LARGEST_LOGIT = 36.0
 
 
 class CompoundSymmetry(Variances):
@@ -38,7 +43,8 @@ class CompoundSymmetry(Variances):
         return np.tensordot(np.exp(t), self.basis, 1)
 
     def theta(self, psi):
-        """a = 1'psi 1 / c, and b from what the trace has beside it; the mean over effects, if they differ."""
+        """a = 1'psi 1 / c, and b from what the trace has beside it; the mean over effects, if they
+        differ."""
         a = psi.sum() / self.c
         b = (psi.trace() - a) / (self.c - 1)
         with np.errstate(divide="ignore"):

@@ -5,9 +5,11 @@ covariance within a level, is made from:
 
     Independent         psi_t = diag(exp(2 t_j)): log standard deviations, one for each effect
     Unstructured        psi_t = T T', T lower triangular, column by column     (unstructured.py)
-    CompoundSymmetry    one variance and one correlation                       (compound_symmetry.py)
+    CompoundSymmetry    one variance and one correlation
+    (compound_symmetry.py)
 
-Engines see the entries of psi alone (psi.py). A structure is a class with the methods of these three.
+Engines see the entries of psi alone (psi.py). A structure is a class with the methods of these
+three.
 It may be singular in some *directions*, each with an element of theta that is -inf there.
 """
 
@@ -188,7 +190,8 @@ class Covariance:
 
     @cached_property
     def free_parts(self):
-        """(1 + q, size): what V is linear in and free to vary, in terms of sigma^2 and the entries of psi."""
+        """(1 + q, size): what V is linear in and free to vary, in terms of sigma^2 and the entries
+        of psi."""
         if self.elementwise:
             return np.eye(self.size)
         parts = np.zeros((1 + self.entries.q, self.size))
@@ -207,7 +210,8 @@ class Covariance:
         return [exp(2 * theta[0]), *self.entries.of(self.psi(theta)).tolist()]
 
     def _terms(self, theta):
-        """For each term its structure, its blocks, and its elements of theta, a slice and an array."""
+        """For each term its structure, its blocks, and its elements of theta, a slice and an
+        array."""
         theta = np.asarray(theta, float)
         for one, blocks, share in zip(self.structures, self.spans, self.shares):
             yield one, blocks, share, theta[share]
@@ -271,7 +275,8 @@ class Covariance:
         new[0] += shift
         return new
 
-    # -- steps, in coordinates where the criterion is best approximated by a parabola ------------------
+    # -- steps, in coordinates where the criterion is best approximated by a parabola
+    # ------------------
 
     def free(self, theta):
         """Which elements of theta are not zero for good, bool."""
@@ -291,7 +296,8 @@ class Covariance:
         return x if self.elementwise else self._each("from_steps", x)
 
     def step_units(self, theta, units):
-        """What counts as a step of 1 in each coordinate: 1 for logarithms; `units` as from `units`."""
+        """What counts as a step of 1 in each coordinate: 1 for logarithms; `units` as from
+        `units`."""
         lengths = np.ones(len(theta))
         if not self.elementwise:
             for one, blocks, share, t in self._terms(theta):
@@ -304,7 +310,8 @@ class Covariance:
             return np.ones(self.size)
         return self._each("simplex_units", np.concatenate([[1.0], theta[1:]]))
 
-    # -- the chain rule -------------------------------------------------------------------------------
+    # -- the chain rule
+    # -------------------------------------------------------------------------------
 
     def jacobian(self, theta):
         """d psi_a / d steps, (q, size - 1), 0 where an element is zero for good."""
@@ -317,7 +324,8 @@ class Covariance:
         return J
 
     def bend(self, theta, g):
-        """sum over the entries of g_a d^2 psi_a / d steps^2: what psi's curvature adds to the Hessian."""
+        """sum over the entries of g_a d^2 psi_a / d steps^2: what psi's curvature adds to the
+        Hessian."""
         G = self.entries.gradient_matrix(g)
         bend = np.zeros((self.size - 1, self.size - 1))
         for one, blocks, share, t in self._terms(theta):
@@ -333,7 +341,8 @@ class Covariance:
         return np.concatenate([np.zeros(0), *used])
 
     def in_theta(self, theta, gradient, hessian):
-        """Derivatives in the coordinates for steps as those in theta: chain rule for each element."""
+        """Derivatives in the coordinates for steps as those in theta: chain rule for each
+        element."""
         stretch = np.ones(self.size)
         turned = np.zeros(self.size, bool)
         for one, _, share, t in self._terms(theta):
@@ -349,7 +358,8 @@ class Covariance:
         stretch = self._each("stretch", np.concatenate([[0.0], theta[1:]]))[1:]
         return self.jacobian(theta) * np.where(self.free(theta)[1:], stretch, 0.0)
 
-    # -- directions in which psi may be singular -------------------------------------------------------
+    # -- directions in which psi may be singular
+    # -------------------------------------------------------
 
     def is_zero(self, theta):
         """Which directions are zero, (number of directions,), bool."""
@@ -376,7 +386,8 @@ class Covariance:
         return theta
 
     def regrowth(self, d, g, units):
-        """A matrix (J, J) in which psi would best grow where direction d is zero, g being nll's gradient."""
+        """A matrix (J, J) in which psi would best grow where direction d is zero, g being nll's
+        gradient."""
         term, k = self._direction(d)
         blocks = self.spans[term]
         G = self.entries.gradient_matrix(g)[blocks, blocks]
@@ -385,9 +396,11 @@ class Covariance:
         return whole
 
     def growths(self, theta, g, units, held=(), rounding=0.0):
-        """How each singular psi_t would grow: (d, matrix (J, J), slope of nll along it) by direction.
+        """How each singular psi_t would grow: (d, matrix (J, J), slope of nll along it) by
+        direction.
 
-        `held` are elements of theta that stay as they are; slopes within `rounding` of zero, relative
+        `held` are elements of theta that stay as they are; slopes within `rounding` of zero,
+        relative
         to the largest, are zero.
         """
         if np.isfinite(theta).all():
@@ -425,7 +438,8 @@ def refused_theta(theta, labels, logs):
     """The LMMError about a theta, an array, that is none: `labels` name its elements."""
     if theta.dtype.kind not in "iuf":
         return LMMError(
-            f"theta holds {theta.dtype.name}, not numbers; it is a list or array of log standard deviations"
+            f"theta holds {theta.dtype.name}, not numbers; "
+            "it is a list or array of log standard deviations"
         )
     wanted = f"it takes {len(labels)} numbers: {', '.join(labels)}"
     if theta.shape != (len(labels),):

@@ -32,6 +32,8 @@ def are_matrices(form):
 
 def matrix_design(y, X, Z=(), weights=None, offset=None):
     """The `Design` of given matrices; see `LMMsetup` for the parameters."""
+    if not are_matrices(y):
+        raise LMMError(f"form is of type {type(y).__name__}; it is a formula string such as 'score ~ Machine'")
     if isinstance(y, pd.DataFrame):
         y = y.iloc[:, 0]
     index = y.index if isinstance(y, pd.Series) else None

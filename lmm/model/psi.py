@@ -8,7 +8,8 @@ levels, and psi is made of these matrices. A random effect of a term is a block 
     V_a = Z_i Z_i'                 where psi_a is the variance of effect i,
     V_a = Z_i Z_j' + Z_j Z_i'      where it is the covariance of the effects i and j of one term,
 
-and phi = (sigma^2, psi_1, ..., psi_q) is all that an engine is told. What is zero whatever theta is,
+and phi = (sigma^2, psi_1, ..., psi_q) is all that an engine is told. What is zero whatever theta
+is,
 as the covariances of independent effects are, is no entry.
 """
 
@@ -73,7 +74,8 @@ class Entries:
         return psi[self.rows, self.columns]
 
     def gradient_matrix(self, g):
-        """The derivatives g in the entries as a symmetric G, (J, J): tr(G dpsi) = sum g_a dpsi_a."""
+        """The derivatives g in the entries as a symmetric G, (J, J): tr(G dpsi) = sum g_a
+        dpsi_a."""
         G = np.zeros((self.J, self.J))
         G[self.rows, self.columns] = 0.5 * np.asarray(g)
         return G + G.T

@@ -12,7 +12,8 @@ STRUCTURES = {
 
 
 def covariance_of(terms, sizes):
-    """The `Covariance` of terms with so many effects each; one effect alone is independent of nothing."""
+    """The `Covariance` of terms with so many effects each; one effect alone is independent of
+    nothing."""
     structures = []
     for term, c in zip(terms, sizes):
         kind = STRUCTURES[term.structure] if c > 1 else Independent

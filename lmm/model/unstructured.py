@@ -11,7 +11,8 @@ class Unstructured:
     """One term's psi = T T', T (c, c) lower triangular.
 
     theta holds T column by column, its diagonal on the log scale. A column whose diagonal is zero,
-    -inf in theta, is zero. Steps are made in T as it is, so that an element of its diagonal may pass
+    -inf in theta, is zero. Steps are made in T as it is, so that an element of its diagonal may
+    pass
     through zero, where a column of T and its negative are the same.
     """
 
@@ -23,7 +24,7 @@ class Unstructured:
         self.i = np.array([i for i, _ in self.pairs])           # of each element its row of T ...
         self.j = np.array([j for _, j in self.pairs])           # ... and its column
         self.logs = self.i == self.j
-        self.directions = np.flatnonzero(self.logs)             # T_jj, which says whether column j is zero
+        self.directions = np.flatnonzero(self.logs)  # T_jj, which says whether column j is zero
         self.step_logs = np.zeros(len(self.pairs), bool)
         self.entries = np.eye(len(self.pairs))                  # each of them is free
 
@@ -66,14 +67,16 @@ class Unstructured:
         """Which elements are not zero for good: those of columns of T that are not."""
         return np.isfinite(t[self.logs])[self.j]
 
-    # -- steps ---------------------------------------------------------------------------------------
+    # -- steps
+    # ---------------------------------------------------------------------------------------
 
     def steps(self, t):
         """The coordinates in which steps are made: T's elements."""
         return np.where(self.logs, np.exp(np.where(self.logs, t, 0.0)), t)
 
     def from_steps(self, x):
-        """The elements of theta of such coordinates; a column with a negative diagonal is turned."""
+        """The elements of theta of such coordinates; a column with a negative diagonal is
+        turned."""
         sign = np.sign(x[self.logs])[self.j]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.logs, np.log(np.abs(x)), x * sign)
@@ -101,14 +104,17 @@ class Unstructured:
         return of_i + of_j
 
     def bend(self, t, G):
-        """sum over the entries of g_a d^2 psi_a / dT_kl dT_mn = 2 [l = n] G_km; G has g_a / 2 twice."""
+        """sum over the entries of g_a d^2 psi_a / dT_kl dT_mn = 2 [l = n] G_km; G has g_a / 2
+        twice."""
         same_column = self.j[:, None] == self.j
         return 2.0 * same_column * G[self.i][:, self.i]
 
-    # -- directions in which psi may be singular ------------------------------------------------------
+    # -- directions in which psi may be singular
+    # ------------------------------------------------------
 
     def df_used(self, t, M):
-        """u'M u for each column u of T: the degrees of freedom it makes use of, M being tr(W V_a)."""
+        """u'M u for each column u of T: the degrees of freedom it makes use of, M being tr(W
+        V_a)."""
         T = self.root(t)
         return np.sum(T * (M @ T), axis=0)
 
@@ -119,7 +125,8 @@ class Unstructured:
         return t
 
     def regrowth(self, k, G, unit):
-        """v v' for the best direction v among the effects k, k + 1, ...: where a column k would grow.
+        """v v' for the best direction v among the effects k, k + 1, ...: where a column k would
+        grow.
 
         That is the v with the least v'G v, of those with |v / unit| = 1.
         """
@@ -129,9 +136,11 @@ class Unstructured:
         return np.outer(v, v)
 
     def growths(self, t, G, unit, held, rounding):
-        """(k, v v', v'G v) for the direction v, |v / unit| = 1, in which a singular psi + w v v' best grows.
+        """(k, v v', v'G v) for the direction v, |v / unit| = 1, in which a singular psi + w v v'
+        best grows.
 
-        Only effects that are not held count. Directions in the range of psi are left out where T says
+        Only effects that are not held count. Directions in the range of psi are left out where T
+        says
         all about them, its zero columns being the last: there the derivative is 0.
         """
         zero = t[self.logs] == -np.inf
@@ -142,7 +151,8 @@ class Unstructured:
         unit = unit * chosen
         basis = np.eye(self.c)[:, chosen]
         if not zero[:rank].any() and chosen.all():
-            basis = np.linalg.qr(self.root(t)[:, :rank] / unit[:, None], mode="complete")[0][:, rank:]
+            in_range = self.root(t)[:, :rank] / unit[:, None]
+            basis = np.linalg.qr(in_range, mode="complete")[0][:, rank:]
         scaled = G * unit * unit[:, None]
         eigenvalues, vectors = np.linalg.eigh(basis.T @ scaled @ basis)
         v = unit * (basis @ vectors[:, 0])
