@@ -108,9 +108,9 @@ def iterated(criterion, theta, rival, held, done):
             break
         decrement = -0.5 * slope
         x = covariance.steps(theta)
-        if rival is not None and convex:
-            if pointless(criterion, theta, value, decrement, x + step, rival):
-                break
+        end = x + step
+        if rival and convex and pointless(criterion, theta, value, decrement, end, rival):
+            break
 
         # -- so close by, a step is worth more than differences of the criterion, which are rounding
         # errors
