@@ -39,6 +39,17 @@ def level_axes(ax, levels, grouping):
     return ax
 
 
+def legend_above(ax):
+    """A legend over the Axes, so that it hides nothing; narrow, for two pictures side by side."""
+    ax.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1),
+        ncols=2,
+        frameon=False,
+        fontsize="small",
+    )
+
+
 def as_text(label):
     """A label as it is, for matplotlib to read no mathematics in it."""
     return str(label).replace("$", r"\$")

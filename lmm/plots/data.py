@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LMMError, shorten
-from .canvas import DASHED, as_text, level_axes, new_axes
+from .canvas import DASHED, as_text, legend_above, level_axes, new_axes
 from .choices import block_of, check_fit
 
 MOST_PANELS = 200
@@ -213,5 +213,5 @@ def _draw_levels(rows, response, block, ax):
     ax.plot(means["y"], places, color="C0", lw=1, label="mean")
     ax.plot(means["fitted"], places, "D", **FITTED, ms=5, label="fitted")
     ax.set_xlabel(as_text(response))
-    ax.legend()
+    legend_above(ax)
     return np.atleast_1d(ax)

@@ -1,29 +1,40 @@
 """The picture of the likelihood: its surface over two elements of theta, and the way of a fit."""
 
+from itertools import pairwise
+
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from ..errors import LMMError
 from ..fitting import units
 from ..practical import LMMprof
-from .canvas import as_text, new_axes
+from .canvas import as_text, legend_above, new_axes
 from .choices import check_fit, two_of
 
 GRID_POINTS = 40        # along each side of a likelihood surface
 FLAT_BELOW = 4.0        # log units below sigma's scale, where a standard deviation counts as zero
-MARGIN = 0.2            # around what the surface shows, log units
+MARGIN = 0.2            # around what the surface shows, log units, ...
+MARGIN_SHARE = 0.05     # ... or where the scale is not logarithmic, of the whole
+LABEL_MARGIN = 0.05     # of the Axes, nearer to whose frame no label stands
 CONTOURS = np.outer(10.0 ** np.arange(9), [1, 2, 5]).ravel()
 
 PATHS = {
     "simplex": {"label": "Nelder-Mead", "color": "C0"},
     "newton": {"label": "Newton", "color": "C1"},
 }
-CONTOUR = {"color": "0.6", "lw": 0.8}
+START = {
+    "color": "C0",
+    "ms": 5,
+    "label": "start",
+}
 OPTIMUM = {
     "ms": 9,
     "mew": 2,
     "clip_on": False,
     "zorder": 3,
 }
+CONTOUR_COLOR = "0.6"
+CONTOUR_WIDTH = 0.8
 
 
 def surface(fit, first=None, second=None, ax=None):
@@ -77,40 +88,41 @@ def surface(fit, first=None, second=None, ax=None):
     chosen = [labels.index(first), labels.index(second)]
     axes = [setup.log_labels[i] for i in chosen]
 
-    # -- where: the estimate, the ways to it, and a window around them
+    # -- where: the estimate, the start, the ways from one to the other, and a window around them
     edge = _edge(fit)[chosen]
     estimate = fit.theta[chosen]
     best = np.maximum(estimate, edge)
     trace = fit.trace
     tried = np.maximum(trace[axes].to_numpy(), edge)
-    shown = trace["phase"].isin(list(PATHS)).to_numpy()
-    x, y = _window(fit, chosen, best, edge, tried[shown])
+    paths = {phase: tried[trace["phase"] == phase] for phase in PATHS}
+    shown = np.vstack([tried[:1], *paths.values()])
+    x, y = _window(fit, chosen, best, edge, shown)
 
     # -- how much: 2 (nll(theta) - nll(estimate)) over the window
     drop = _drop(fit, chosen, x, y)
 
     # -- the picture
     ax = new_axes(ax)
-    _draw_contours(ax, x, y, drop)
-    for phase, style in PATHS.items():
-        path = tried[trace["phase"] == phase]
+    contours = _draw_contours(ax, x, y, drop)
+    for phase, path in paths.items():
         if len(path):
-            ax.plot(*path.T, ".-", lw=0.6, ms=4, **style)
+            ax.plot(*path.T, ".-", lw=0.6, ms=4, **PATHS[phase])
     if len(tried):
-        ax.plot(*tried[0], "s", color="C0", ms=5, label="start")
+        ax.plot(*tried[0], "s", **START)
     at_edge = "" if np.isfinite(estimate).all() else " (sd 0, at the edge)"
     ax.plot(*best, "kx", **OPTIMUM, label=f"optimum{at_edge}")
     criterion = "REML criterion" if fit.reml else "-2 log-likelihood"
-    ax.plot([], [], **CONTOUR, label=f"{criterion} above its least")
+    ax.plot(
+        [],
+        [],
+        color=CONTOUR_COLOR,
+        lw=CONTOUR_WIDTH,
+        label=f"{criterion} above its least",
+    )
+    _label_contours(ax, contours, [*paths.values(), best[None]])
     ax.set_xlabel(as_text(axes[0]))
     ax.set_ylabel(as_text(axes[1]))
-    ax.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1),
-        ncols=3,
-        frameon=False,
-        fontsize="small",
-    )
+    legend_above(ax)
     return ax
 
 
@@ -122,24 +134,35 @@ def _edge(fit):
     setup = fit.setup
     log_sds = setup.covariance.diagonal
     edge = np.full(fit.theta.shape, -np.inf)
-    edge[log_sds] = fit.theta[0] + units(setup) - FLAT_BELOW
+    log_scales = fit.theta[0] + units(setup)
+    edge[log_sds] = log_scales - FLAT_BELOW
     positive = np.isfinite(fit.theta)
     edge[positive] = np.minimum(edge, fit.theta - 1)[positive]
     return edge
 
 
 def _window(fit, chosen, best, edge, tried):
-    """The grid, (2, GRID_POINTS): what was tried, and three standard errors around the estimate."""
-    on_log = fit.setup.covariance.on_log[chosen]
-    variances = np.diag(fit.cov_theta())[chosen]
-    reach = 3 * np.sqrt(variances)
+    """The grid, (2, GRID_POINTS): what was tried, and three standard errors around the estimate.
+
+    Where there is no standard error: five log units; for an element of T below its diagonal the
+    standard deviation with which its effect adds sigma^2 to an average level's whole, `units`.
+    """
+    covariance = fit.setup.covariance
+    sd_of_block = np.exp(fit.theta[0] + units(fit.setup))
+    scale = np.append(1.0, sd_of_block[covariance.rows])[chosen]
+    on_log = covariance.on_log[chosen]
+    errors = np.sqrt(np.diag(fit.cov_theta()))
+    reach = 3 * errors[chosen]
     reach_of_logs = np.fmin(reach, FLAT_BELOW + 1)          # nan where the sd is zero
-    reach_of_others = np.nan_to_num(reach, nan=fit.sigma)
+    reach_of_others = np.where(np.isnan(reach), scale, reach)
     reach = np.where(on_log, reach_of_logs, reach_of_others)
     within = np.vstack([tried, best - reach, best + reach])
-    low = within.min(axis=0) - MARGIN
-    high = within.max(axis=0) + MARGIN
-    return np.linspace(np.maximum(low, edge), high, GRID_POINTS).T
+    low = within.min(axis=0)
+    high = within.max(axis=0)
+    margin = np.where(on_log, MARGIN, MARGIN_SHARE * (high - low))
+    low = np.maximum(low - margin, edge)
+    high = high + margin
+    return np.linspace(low, high, GRID_POINTS).T
 
 
 def _drop(fit, chosen, x, y):
@@ -154,8 +177,49 @@ def _drop(fit, chosen, x, y):
 
 
 def _draw_contours(ax, x, y, drop):
-    """Contours of the drop at 1, 2, 5, 10, ..., with their values."""
+    """Contours of the drop at 1, 2, 5, 10, ..."""
     highest = drop[np.isfinite(drop)].max()
-    levels = [level for level in CONTOURS if level < highest] or [highest / 2]
-    contours = ax.contour(x, y, drop, levels, colors="0.6", linewidths=0.8)
-    ax.clabel(contours, fontsize="small", fmt="%g", colors="0.4")
+    levels = [level for level in CONTOURS if level < highest]
+    return ax.contour(
+        x,
+        y,
+        drop,
+        levels or [highest / 2],
+        colors=CONTOUR_COLOR,
+        linewidths=CONTOUR_WIDTH,
+    )
+
+
+def _label_contours(ax, contours, paths):
+    """The value of each contour, where it is farthest from the paths and the values before it.
+
+    Near the frame, where a label would be cut, there is none. Distances are shares of the Axes.
+    """
+    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    size = high - low
+    occupied = [_along(path) / size for path in paths]
+    places = []
+    for lines in contours.allsegs:              # those of one level, none if it is off the grid
+        points = np.vstack([np.empty((0, 2)), *lines])
+        from_frame = np.minimum(points - low, high - points) / size
+        inside = from_frame.min(axis=1) > LABEL_MARGIN
+        if not inside.any():
+            continue
+        candidates = points[inside] / size
+        distances = cdist(candidates, np.vstack(occupied)).min(axis=1)
+        place = candidates[np.argmax(distances)]
+        occupied.append(place[None])
+        places.append(place * size)
+    ax.clabel(
+        contours,
+        fontsize="small",
+        fmt="%g",
+        colors="0.4",
+        manual=places,
+    )
+
+
+def _along(path):
+    """Points along a path, (m, 2), and between them."""
+    ways = [np.linspace(start, end, 20) for start, end in pairwise(path)]
+    return np.vstack([path, *ways])

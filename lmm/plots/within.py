@@ -6,7 +6,7 @@ import pandas as pd
 from ..errors import LMMError, shorten
 from ..model import codes_of
 from ..result import fixed_names, modes_of, offsets
-from .canvas import DASHED, as_text, level_axes, new_axes
+from .canvas import DASHED, as_text, legend_above, level_axes, new_axes
 from .choices import block_of, check_fit
 
 # The smallest singular value, relative to the largest, of columns, each of length 1, that determine
@@ -100,7 +100,7 @@ def shrinkage(fit, group=None, ax=None):
         ends = mixed.to_numpy().T[:2]
     ax.set_xlabel(as_text(effects[0]))
     _draw_arrows(ax, starts, ends)
-    ax.legend()
+    legend_above(ax)
     return ax
 
 

@@ -43,3 +43,8 @@ def arrows(ax):
     start = np.column_stack([quiver.X, quiver.Y])
     way = np.column_stack([quiver.U, quiver.V])
     return start, start + way
+
+
+def below_its_legend(ax):
+    """Whether the legend stands above the Axes, in a figure that has been drawn."""
+    return ax.get_legend().get_window_extent().y0 > ax.get_window_extent().y1

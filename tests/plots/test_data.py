@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import crossed, fit_at
 from numpy.testing import assert_allclose, assert_array_equal
-from plots.reading import arrows, drawn, labels, matplotlib, ticks
+from plots.reading import arrows, below_its_legend, drawn, labels, matplotlib, ticks
 
 from lmm import LMMError, lmm, load_data, plots
 
@@ -123,6 +123,8 @@ def test_without_predictors_levels_stand_one_above_the_other(dyestuff):
     for i, batch in enumerate(means.index):
         assert set(x[place == i]) == set(dat["Yield"][dat["Batch"] == batch])
     assert drawn(ax, "population")[0][0] == dyestuff.beta[0]
+    ax.figure.canvas.draw()
+    assert below_its_legend(ax)
     own = matplotlib.figure.Figure().add_subplot()
     assert plots.panels(dyestuff, ax=own)[0] is own
 

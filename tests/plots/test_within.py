@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from plots.reading import arrows, drawn, labels, ticks
+from plots.reading import arrows, below_its_legend, drawn, labels, ticks
 
 from lmm import LMMError, lmm, load_data, plots
 
@@ -27,6 +27,8 @@ def test_two_effects_by_subject(sleep):
     assert_allclose(np.transpose(drawn(ax, "mixed model")), end)
     assert_allclose(np.ravel(drawn(ax, "population")), sleep.params)
     assert labels(ax) == ("Intercept", "Days")
+    ax.figure.canvas.draw()
+    assert below_its_legend(ax)
 
 
 def test_one_effect_level_by_level(dyestuff):
