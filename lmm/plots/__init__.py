@@ -1,4 +1,24 @@
-"""Pictures of a fit, those of Bates's slides on lme4 and a few more: ``from lmm import plots; plots.caterpillar(fit)``."""
+"""Pictures of a fit, those of Bates's slides on lme4 and a few more: ``plots.caterpillar(fit)``.
 
-from .pictures import *  # noqa: F403
-from .pictures import __all__  # noqa: F401
+Each function draws on the Axes it is given, `ax`, or on a new figure, and returns the Axes; nothing
+is shown, and no setting of matplotlib is changed. matplotlib is an optional extra, imported when a
+figure is made. A name that the fit does not have is an `LMMError` that lists those it has.
+"""
+
+from .data import panels
+from .diagnostics import quantiles, residuals
+from .likelihood import surface
+from .modes import caterpillar, pairs
+from .within import shrinkage
+from .zeta import profiles
+
+__all__ = [
+    "caterpillar",
+    "pairs",
+    "panels",
+    "profiles",
+    "quantiles",
+    "residuals",
+    "shrinkage",
+    "surface",
+]

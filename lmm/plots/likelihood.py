@@ -1,120 +1,228 @@
-"""Pictures of the likelihood: the profile of one parameter, and the surface over two, with the way to its top."""
+"""The picture of the likelihood: its surface over two elements of theta, and the way of a fit."""
+
+from itertools import pairwise
 
 import numpy as np
-import pandas as pd
-from scipy.special import ndtri
+from scipy.spatial.distance import cdist
 
-from ..errors import LMMError, shorten
+from ..errors import LMMError
 from ..practical import LMMprof
-from ..result import check_level
-from .canvas import DASHED, QUIET, as_text, check_fit, first_pair, new_axes
+from .canvas import as_text, legend_above, new_axes
+from .choices import check_fit, two_of
 
-GRID = 40               # points along each side of a likelihood surface
-FLAT = 4.0              # log units below sigma's scale, where a standard deviation is as good as zero
+GRID_POINTS = 40        # along each side of a likelihood surface
+FLAT_BELOW = 4.0        # log units below sigma's scale, where a standard deviation counts as zero
+MARGIN = 0.2            # around what the surface shows, log units, ...
+MARGIN_SHARE = 0.05     # ... or where the scale is not logarithmic, of the whole
+LABEL_MARGIN = 0.05     # of the Axes, nearer to whose frame no label stands
 CONTOURS = np.outer(10.0 ** np.arange(9), [1, 2, 5]).ravel()
 
-
-def profiles(profile, kind=None, name=None, level=0.95, ax=None):
-    """The profile of one parameter: zeta, the signed root of twice the drop of the log-likelihood, against its value.
-
-    The confidence interval lies between the crossings with the horizontal lines, the normal quantiles. Where the curve is
-    straight, the log-likelihood is a parabola and Wald's interval is right; where it bends, it is not.
-
-    Parameters
-    ----------
-    profile : DataFrame
-        As ``fit.profile()`` returns it.
-    kind, name : str, optional
-        Of the parameter, as in `profile`: ``"sd"``, ``"sigma"``. By default the first that fits.
-    level : float, optional
-        Of the confidence interval, between 0 and 1.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-    """
-    check_level(level)
-    if not isinstance(profile, pd.DataFrame) or not {"kind", "name", "value", "zeta"} <= set(profile.columns):
-        raise LMMError(f"profile, of type {type(profile).__name__}, has not the columns kind, name, value and zeta; it is what "
-                       "fit.profile() returns")
-    kind, name = first_pair(list(zip(profile["kind"], profile["name"])), "kind name", (kind, name))
-    curve = profile[(profile["kind"] == kind) & (profile["name"] == name)]
-    ax = new_axes(ax)
-    for z in ndtri([0.5 - level / 2, 0.5 + level / 2]):
-        ax.axhline(z, **DASHED, label=f"{100 * level:g} % interval" if z > 0 else None)
-    ax.axvline(curve["value"].to_numpy()[np.argmin(np.abs(curve["zeta"]))], **QUIET)
-    ax.plot(curve["value"].to_numpy(), curve["zeta"].to_numpy(), ".-", color="C0")
-    ax.legend()
-    of = "correlation of " if kind == "corr" else "sd of " if kind == "sd" and name != "sigma" else ""
-    ax.set(xlabel=of + as_text(name), ylabel="zeta")
-    return ax
+PATHS = {
+    "simplex": {"label": "Nelder-Mead", "color": "C0"},
+    "newton": {"label": "Newton", "color": "C1"},
+}
+START = {
+    "color": "C0",
+    "ms": 5,
+    "label": "start",
+}
+OPTIMUM = {
+    "ms": 9,
+    "mew": 2,
+    "clip_on": False,
+    "zorder": 3,
+}
+CONTOUR_COLOR = "0.6"
+CONTOUR_WIDTH = 0.8
 
 
 def surface(fit, first=None, second=None, ax=None):
     """The likelihood over two elements of theta, and the way the fit took to its optimum.
 
-    Contours of twice the drop of the log-likelihood (or of REML's criterion), the other elements of theta being at their
-    estimates; and each evaluation by Nelder-Mead and by Newton's iteration, where the others were elsewhere. Where
-    the estimate is a standard deviation of zero, -inf on this scale, the picture ends where the surface has become flat.
+    Contours of twice the drop of the log-likelihood (or of REML's criterion), the other elements of
+    theta being at their estimates; and each evaluation by Nelder-Mead and by Newton's iteration,
+    where the others were elsewhere. Where the estimate is a standard deviation of zero, -inf on
+    this scale, the picture ends where the surface has become flat.
 
     Parameters
     ----------
     fit : LMMResult
+        A fit with random effects.
     first, second : str, optional
-        Elements of theta, as in ``fit.setup.labels``: ``"sigma"`` or a block. By default the first two blocks, or sigma
-        and the only one.
-    ax : Axes, optional
+        Elements of theta, as in ``fit.setup.labels``: ``"sigma"`` or a block. By default the first
+        two blocks, or sigma and the only one.
+    ax : matplotlib Axes, optional
+        Where to draw; by default on a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        `first` is horizontal and `second` vertical, as in theta: log standard deviations, of units
+        of y (or elements of T below its diagonal, which are no logs).
+
+    Raises
+    ------
+    LMMError
+        If there are no two such elements, or matplotlib is not installed.
 
     Notes
     -----
     Costs 1600 evaluations of the likelihood.
+
+    Examples
+    --------
+    >>> fit = lmm("score ~ Machine", load_data("Machines"), ["Worker"])
+    >>> ax = plots.surface(fit, "sigma", "Worker")                     # doctest: +SKIP
     """
     check_fit(fit)
-    setup, labels, trace = fit.setup, list(fit.setup.labels), fit.trace
-    covariance = setup.covariance
+    setup = fit.setup
+    labels = list(setup.labels)
     if len(labels) == 1:
-        raise LMMError("the fit has no random effects, so theta is log sigma alone and has no surface; name a block in ref")
-    usual = [label for label in (labels[1:3] if len(labels) > 2 else labels) if label not in (first, second)]
-    first, second = first or usual.pop(0), second or usual.pop(0)
-    if not {first, second} <= set(labels) or first == second:
-        raise LMMError(f"first and second are {first!r} and {second!r}; they are two of {shorten(labels)}")
+        raise LMMError(
+            "the fit has no random effects, so theta is log sigma alone and has no surface; "
+            "name a block in ref"
+        )
+    usual = labels[1:3] if len(labels) > 2 else labels
+    first, second = two_of(labels, usual, "first and second", first, second)
     chosen = [labels.index(first), labels.index(second)]
-    estimate = fit.theta[chosen]
-    edge = np.full(len(labels), -np.inf)
-    edge[covariance.directions] = fit.theta[0] + setup.units - FLAT
-    edge = edge[chosen]
-    edge = np.where(np.isfinite(estimate), np.minimum(edge, estimate - 1), edge)
-    best = np.maximum(estimate, edge)
     axes = [setup.log_labels[i] for i in chosen]
-    paths = [np.maximum(trace.loc[trace["phase"] == phase, axes], edge).to_numpy()
-             for phase in ("simplex", "newton")]
-    reach = 3 * np.sqrt(np.diag(fit.cov_theta())[chosen])
-    reach = np.where(covariance.logs[chosen], np.fmin(reach, FLAT + 1), np.nan_to_num(reach, nan=fit.sigma))
-    ends = np.vstack([*paths, best - reach, best + reach])
-    x, y = np.linspace(np.maximum(ends.min(axis=0) - 0.2, edge), ends.max(axis=0) + 0.2, GRID).T
-    theta, drop = fit.theta.copy(), np.full((GRID, GRID), np.nan)
+
+    # -- where: the estimate, the start, the ways from one to the other, and a window around them
+    edge = _edge(fit)[chosen]
+    estimate = fit.theta[chosen]
+    best = np.maximum(estimate, edge)
+    trace = fit.trace
+    tried = np.maximum(trace[axes].to_numpy(), edge)
+    paths = {phase: tried[trace["phase"] == phase] for phase in PATHS}
+    shown = np.vstack([tried[:1], *paths.values()])
+    x, y = _window(fit, chosen, best, edge, shown)
+
+    # -- how much: 2 (nll(theta) - nll(estimate)) over the window
+    drop = _drop(fit, chosen, x, y)
+
+    # -- the picture
+    ax = new_axes(ax)
+    contours = _draw_contours(ax, x, y, drop)
+    for phase, path in paths.items():
+        if len(path):
+            ax.plot(*path.T, ".-", lw=0.6, ms=4, **PATHS[phase])
+    if len(tried):
+        ax.plot(*tried[0], "s", **START)
+    at_edge = "" if np.isfinite(estimate).all() else " (sd 0, at the edge)"
+    ax.plot(*best, "kx", **OPTIMUM, label=f"optimum{at_edge}")
+    criterion = "REML criterion" if fit.reml else "-2 log-likelihood"
+    ax.plot(
+        [],
+        [],
+        color=CONTOUR_COLOR,
+        lw=CONTOUR_WIDTH,
+        label=f"{criterion} above its least",
+    )
+    _label_contours(ax, contours, [*paths.values(), best[None]])
+    ax.set_xlabel(as_text(axes[0]))
+    ax.set_ylabel(as_text(axes[1]))
+    legend_above(ax)
+    return ax
+
+
+def _edge(fit):
+    """(1 + q,): where the surface is flat in a log sd, and in any case below a positive estimate.
+
+    -inf for elements of theta for which it is nowhere flat: log sigma, T below its diagonal.
+    """
+    log_sds = fit.setup.covariance.directions
+    edge = np.full(fit.theta.shape, -np.inf)
+    edge[log_sds] = _usual(fit)[log_sds] - FLAT_BELOW
+    positive = np.isfinite(fit.theta)
+    edge[positive] = np.minimum(edge, fit.theta - 1)[positive]
+    return edge
+
+
+def _usual(fit):
+    """The theta whose blocks each add sigma^2 to an average level's whole."""
+    setup = fit.setup
+    variances = np.exp(2 * (fit.theta[0] + setup.units))
+    return setup.covariance.theta(fit.theta[0], np.diag(variances))
+
+
+def _window(fit, chosen, best, edge, tried):
+    """The grid, (2, GRID_POINTS): what was tried, and three standard errors around the estimate.
+
+    Where there is no standard error: five log units; for an element of T below its diagonal the
+    standard deviation with which its effect adds sigma^2 to an average level's whole.
+    """
+    covariance = fit.setup.covariance
+    scale = covariance.simplex_units(_usual(fit))[chosen]
+    on_log = covariance.logs[chosen]
+    errors = np.sqrt(np.diag(fit.cov_theta()))
+    reach = 3 * errors[chosen]
+    reach_of_logs = np.fmin(reach, FLAT_BELOW + 1)          # nan where the sd is zero
+    reach_of_others = np.where(np.isnan(reach), scale, reach)
+    reach = np.where(on_log, reach_of_logs, reach_of_others)
+    within = np.vstack([tried, best - reach, best + reach])
+    low = within.min(axis=0)
+    high = within.max(axis=0)
+    margin = np.where(on_log, MARGIN, MARGIN_SHARE * (high - low))
+    low = np.maximum(low - margin, edge)
+    high = high + margin
+    return np.linspace(low, high, GRID_POINTS).T
+
+
+def _drop(fit, chosen, x, y):
+    """2 (nll(theta) - nll(estimate)) by rows y and columns x, the values of the chosen elements."""
+    theta = fit.theta.copy()
+    drop = np.empty((len(y), len(x)))
     for i, j in np.ndindex(drop.shape):
         theta[chosen] = x[j], y[i]
-        drop[i, j] = 2 * (LMMprof(theta, setup) - fit.nll)
+        nll = LMMprof(theta, fit.setup)
+        drop[i, j] = 2 * (nll - fit.nll)
+    return drop
+
+
+def _draw_contours(ax, x, y, drop):
+    """Contours of the drop at 1, 2, 5, 10, ..."""
     highest = drop[np.isfinite(drop)].max()
-    levels = [level for level in CONTOURS if level < highest] or [highest / 2]
-    ax = new_axes(ax)
-    lines = ax.contour(x, y, drop, levels, colors="0.6", linewidths=0.8)
-    ax.clabel(lines, fontsize="small", fmt="%g", colors="0.4")
-    for path, color, label in zip(paths, ("C0", "C1"), ("Nelder-Mead", "Newton")):
-        if len(path):
-            ax.plot(*path.T, ".-", color=color, lw=0.6, ms=4, label=label)
-    if len(trace):
-        start = np.maximum(trace[axes].to_numpy()[0], edge)
-        ax.plot(*start, "s", color="C0", ms=5, label="start")
-    label = "optimum" if np.isfinite(estimate).all() else "optimum (sd 0, at the edge)"
-    ax.plot(*best, "kx", ms=9, mew=2, clip_on=False, zorder=3, label=label)
-    ax.plot([], [], color="0.6", lw=0.8, label=f"{'REML criterion' if fit.reml else '-2 log-likelihood'} above its least")
-    ax.set(xlabel=as_text(axes[0]), ylabel=as_text(axes[1]))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize="small")
-    return ax
+    levels = [level for level in CONTOURS if level < highest]
+    return ax.contour(
+        x,
+        y,
+        drop,
+        levels or [highest / 2],
+        colors=CONTOUR_COLOR,
+        linewidths=CONTOUR_WIDTH,
+    )
+
+
+def _label_contours(ax, contours, paths):
+    """The value of each contour, where it is farthest from the paths and the values before it.
+
+    Near the frame, where a label would be cut, there is none. Distances are shares of the Axes.
+    """
+    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    size = high - low
+    occupied = [_along(path) / size for path in paths]
+    places = []
+    for lines in contours.allsegs:              # those of one level, none if it is off the grid
+        points = np.vstack([np.empty((0, 2)), *lines])
+        from_frame = np.minimum(points - low, high - points) / size
+        inside = from_frame.min(axis=1) > LABEL_MARGIN
+        if not inside.any():
+            continue
+        candidates = points[inside] / size
+        distances = cdist(candidates, np.vstack(occupied)).min(axis=1)
+        place = candidates[np.argmax(distances)]
+        occupied.append(place[None])
+        places.append(place * size)
+    ax.clabel(
+        contours,
+        fontsize="small",
+        fmt="%g",
+        colors="0.4",
+        manual=places,
+    )
+
+
+def _along(path):
+    """Points along a path, (m, 2), and between them."""
+    ways = [np.linspace(start, end, 20) for start, end in pairwise(path)]
+    return np.vstack([path, *ways])

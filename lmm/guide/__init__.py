@@ -1,0 +1,1 @@
+"""Pages for people who read: `words.md`, what each word means in this package."""
