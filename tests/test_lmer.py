@@ -158,7 +158,7 @@ def test_the_data_are_not_changed():
     ("y ~ x + (1 | a | b)", "two in one parenthesis", "|"),
     ("y ~ x + (w | a)", "form uses 'w', which is not a column of dat", "w"),
     ("y ~ x + (x^2 | a)", "exclusive or", "x^2"),
-    ("y ~ x + (b || a)", "'||' does not split the factor 'b' into independent effects; write (1 | g) + (1 | g:b), or (b | g)", "(b || a)"),
+    ("y ~ x + ar1(b | a)", "form holds the word 'ar1' before random effects; it may be us (correlated, as without a word), diag", "ar1"),
     ("y ~ x + (factor(k) | a)", "form calls 'factor'; patsy's word for a factor is C, as in C(x)", "factor(k)"),
     ("y ~ wrong + (1 | a)", "form uses 'wrong', which is not a column of dat", "wrong"),
 ])
@@ -215,12 +215,21 @@ def test_lmm_points_to_lmer():
     (". ~ . + (1 | c)", "y ~ x + (1 | a) + (0 + x | b) + (1 | c)"),
     (". ~ . - (0+x|b)", "y ~ x + (1 | a)"),
     (". ~ . - (1 | a) + (1 | a:b)", "y ~ x + (0 + x | b) + (1 | a:b)"),
+    (".~.-x", "y ~ 1 + (1 | a) + (0 + x | b)"),
+    (".~.-(1|a)+z", "y ~ x + z + (0 + x | b)"),
     ("y ~ z + (1 | c)", "y ~ z + (1 | c)"),
     ("I(y + 1) ~ .", "I(y + 1) ~ x + (1 | a) + (0 + x | b)"),
 ])
 def test_updates(update, formula):
     old = "y ~ x + (1 | a) + (0 + x | b)"
     assert_allclose(lmer(old, SMALL).update(update).nll, lmer(formula, SMALL).nll, rtol=1e-11)
+
+
+def test_updates_without_blanks():
+    fit = lmm("y ~ x + z", SMALL, "a")
+    assert fit.update(".~.-z").params.index.tolist() == ["Intercept", "x"]
+    assert fit.update("~.-x").params.index.tolist() == ["Intercept", "z"]
+    assert fit.update(".~.-x-z+b").params.index.tolist() == ["Intercept", "b[T.1]", "b[T.2]"]
 
 
 def test_an_intercept_stays_when_a_covariate_is_added():

@@ -130,6 +130,7 @@ HOSTILE = [
     "C(g, doubled)", "C(os.system('touch {f}'))", "center(open('{f}', 'w'))", "I(lambda: x)", "numpy.load('{f}')", "{{1: x}}",
     "np.tile(x, 9)", "np.save(np.max(g), x)", "I(np.max(g) * 200000000000 == 'x')", "I(g + 1)", "doubled()", "I(g)",
     "bs(x, df=+2000)", "bs(x, df=100 * 20)", "bs(x, knots=x)", "9**doubled(x)", "x[0x" + "f" * 9000 + "]", "np.round(x, 300000000)",
+    "round(x, -300000000)", "round(x, decimals=300000000)", "np.round(x, 3 * 100000000)", "round(x, 'a')", "bs(x, df='a')", "bs(x, degree=[3])",
     "np.where(x, x, x, out=x)", "optimize.broyden1(x, x)", "doubled(I('{f}'))", "doubled(C('{f}'))", "pytest.main(I(['{f}']))", "pytest.main()", "I('{f}')", "I([x])", "log(C(x))",
     "I(I(9)**I(9)**I(9)**I(9))", "I(I('a')*99999999999)", "I(I([1])*9999999999)", "bs(x, 200000)", "cr(x, df=20000)",
     "main()",
@@ -156,6 +157,21 @@ def test_a_formula_cannot_stand_for_ever_so_many_terms(power):
         LMMsetup(f"y ~ {power}", DAT)
 
 
+@pytest.mark.parametrize("power", ["x", "(x + g)", "-1", "(1 + 1)", "nan", "2.5", "0"])
+def test_a_power_that_is_no_number_is_patsys_error(power):
+    """This used to be a ValueError, or a TypeError, of float's."""
+    with pytest.raises(PatsyError, match="requires a positive integer"):
+        LMMsetup(f"y ~ (x + g)**{power}", DAT)
+
+
+def test_a_function_called_round_is_the_users_own():
+    def round(x, digits):
+        return x + digits
+
+    assert_array_equal(column("y ~ round(x, x)"), 2 * DAT.x)
+    assert_array_equal(column("y ~ round(x, 200)"), DAT.x + 200)
+
+
 @pytest.mark.parametrize("form, words", [
     ("y ~ x + (1 | g)", ["random effect written with '|'; name it in ref", "    y ~ x + (1 | g)\n            ^^^^^^^"]),
     ("y ~ I(x^2)", ["'^', which is exclusive or in Python; write I(x**2) for a square", "\n        ^^^^^^"]),
@@ -166,6 +182,20 @@ def test_a_formula_cannot_stand_for_ever_so_many_terms(power):
     ("y ~ x.mean()", ["'x', which is no module"]),
     ("y ~ os.getcwd()", ["calls 'os.getcwd', which a formula may not"]),
     ("y ~ x z", ["is an operator missing?"]),
+    ("y ~ round(x, 'a')", ["form holds \"'a'\" where a number is needed"]),
+    ("y ~ bs(x, df=[3])", ["form holds '[3]' where a number is needed"]),
+    ("y ~ bs(x, df=x)", ["form holds 'x'; a spline takes constants there"]),
+    ("y ~ bs(x, df=101)", ["form holds 'bs(x, df=101)', which is too large: at most 100 degrees of freedom"]),
+    ("y ~ round(x, 101)", ["form holds '101', which is too large"]),
+    ("y ~ round(x, 10 * 30)", ["form holds '10 * 30'; round takes a constant there"]),
+    ("y ~ _f(x)", ["form holds '_f'; a formula holds arithmetic, comparisons"]),
+    ("y ~ _m.f(x)", ["form holds '_m'; a formula holds arithmetic"]),
+    ("y ~ x.e", ["form takes an attribute of 'x', which is no module"]),
+    ("y ~ log(log(x))(x)", ["form holds 'log(log(x))'; a formula holds"]),
+    ("y ~ I(C(g))", ["form holds 'C(g)' within an expression; a coding stands by itself"]),
+    ("y ~ log(g)", ["form uses 'g', which holds categories, where numbers are needed"]),
+    ("y ~ I(2**3 * x)", ["form holds a power of constants; write its value"]),
+    ("y ~ doubled(2)", ["form calls 'doubled(2)', which holds no column of dat"]),
 ])
 def test_refusals_say_why_and_where(form, words):
     with pytest.raises(LMMError) as error:
