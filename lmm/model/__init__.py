@@ -1,11 +1,11 @@
 """From formula and data to y, X, the blocks of Z and psi: every check of the input."""
 
 from .blocks import codes_of, values_of
-from .columns import like, over_rows
+from .columns import like, over_rows, root_of_weights
 from .correlation import EDGE, LARGEST_Z, WithCorrelation
 from .covariance import Covariance, over_levels
-from .design import Design, make_design, root_of_weights
-from .matrices import Matrices, are_matrices, matrix_design
+from .design import Design, are_matrices, make_design
+from .matrices import Matrices, matrix_design
 from .traces import linear_parts, trace_product, trace_products
 
 __all__ = [
