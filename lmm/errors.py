@@ -17,23 +17,45 @@ class ConvergenceWarning(LMMWarning):
     """The optimum could not be certified."""
 
 
+# -- pieces of messages
+
+
 def point_at(message, form, start, end):
     """An LMMError that shows `form` with carets under ``form[start:end]``."""
-    return LMMError(f"{message}\n    {form}\n    {' ' * start}{'^' * max(end - start, 1)}")
+    carets = " " * start + "^" * max(end - start, 1)
+    return LMMError(f"{message}\n    {form}\n    {carets}")
 
 
 def unknown_column(name, columns):
     """The end of a message about a name that is no column, with the nearest one that is."""
-    near = difflib.get_close_matches(name.lower(), [str(column).lower() for column in columns], 1)
-    meant = [column for column in columns if str(column).lower() in near]
-    guess = f"; did you mean {meant[0]!r}?" if meant else f"; its columns are {shorten(columns)}"
-    return f"{name!r}, which is not a column of dat{guess}"
+    lower = [str(column).lower() for column in columns]
+    nearest = difflib.get_close_matches(name.lower(), lower, 1)
+    meant = [column for column in columns if str(column).lower() in nearest]
+    advice = f"did you mean {meant[0]!r}?" if meant else f"its columns are {shorten(columns)}"
+    return f"{name!r}, which is not a column of dat; {advice}"
 
 
 def shorten(values, most=5):
     """The first five of `values`, quoted, for a message."""
-    quoted = [repr(v.item() if hasattr(v, "item") else v) for v in values]       # numpy's scalars as Python's
-    return ", ".join(quoted[:most]) + (f", ... ({len(quoted)} in all)" if len(quoted) > most else "")
+    quoted = [repr(_as_python(value)) for value in values]
+    shown = ", ".join(quoted[:most])
+    if len(quoted) > most:
+        shown += f", ... ({len(quoted)} in all)"
+    return shown
+
+
+def _as_python(value):
+    """A number of numpy's as one of Python's, whose repr is the number alone."""
+    return value.item() if hasattr(value, "item") else value
+
+
+# -- the user's own line of code
+
+
+def warn(message, category=LMMWarning):
+    """Warn at the user's own line, however deep in the package the cause was found."""
+    _, depth = user_frame()
+    warnings.warn(message, category, stacklevel=depth)
 
 
 def user_frame():
@@ -46,12 +68,18 @@ def user_frame():
     return frame, depth
 
 
+class UserFrame:
+    """The same frame, looked for when an attribute of it is asked for.
+
+    A formula needs it only where it calls a function; in the others the stack is left alone.
+    """
+
+    def __getattr__(self, name):
+        frame, _ = user_frame()
+        return getattr(frame, name)
+
+
 def _is_ours(frame):
     """Whether a frame runs code of this package, in whichever of its rooms."""
     home = frame.f_globals.get("__package__") or ""
     return home.partition(".")[0] == __package__
-
-
-def warn(message, category=LMMWarning):
-    """Warn at the user's own line, however deep in the package the cause was found."""
-    warnings.warn(message, category, stacklevel=user_frame()[1])

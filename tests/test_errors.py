@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmm import LMMError, lmm
+from lmm import LMMError, lmer, lmm
 
 
 def complex_(x):
@@ -79,7 +79,8 @@ BAD = [
     (dict(dat={"y": [1]}), "dat is of type dict"),
     (dict(dat=good().iloc[:0]), "dat has no rows"),
     (dict(dat=but(x=np.nan)), "every row of dat has a missing value among 'y', 'x', 'g' ('x' misses 8 of 8)"),
-    (dict(dat=pd.concat([good(), good()[["x"]]], axis=1)), "dat has 2 columns named 'x'"),
+    (dict(dat=pd.concat([good(), good()[["x"]]], axis=1)), "dat has 2 columns named 'x'; rename all but one"),
+    (dict(dat=pd.concat([good(), good()[["x"]]], axis=1), form="y ~ I(x + 1)"), "dat has 2 columns named 'x'"),
     (dict(dat=but(x=pd.date_range("2020", periods=8))), "column 'x' is of type datetime64"),
     (dict(dat=but(g=pd.date_range("2020", periods=8))), "neither numbers nor categories"),
     (dict(dat=but(x=1j)), "column 'x' is of type complex128"),
@@ -110,6 +111,7 @@ BAD = [
     (dict(ref=["g", ["row", "h"]]), "block 'row:h' has 8 levels for 8 observations"),
     (dict(dat=but(z=0.0), ref=[["g", "z"]]), "block 'g:z' is zero in every row"),
     (dict(dat=but(z=1e200, w=1e200), ref=[["g", "z", "w"]]), "block 'g:z:w' reaches inf; rescale 'z:w'"),
+    (dict(dat=but(z=1e-200), ref=[["g", "z"]]), "block 'g:z' reaches 1e-200; rescale 'z'"),
     (dict(dat=but(**{"g:h": list("ppqqppqq")}), ref=["g:h", ["g", "h"]]), "ref[0] and ref[1] are the same block 'g:h'"),
     (dict(form="y ~ g", ref="g", reml=True), "block 'g' is contained in the fixed effects, so REML cannot estimate its variance"),
     (dict(reml="ML"), "reml is 'ML'; it is True or False"),
@@ -138,6 +140,64 @@ def test_bad_input_is_an_error_that_says_what_to_mend(change, words):
     assert "\n" not in str(error.value) or "^" in str(error.value)       # one sentence, or carets under the culprit
     if before is not None:
         pd.testing.assert_frame_equal(call["dat"], before)
+
+
+BAD_BARS = [
+    ("y ~ x + (x - x - 1 | g)", {}, "(x - x - 1 | g) holds no random effect; for a random intercept write (1 | g)"),
+    ("y ~ x + (offset(x) | g)", {}, "(offset(x) | g) holds an offset, which belongs to the fixed effects"),
+    ("y ~ x + (log(x - 0.5) | g)", {}, "the random effect 'log(x - 0.5)' of log(x - 0.5) | g is -inf in some row; a function in it is not defined"),
+    ("y ~ x + (x + I(2 * x) | g)", {}, "(x + I(2 * x) | g), 'Intercept', 'x', 'I(2 * x)', are linear combinations of each other"),
+    ("y ~ x + (z | g)", {"z": lambda d: 1e6 + d.x}, "the random effect 'z' of (z | g) is nearly a combination of those before it, its values being so far from zero"),
+    ("y ~ x + (z | g)", {"z": 0.0}, "block 'g:z' is zero in every row; leave it out"),
+    ("y ~ x + (x | g) + (0 + x | g)", {}, "the effect 'x' of 'g' comes twice, so their variances cannot be told apart"),
+    ("y ~ x + (1 | y)", {}, "block '1 | y' is the response, or an interaction with it"),
+    ("y ~ x + (x | same)", {}, "block 'same' has one level, 's', so its variance cannot be estimated"),
+]
+
+
+@pytest.mark.parametrize("form, change, words", BAD_BARS, ids=[form for form, _, _ in BAD_BARS])
+def test_bad_random_effects_of_a_formula(form, change, words):
+    with pytest.raises(LMMError) as error:
+        lmer(form, but(**change))
+    assert words in str(error.value)
+
+
+BAD_BY_ROW = [
+    ("z", "is 'z', which is not a column of dat; its columns are 'y', 'x'"),
+    ("g", "holds values that are no numbers; it is a column of dat, or one number for each of its rows"),
+    ([1.0, 2.0], "has shape (2,); it takes 8 numbers, one for each row of dat"),
+    ([1.0] * 7 + [np.inf], "is inf in row 7 of dat, counted from 0; it takes finite numbers"),
+]
+
+
+@pytest.mark.parametrize("name", ["weights", "offset"])
+@pytest.mark.parametrize("given, words", BAD_BY_ROW)
+def test_bad_numbers_by_row(name, given, words):
+    with pytest.raises(LMMError) as error:
+        lmm("y ~ x", good(), ["g"], **{name: given})
+    assert f"{name} {words}" in str(error.value)
+
+
+def test_weights_are_positive():
+    with pytest.raises(LMMError, match="weights is -1 in row 2 of dat, counted from 0; weights are positive"):
+        lmm("y ~ x", good(), ["g"], weights=[1, 1, -1, 1, 1, 1, 1, 1])
+
+
+BAD_RESPONSES = [
+    (list("abcdefg"), "y holds values that are no numbers"),
+    (np.ones(5), "y has shape (5,); it takes 7 numbers, one for each row used"),
+    ([1.0, 2.0, np.nan, 4.0, 5.0, 6.0, 7.0], "y[2] is nan; it takes finite numbers"),
+    (np.ones(7), "the response 'y' is constant"),
+    (pd.Series(np.arange(7.0), index=range(10, 17)), "the index of y is not that of dat; to go by position, give y.to_numpy()"),
+]
+
+
+@pytest.mark.parametrize("y, words", BAD_RESPONSES, ids=[words for _, words in BAD_RESPONSES])
+def test_bad_responses_of_a_refit(y, words):
+    fit = lmm("y ~ x", but(x=lambda d: d.x.where(d.index != 3)), ["g"])        # row 3 is left out
+    with pytest.raises(LMMError) as error:
+        fit.refit(y)
+    assert words in str(error.value)
 
 
 def test_a_covariate_far_from_zero_is_not_a_combination_of_the_intercept():

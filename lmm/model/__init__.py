@@ -3,11 +3,11 @@
 from .arguments import with_arguments
 from .blocks import codes_of, values_of
 from .by_correlation import EDGE, LARGEST_Z, ByCorrelation
-from .columns import like, over_rows
+from .columns import like, over_rows, root_of_weights
 from .compound_symmetry import CompoundSymmetry
 from .covariance import Covariance, Independent, refused_theta
-from .design import Design, make_design, root_of_weights
-from .matrices import Matrices, are_matrices, matrix_design
+from .design import Design, make_design
+from .matrices import Matrices, matrix_design
 from .psi import Entries, over_levels, root_of
 from .traces import linear_parts, trace_product, trace_products
 from .unstructured import Unstructured
@@ -23,7 +23,6 @@ __all__ = [
     "Independent",
     "Matrices",
     "Unstructured",
-    "are_matrices",
     "codes_of",
     "like",
     "linear_parts",

@@ -1,16 +1,20 @@
-"""The blocks of Z: from a random-effect term and the data to a sparse matrix with labelled columns."""
+"""The blocks of Z: from a term and the data to sparse matrices with labelled columns."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from ..errors import LMMError, shorten, warn
+from .columns import is_factor
 
-COLLINEAR = 1e-10       # what columns before it leave of one, relative to its length, below which it is their combination, ...
-MOST_PER_LEVEL = 2      # (co)variances of a term per level, beyond which there is a warning
-NEARLY = 2e-4           # ... and below which their covariances are lost to rounding, in the square of this
+# What the effects before leave of an effect's values, relative to their length, below which ...
+DEPENDENT_EFFECT = 1e-10    # ... it is their combination, and ...
+NEARLY_DEPENDENT = 2e-4     # ... their covariances, in the square of this, are lost to rounding.
+
+MOST_PER_LEVEL = 2          # (co)variances of a term per level, beyond which there is a warning
+SMALLEST_VALUE = 1e-100     # of an effect, the largest in absolute value: its square ...
+LARGEST_VALUE = 1e100       # ... is to be a number, neither 0 nor inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +28,15 @@ class Block:
     predictors : tuple of str
         The variables that its values depend on.
     effect : str
-        What each level has a random one of: ``"Intercept"``, or the slope in a variable, ``"Days"``.
+        What each level has a random one of: ``"Intercept"``, or the slope in a variable,
+        ``"Days"``.
     levels : tuple of str
         One label per column: an observed combination of the factors' levels.
     matrix : scipy.sparse.csr_array, shape (n, number of levels)
         Of a model by formula with at most one entry per row, so that its columns are orthogonal.
     name : str
-        ``"Worker:Machine"``: the variables in the order of `ref`; or the grouping, and the effect if it is no intercept.
+        ``"Worker:Machine"``: the variables in the order of `ref`; or the grouping, and the effect
+        if it is no intercept.
     """
 
     factors: tuple
@@ -48,101 +54,197 @@ class Block:
     @property
     def codes(self):
         """The number of the level of each row."""
-        if (np.diff(self.matrix.indptr) != 1).any():
-            raise LMMError(f"the rows of block {self.name!r} belong to no level, or to several, where one each is needed")
+        entries_by_row = np.diff(self.matrix.indptr)
+        if (entries_by_row != 1).any():
+            raise LMMError(
+                f"the rows of block {self.name!r} belong to no level, or to several, "
+                "where one each is needed"
+            )
         return self.matrix.indices
 
 
+def codes_of(blocks):
+    """The number of the level of each row, of blocks with the same levels.
+
+    An LMMError where a row has none, or several.
+    """
+    together = sum(abs(block.matrix) for block in blocks)
+    return replace(blocks[0], matrix=sparse.csr_array(together)).codes
+
+
+# -- from a term to its blocks
+
+
 def make_blocks(term, data):
-    """The blocks of Z of one term: one for each of its effects, with one column per observed combination of its factors."""
-    factors = tuple(name for name in term.variables if isinstance(data[name].dtype, pd.CategoricalDtype))
+    """The blocks of Z of a term, one for each effect, with a column per level of its grouping."""
+    # -- the grouping: factors, and the level of each row
+    factors = tuple(name for name in term.variables if is_factor(data[name]))
     numbers = tuple(name for name in term.variables if name not in factors)
-    n = len(data[term.variables[0]])
-    codes, levels = observed_levels(factors, data, n)
+    codes, levels = observed_levels(factors, data) if factors else _one_level(term, data)
+    n = len(codes)
+
+    # -- the effects: their values by row
     values, effects = values_of(term, numbers, data, n)
-    name = term.name
-    if not factors:
-        _warn_of_numbers(term, data)
-    elif len(levels) == 1:
-        raise LMMError(f"block {name!r} has one level, {levels[0]!r}, so its variance cannot be "
-                       "estimated; leave it out")
-    elif len(levels) >= n and len(effects) == 1 and np.all(np.abs(values) == abs(values[0])):
-        raise LMMError(f"block {name!r} has {len(levels)} levels for {n} observations, so its variance cannot be told from "
-                       "the residual's; use a coarser grouping")
-    if (several := len(effects) * (len(effects) + 1) // 2) > MOST_PER_LEVEL * len(levels):
-        warn(f"the {len(effects)} correlated effects of ({term.bar}) have {several} variances and covariances, for "
-             f"{len(levels)} levels: the fit will be slow and singular; use fewer effects, or independent ones, with ||")
-    labels = levels if factors else (":".join(numbers),)
-    predictors = numbers if term.effects is None else term.effects.predictors
+    predictors = numbers + effect_variables(term)
+    if factors and len(levels) in (1, n):
+        _refuse_levels(term, levels, values)
+    if len(effects) > 1:
+        _warn_of_many_effects(term, len(effects), len(levels))
+
+    # -- a block for each: row i has its value in the column of its level
     blocks = []
     for column, effect in zip(values.T, effects):
-        called = name if effect == "Intercept" or term.effects is None else f"{name}:{effect}"
-        if not column.any():
-            raise LMMError(f"block {called!r} is zero in every row; leave it out")
-        if not 1e-100 < np.abs(column).max() < 1e100:
-            raise LMMError(f"block {called!r} reaches {np.abs(column).max():.3g}; rescale {effect!r}")
-        matrix = sparse.csr_array((np.ascontiguousarray(column), codes, np.arange(n + 1)), shape=(n, len(labels)))
-        blocks.append(Block(factors, predictors, effect, labels, matrix, called))
+        implied = term.effects is None or effect == "Intercept"
+        name = term.name if implied else f"{term.name}:{effect}"
+        largest = np.abs(column).max()
+        if not SMALLEST_VALUE < largest < LARGEST_VALUE:
+            _refuse_values(name, effect, largest)
+        entries = (np.ascontiguousarray(column), codes, np.arange(n + 1))
+        matrix = sparse.csr_array(entries, shape=(n, len(levels)))
+        blocks.append(Block(factors, predictors, effect, levels, matrix, name))
     return blocks
 
 
-def observed_levels(factors, data, n):
-    """For each row the number of its combination of the factors' levels, and the labels of the combinations."""
-    if len(factors) == 1:                                       # all categories are observed
-        column = data[factors[0]].array
-        return column.codes.astype(np.int32), tuple(str(label) for label in column.categories)
-    codes, levels = np.zeros(n, np.int64), [()]
-    for name in factors:
-        column = data[name].array
-        labels = [str(label) for label in column.categories]
-        observed, codes = np.unique(codes * len(labels) + column.codes.astype(np.int64), return_inverse=True)
-        levels = [levels[c // len(labels)] + (labels[c % len(labels)],) for c in observed]
-    return codes, tuple(":".join(level) for level in levels)
+def effect_variables(term):
+    """The variables left of a term's bar; of a term of `ref` none."""
+    return () if term.effects is None else term.effects.predictors
+
+
+# -- the grouping
+
+
+def observed_levels(factors, data):
+    """For each row the number of its combination of the factors' levels; their labels."""
+    codes, labels = _codes_and_labels(data[factors[0]])
+    for name in factors[1:]:
+        finer, finer_labels = _codes_and_labels(data[name])
+        m = len(finer_labels)
+        combined = codes.astype(np.int64) * m + finer
+        observed, codes = np.unique(combined, return_inverse=True)
+        labels = [f"{labels[c // m]}:{finer_labels[c % m]}" for c in observed]
+    return codes, tuple(labels)
+
+
+def _codes_and_labels(column):
+    """For each row the number of its category, and the labels of the categories, each observed."""
+    values = column.array
+    return values.codes.astype(np.int32), [str(label) for label in values.categories]
+
+
+def _one_level(term, data):
+    """A term without a factor is one column of Z; with a warning, since integers may be labels."""
+    numbers = [data[name] for name in term.variables]
+    whole = all(column.dtype.kind == "i" for column in numbers)
+    what = "integers" if whole else "numbers"
+    groups = len(set(zip(*numbers)))
+    kinds = ", ".join(f'"{name}": "category"' for name in term.variables)
+    warn(
+        f"{term.name!r} holds {what} and no factor, so it is one slope, not {groups} groups; "
+        f"if it labels groups make it a category: dat = dat.astype({{{kinds}}})"
+    )
+    return np.zeros(len(numbers[0]), np.int64), (term.name,)
+
+
+def _refuse_levels(term, levels, values):
+    """Raise an LMMError if there is one level, or each row is one and its effect a residual."""
+    n, c = values.shape
+    if len(levels) == 1:
+        raise LMMError(
+            f"block {term.name!r} has one level, {levels[0]!r}, so its variance cannot be "
+            "estimated; leave it out"
+        )
+    sizes = np.abs(values)
+    if c == 1 and np.all(sizes == sizes[0]):
+        raise LMMError(
+            f"block {term.name!r} has {len(levels)} levels for {n} observations, "
+            "so its variance cannot be told from the residual's; use a coarser grouping"
+        )
+
+
+def _warn_of_many_effects(term, c, m):
+    """Warn where c effects have more variances and covariances than m levels can tell."""
+    several = c * (c + 1) // 2
+    if several > MOST_PER_LEVEL * m:
+        warn(
+            f"the {c} correlated effects of ({term.bar}) have {several} variances and "
+            f"covariances, for {m} levels: the fit will be slow and singular; "
+            "use fewer effects, or independent ones, with ||"
+        )
+
+
+# -- the effects
 
 
 def values_of(term, numbers, data, n):
-    """The values of a term's effects by row, (n, c), and their names."""
+    """The values of a term's effects by row, (n, c), and their names.
+
+    Of a term of `ref` the one effect is the product of its `numbers`, or the constant.
+    """
+    if term.effects is None and not numbers:
+        return np.ones((n, 1)), ["Intercept"]
     if term.effects is None:
-        values = np.ones(n)
-        with np.errstate(over="ignore"):
-            for name in numbers:
-                values = values * data[name].to_numpy(float)
-        return values[:, None], [":".join(numbers) or "Intercept"]
+        return _product(numbers, data, n), [":".join(numbers)]
     if "offset" in term.effects.functions:
         raise LMMError(f"({term.bar}) holds an offset, which belongs to the fixed effects")
     values, names, _ = term.effects.evaluate_right(data)
     if not names:
-        raise LMMError(f"({term.bar}) holds no random effect; for a random intercept write (1 | g)")
+        raise LMMError(
+            f"({term.bar}) holds no random effect; for a random intercept write (1 | g)"
+        )
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        raise LMMError(f"the random effect {names[column]!r} of {term.bar} is {values[row, column]} in some row; "
-                       "a function in it is not defined for the values there")
-    lengths = np.linalg.norm(values, axis=0)
-    R = np.linalg.qr(values / np.where(lengths > 0, lengths, 1.0), mode="r")
-    left = np.abs(R.diagonal()).min() if len(R) == len(names) else 0.0
-    if lengths.all() and left < COLLINEAR:
-        raise LMMError(f"the random effects of ({term.bar}), {shorten(names)}, are linear combinations of each other; "
-                       "drop one of them")
-    if lengths.all() and left < NEARLY:
-        name = names[int(np.argmin(np.abs(R.diagonal())))]
-        raise LMMError(f"the random effect {name!r} of ({term.bar}) is nearly a combination of those before it, its values "
-                       f"being so far from zero beside their spread; write center({name}), or shift it")
+        raise LMMError(
+            f"the random effect {names[column]!r} of {term.bar} is {values[row, column]} "
+            "in some row; a function in it is not defined for the values there"
+        )
+    if term.structure == "unstructured":        # others' effects may sum to each other: V decides
+        _check_independent(values, names, term.bar)
     return values, list(names)
 
 
-def _warn_of_numbers(term, data):
-    """A block without a factor is one column of Z: probably integers that label groups."""
-    whole = all(data[name].dtype.kind == "i" for name in term.variables)
-    groups = len(set(zip(*(data[name] for name in term.variables))))
-    kinds = ", ".join(f'"{name}": "category"' for name in term.variables)
-    warn(f"{term.name!r} holds {'integers' if whole else 'numbers'} and no factor, so it is one slope, not {groups} groups; "
-         f"if it labels groups make it a category: dat = dat.astype({{{kinds}}})")
+def _product(numbers, data, n):
+    """The product of some columns, (n, 1), inf where it is too large."""
+    values = np.ones((n, 1))
+    with np.errstate(over="ignore"):
+        for name in numbers:
+            values *= data[name].to_numpy(float)[:, None]
+    return values
 
 
-def codes_of(blocks):
-    """The number of the level of each row, of blocks with the same levels; an LMMError where a row has none, or several."""
-    together = sum(abs(block.matrix) for block in blocks)
-    return replace(blocks[0], matrix=sparse.csr_array(together)).codes
+def _check_independent(values, names, bar):
+    """Raise an LMMError if an effect's values are a combination of those before it, or nearly so.
+
+    With columns of length 1, values = QR, |R_jj| is the length of what the columns before j leave
+    of column j. Columns of zeros are refused as blocks, with their name.
+    """
+    norms = np.linalg.norm(values, axis=0)
+    if not norms.all():
+        return
+    R = np.linalg.qr(values / norms, mode="r")
+    left = np.abs(R.diagonal())
+    smallest = left.min() if len(R) == len(names) else 0.0          # 0: fewer rows than effects
+    if smallest < DEPENDENT_EFFECT:
+        raise LMMError(
+            f"the random effects of ({bar}), {shorten(names)}, "
+            "are linear combinations of each other; drop one of them"
+        )
+    if smallest < NEARLY_DEPENDENT:
+        name = names[int(np.argmin(left))]
+        raise LMMError(
+            f"the random effect {name!r} of ({bar}) is nearly a combination of those before it, "
+            "its values being so far from zero beside their spread; "
+            f"write center({name}), or shift it"
+        )
+
+
+def _refuse_values(name, effect, largest):
+    """Raise an LMMError about an effect whose values are all 0, or too small or too large."""
+    if largest == 0:
+        raise LMMError(f"block {name!r} is zero in every row; leave it out")
+    raise LMMError(f"block {name!r} reaches {largest:.3g}; rescale {effect!r}")
+
+
+# -- the blocks beside each other
 
 
 def check_distinct(blocks):
@@ -150,17 +252,34 @@ def check_distinct(blocks):
     for i, one in enumerate(blocks):
         for other in blocks[:i]:
             if same_grouping(one, other):
-                twice = f"the effect {one.effect!r} of {one.group!r} comes twice" if one.name == other.name else (
-                    f"blocks {other.name!r} and {one.name!r} are the same grouping")
-                raise LMMError(f"{twice}, so their variances cannot be told apart; drop one of them")
+                raise LMMError(
+                    f"{_said_twice(one, other)}, so their variances cannot be told apart; "
+                    "drop one of them"
+                )
+
+
+def _said_twice(one, other):
+    """What is said of two blocks that are the same grouping."""
+    if one.name == other.name:
+        return f"the effect {one.effect!r} of {one.group!r} comes twice"
+    return f"blocks {other.name!r} and {one.name!r} are the same grouping"
 
 
 def same_grouping(one, other):
-    """Whether two blocks have the same Z Z', whatever their names and the order of their levels."""
+    """Whether two blocks have the same Z Z', whatever their names and the order of their levels.
+
+    Each row has one entry, z_i of the one and w_i of the other: they have if |z_i| = |w_i|, and
+    the levels met (rows with z_i = 0 aside) go in pairs, z_i w_i being of one sign in each pair.
+    """
     a, b = one.matrix, other.matrix
     if not np.array_equal(np.abs(a.data), np.abs(b.data)):
         return False
-    used = a.data != 0
-    i, j = a.indices[used].astype(np.int64), b.indices[used]
-    pairs = len(np.unique((i * b.shape[1] + j) * 2 + (a.data * b.data > 0)[used]))
-    return pairs == len(np.unique(i)) == len(np.unique(j))
+    if a.shape != b.shape and a.data.all():
+        return False                            # each level is met, and there are more of one
+    met = a.data != 0
+    level = a.indices[met].astype(np.int64)
+    other_level = b.indices[met]
+    same_sign = (a.data * b.data > 0)[met]
+    meetings = (level * b.shape[1] + other_level) * 2 + same_sign
+    n_meetings = len(np.unique(meetings))
+    return n_meetings == len(np.unique(level)) == len(np.unique(other_level))

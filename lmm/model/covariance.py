@@ -424,15 +424,6 @@ class Covariance:
         theta[share] = self.structures[term].theta(psi[blocks, blocks])
         return theta
 
-    def labels(self, blocks, term_names):
-        """The names of theta's elements but log sigma, and those of the directions."""
-        elements = []
-        directions = []
-        for one, b, name in zip(self.structures, self.spans, term_names):
-            elements += one.labels(blocks[b])
-            directions += one.direction_names(blocks[b], name)
-        return elements, directions
-
 
 def refused_theta(theta, labels, logs):
     """The LMMError about a theta, an array, that is none: `labels` name its elements."""

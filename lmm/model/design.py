@@ -1,18 +1,30 @@
-"""From formula, data and terms to y, X and the blocks of Z; every check of the input is made here."""
+"""From formula, data and terms to y, X and the blocks of Z, with every check of the input."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 from scipy import linalg, sparse
 
-from ..errors import LMMError, shorten, unknown_column, user_frame, warn
+from ..errors import LMMError, UserFrame, shorten, warn
 from ..formula import Formula, parse_bars, parse_ref, split_bars
-from .blocks import check_distinct, make_blocks
-from .columns import as_factor, complete_rows, is_numeric, source_of
-from .covariance import Covariance
-from .structures import covariance_of
+from .blocks import check_distinct, effect_variables, make_blocks
+from .columns import as_factor, by_row, complete_rows, is_factor, is_numeric, root_of_weights
+from .compound_symmetry import CompoundSymmetry
+from .covariance import Covariance, Independent
+from .unstructured import Unstructured
+
+VECTORS = (np.ndarray, pd.Series, list, tuple)
+MOSTLY_NUMBERS = 0.5        # of the levels of a text, beyond which it mostly reads as numbers
+SMALLEST_RESPONSE = 1e-70   # of y, the largest in absolute value: sums of squares, and ...
+LARGEST_RESPONSE = 1e70     # ... their products, are to be numbers, neither 0 nor inf
+
+# X has full rank ...
+CLEAR_EIGENVALUE = 1e-4     # ... if the correlations of its columns have no smaller eigenvalue, or
+CLEARLY_LEFT = 1e-6         # ... if those before leave more of each column, relative to its norm
+ROUNDING_ERRORS = 30.0      # ... or more than this, times eps sqrt(n), relative to what is rounded.
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +46,13 @@ class Design:
     x_names : tuple of str
         The labels of its columns, e.g. ``"Machine[T.B]"``.
     blocks : tuple of Block
-        The blocks of Z, in the order of `ref`; a term with several effects per level has as many blocks, with the same levels.
+        The blocks of Z, in the order of `ref`; a term with several effects per level has as many
+        blocks, with the same levels.
     offset : ndarray, shape (n,)
         What is known of the mean, added to X beta.
     root_weights : ndarray, shape (n,), or None
-        The square roots of the weights, if there are any: the residual of row i has the variance sigma^2 / weight_i.
+        The square roots of the weights, if there are any: the residual of row i has the variance
+        sigma^2 / weight_i.
     data : dict of Series, each of length n
         The columns of `dat` that the model uses, numbers or categories, at the rows used.
     rows : ndarray, shape (n,)
@@ -66,43 +80,45 @@ class Design:
     given: dict = field(repr=False)
     form: str
 
-    @property
-    def term_names(self):
-        """The names of the terms: of its block, or the grouping and the effects, ``"Subject (Intercept, Days)"``."""
-        names = []
-        for span, one in zip(self.covariance.spans, self.covariance.structures):
-            blocks = self.blocks[span]
-            if len(blocks) == 1:
-                names.append(blocks[0].name)
-                continue
-            effects = ", ".join(block.effect for block in blocks)
-            kind = f"; {one.kind}" if one.kind else ""
-            names.append(f"{blocks[0].group} ({effects}{kind})")
-        return tuple(names)
+    # -- labels
 
     @cached_property
-    def _labels(self):
-        return self.covariance.labels(self.blocks, self.term_names)
+    def term_names(self):
+        """The names of the terms: of its one block, else ``"Subject (Intercept, Days)"``."""
+        structures = zip(self.covariance.spans, self.covariance.structures)
+        return tuple(_term_name(self.blocks[span], one.kind) for span, one in structures)
 
-    @property
+    @cached_property
     def labels(self):
-        """The names of theta's elements: ``"sigma"``, then a block, or an element of T, ``"T[Subject: Days, Intercept]"``."""
-        return ("sigma", *self._labels[0])
+        """The names of theta's elements: ``"sigma"``, then what the structures of the terms say.
+
+        Of independent effects the blocks' names, of others such as ``"T[Subject: Days, Intercept]"``.
+        """
+        return ("sigma", *self._by_structure("labels"))
 
     @property
     def direction_names(self):
         """The names of what may be zero: blocks, or of correlated effects their term."""
-        return self._labels[1]
+        return self._by_structure("direction_names", self.term_names)
+
+    def _by_structure(self, method, *names):
+        """What the terms' structures say of their blocks, one after the other."""
+        said = []
+        for t, (span, one) in enumerate(zip(self.covariance.spans, self.covariance.structures)):
+            said += getattr(one, method)(self.blocks[span], *(each[t] for each in names))
+        return said
+
+    @property
+    def response(self):
+        """The formula's left-hand side."""
+        return self.formula.response
+
+    # -- sizes and rows
 
     @property
     def p(self):
         """The number of columns of Z."""
         return sum(block.matrix.shape[1] for block in self.blocks)
-
-    @property
-    def response(self):
-        """Its left-hand side."""
-        return self.formula.response
 
     @property
     def index(self):
@@ -118,13 +134,21 @@ class Design:
         """An array by row, or a block's matrix, times the square roots of the weights."""
         if self.root_weights is None:
             return rows
+        roots = self.root_weights
         if sparse.issparse(rows):
-            by_entry = np.repeat(self.root_weights, np.diff(rows.indptr))
-            return sparse.csr_array((rows.data * by_entry, rows.indices, rows.indptr), rows.shape)
-        return rows * (self.root_weights if rows.ndim == 1 else self.root_weights[:, None])
+            entries = rows.data * np.repeat(roots, np.diff(rows.indptr))
+            return sparse.csr_array((entries, rows.indices, rows.indptr), rows.shape)
+        if rows.ndim == 1:
+            return rows * roots
+        return rows * roots[:, None]
+
+    # -- another response
 
     def responding(self, y):
-        """The same design with another response: n numbers, or one for each row of `dat`; raises an LMMError if it is none."""
+        """The same design with another response: n numbers, or one for each row of `dat`.
+
+        Raises an LMMError if `y` is none.
+        """
         if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
             y = y.iloc[:, 0]
         if isinstance(y, pd.Series):
@@ -135,9 +159,12 @@ class Design:
         if y.shape == (len(self.dat),):
             y = y[self.rows]
         if y.shape != self.y.shape:
-            raise LMMError(f"y has shape {y.shape}; it takes {len(self.y)} numbers, one for each row used")
+            raise LMMError(
+                f"y has shape {y.shape}; it takes {len(self.y)} numbers, one for each row used"
+            )
         if not np.isfinite(y).all():
-            raise LMMError(f"y[{np.flatnonzero(~np.isfinite(y))[0]}] is {y[~np.isfinite(y)][0]}; it takes finite numbers")
+            row = np.flatnonzero(~np.isfinite(y))[0]
+            raise LMMError(f"y[{row}] is {y[row]}; it takes finite numbers")
         check_response(y, self.response)
         y.flags.writeable = False
         return replace(self, y=y)
@@ -147,170 +174,303 @@ class Design:
         for index in (self.index, self.dat.index):
             if y.index.equals(index):
                 return y
-            if len(y) == len(index) and index.is_unique and y.index.is_unique and y.index.isin(index).all():
+            one_to_one = len(y) == len(index) and index.is_unique and y.index.is_unique
+            if one_to_one and y.index.isin(index).all():
                 return y[index]
         raise LMMError("the index of y is not that of dat; to go by position, give y.to_numpy()")
 
 
-def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars=False):
-    """Build the `Design` of a model; see `LMMsetup` for the parameters and what is refused, `Formula` for `functions`.
+def _term_name(blocks, kind):
+    """The name of the term of these blocks: that of the one, or the grouping and the effects."""
+    if len(blocks) == 1:
+        return blocks[0].name
+    effects = ", ".join(block.effect for block in blocks)
+    return f"{blocks[0].group} ({effects}{kind and f'; {kind}'})"
 
-    With `bars` the random effects are those of `form`, as in lmer's formulas.
+
+# What the covariance of a term is made from, by the word of its formula.
+STRUCTURES = {
+    "unstructured": Unstructured,
+    "diagonal": Independent,
+    "compound symmetry": CompoundSymmetry,
+}
+
+
+def covariance_of(terms, sizes):
+    """The `Covariance` of terms with so many effects each; one alone is independent of nothing."""
+    structures = []
+    for term, c in zip(terms, sizes):
+        kind = STRUCTURES[term.structure] if c > 1 else Independent
+        structures.append(kind(c))
+    return Covariance(structures)
+
+
+# -- from the arguments of a fit to its design
+
+
+def are_matrices(form):
+    """Whether the first argument of `LMMsetup` is y itself."""
+    return isinstance(form, VECTORS) or (isinstance(form, pd.DataFrame) and form.shape[1] == 1)
+
+
+def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars=False):
+    """Build the `Design` of a model: y, X, the blocks of Z, offset and weights, each checked.
+
+    Parameters
+    ----------
+    form, dat, ref, weights, offset
+        As in `LMMsetup`, which says what is refused.
+    functions : dict, optional
+        As in `Formula`: those of a formula that this one continues.
+    bars : bool, optional
+        Whether the random effects are those of `form`, as in lmer's formulas, in place of `ref`.
+
+    Returns
+    -------
+    Design
     """
+    # -- the formula of the fixed effects, and the terms of the random ones
+    formula, terms = _read(form, dat, ref, functions, bars)
+
+    # -- the columns that they use, at the rows where none of them is missing
+    data, rows = complete_rows(dat, _variables(formula, terms))
+    _check_factors(formula.variables, data, dat)
+    _check_not_response(formula, terms)
+    if bars:
+        terms, data = _with_factors(formula, terms, data)
+
+    # -- Z: the blocks of each term
+    blocks_of = [make_blocks(term, data) for term in terms]
+    blocks = tuple(block for of_term in blocks_of for block in of_term)
+    covariance = covariance_of(terms, map(len, blocks_of))
+    check_distinct(blocks)
+
+    # -- y, X, and what the formula says is known of the mean
+    y, X, x_names, known = _fixed_effects(formula, data, rows)
+
+    # -- the offset and the weights that are arguments
+    given = {"weights": weights, "offset": offset}
+    if offset is not None:
+        more = by_row(offset, "offset", dat, rows)
+        known = known + more
+        if isinstance(offset, str):
+            data = data | {offset: pd.Series(more)}
+    roots = None if weights is None else root_of_weights(weights, dat, rows)
+
+    return Design(
+        formula, terms, covariance,
+        y, X, x_names, blocks, known, roots,
+        data, rows, dat.copy(deep=False), given, form,
+    )
+
+
+# -- the formula and the terms, as text
+
+
+def _read(form, dat, ref, functions, bars):
+    """The `Formula` of the fixed effects, and the terms: of `ref`, or of the bars in `form`."""
     found, fixed = split_bars(form) if bars else ((), form)
-    if not isinstance(dat, pd.DataFrame):
-        raise LMMError(f"dat is of type {type(dat).__name__}, not a pandas DataFrame; make one with pd.DataFrame(dat)")
-    if len(dat) == 0:
-        raise LMMError("dat has no rows")
+    if not isinstance(dat, pd.DataFrame) or len(dat) == 0:
+        _refuse_data(dat)
     columns = list(dat.columns)
 
     def is_number(name):
         return is_numeric(dat[name])
 
     def formula_of(text, shown=None):
-        return Formula(text, columns, is_number, frame, functions, shown)
+        return Formula(text, columns, is_number, UserFrame(), functions, shown)
 
-    frame = user_frame()[0]
     formula = formula_of(fixed, form)
-    terms = parse_bars(form, found, columns, formula_of, is_number) if bars else parse_ref(ref, columns)
-    effects = [name for term in terms if term.effects is not None for name in term.effects.predictors]
-    used = list(dict.fromkeys([*formula.variables, *effects, *(v for term in terms for v in term.variables)]))
-    data, kept = complete_rows(dat, used)
     if bars:
-        terms = tuple(_grouped(term, data, {*formula.variables, *effects}) for term in terms)
+        return formula, parse_bars(form, found, columns, formula_of, is_number)
+    return formula, parse_ref(ref, columns)
 
-    for name in formula.variables:
-        _check_fixed(data[name], dat.dtypes[name], name)
+
+def _refuse_data(dat):
+    """Raise an LMMError: `dat` is no DataFrame, or one without rows."""
+    if not isinstance(dat, pd.DataFrame):
+        raise LMMError(
+            f"dat is of type {type(dat).__name__}, not a pandas DataFrame; "
+            "make one with pd.DataFrame(dat)"
+        )
+    raise LMMError("dat has no rows")
+
+
+# -- the columns that they use
+
+
+def _variables(formula, terms):
+    """The columns that the model uses, as keys: of the formula, the effects, the groupings."""
+    effects = [name for term in terms for name in effect_variables(term)]
+    groupings = [name for term in terms for name in term.variables]
+    return dict.fromkeys([*formula.variables, *effects, *groupings])
+
+
+def _check_factors(names, data, dat):
+    """The factors among the variables of the formula are as they should be, see `_check_levels`."""
+    for name in names:
+        if is_factor(data[name]):
+            _check_levels(data[name].array.categories, dat[name].dtype, name)
+
+
+def _check_levels(levels, kind, name):
+    """A factor has several levels; one made of text that looks like numbers is worth a warning.
+
+    `kind` is the dtype of the column as it was given.
+    """
+    if len(levels) == 1:
+        raise LMMError(
+            f"{name!r} has one level, {str(levels[0])!r}, so it cannot be a fixed effect; "
+            "leave it out of form"
+        )
+    if not isinstance(kind, pd.CategoricalDtype) and not types.is_bool_dtype(kind):
+        _warn_of_text(levels, name)
+
+
+def _warn_of_text(levels, name):
+    """Warn where the levels of a text mostly read as numbers, and name one that does not."""
+    text = pd.Series(levels.astype(str))
+    reads = pd.to_numeric(text, errors="coerce").notna()
+    if reads.mean() <= MOSTLY_NUMBERS:
+        return
+    odd = "" if reads.all() else f", {levels[~reads][0]!r} among them"
+    warn(
+        f"{name!r} is text that mostly reads as numbers, so it is a factor with {len(levels)} "
+        f"levels{odd}; "
+        f'for numbers: dat["{name}"] = pd.to_numeric(dat["{name}"], errors="coerce")'
+    )
+
+
+def _check_not_response(formula, terms):
+    """Raise an LMMError if a term is made of the response."""
     for term in terms:
-        sides = term.variables + (() if term.effects is None else term.effects.predictors)
-        if set(formula.response_variables).intersection(source_of(name, columns) for name in sides):
-            raise LMMError(f"block {term.bar or term.name!r} is the response, or an interaction with it; name a grouping "
-                           "column")
-    blocks_of = [make_blocks(term, data) for term in terms]
-    blocks = tuple(block for of in blocks_of for block in of)
-    covariance = covariance_of(terms, map(len, blocks_of))
-    check_distinct(blocks)
+        used = {*term.variables, *effect_variables(term)}
+        if not used.isdisjoint(formula.response_variables):
+            raise LMMError(
+                f"block {term.bar or term.name!r} is the response, or an interaction with it; "
+                "name a grouping column"
+            )
+
+
+def _with_factors(formula, terms, data):
+    """The terms of bars, and `data` with their grouping variables as categories.
+
+    A column of numbers that is also used as such stays, and its categories are ``factor(x)``.
+    """
+    as_given = {*formula.variables}
+    for term in terms:
+        as_given.update(effect_variables(term))
+    data = dict(data)
+    grouped = []
+    for term in terms:
+        names = []
+        for name in term.variables:
+            stays = name in as_given and not is_factor(data[name])
+            names.append(f"factor({name})" if stays else name)
+            data[names[-1]] = as_factor(data[name])
+        grouped.append(replace(term, variables=tuple(names)))
+    return tuple(grouped), data
+
+
+# -- y and X
+
+
+def _fixed_effects(formula, data, rows):
+    """y, X of full rank, the names of its columns, and the formula's offset, at `rows` of dat."""
     y, X, x_names, known = formula.evaluate(data)
-    if len(y) != len(kept):
+    if len(y) != len(rows):
         raise LMMError(f"the response {formula.response!r} is one number, not one per row")
-    _check_finite(y[:, None], (formula.response,), kept, "the response")
-    _check_finite(X, x_names, kept, "the column of X")
+    _check_finite(y[:, None], (formula.response,), rows, "the response")
+    _check_finite(X, x_names, rows, "the column of X")
     check_rank(X, x_names)
     check_response(y, formula.response)
-    given = {"weights": weights, "offset": offset}
-    if offset is not None:
-        values = by_row(offset, "offset", dat, kept)
-        known = known + values
-        if isinstance(offset, str):
-            data = data | {offset: pd.Series(values)}
-    if weights is not None:
-        weights = root_of_weights(weights, dat, kept)
     y.flags.writeable = X.flags.writeable = False
-    return Design(formula, terms, covariance, y, X, x_names, blocks, known, weights, data, kept, dat.copy(deep=False), given,
-                  form)
+    return y, X, x_names, known
 
 
-def _grouped(term, data, others):
-    """A term by bars whose grouping variables are categories in `data`; numbers that are also used as such get a copy."""
-    names = []
-    for name in term.variables:
-        column = as_factor(data[name])
-        if column is not data[name] and name in others:
-            name = f"factor({name})"
-        data[name] = column
-        names.append(name)
-    return replace(term, variables=tuple(names))
-
-
-def root_of_weights(weights, dat, kept):
-    """The square roots of the weights, which are positive."""
-    weights = by_row(weights, "weights", dat, kept)
-    if not (weights > 0).all():
-        row = np.flatnonzero(~(weights > 0))[0]
-        raise LMMError(f"weights is {weights[row]:g} in row {kept[row]} of dat, counted from 0; weights are positive: "
-                       "leave out the rows that are not to count")
-    return np.sqrt(weights)
-
-
-def by_row(argument, name, dat, kept):
-    """`weights` or `offset`, the name of a column or one number per row of `dat`, at the rows `kept`."""
-    if isinstance(argument, str):
-        if argument not in dat.columns:
-            raise LMMError(f"{name} is {unknown_column(argument, list(dat.columns))}")
-        argument = dat[argument]
-    try:
-        if isinstance(argument, pd.Series) and not is_numeric(argument):
-            raise TypeError
-        values = np.array(argument, float)
-    except (TypeError, ValueError):
-        raise LMMError(f"{name} holds values that are no numbers; it is a column of dat, or one number for each of "
-                       "its rows") from None
-    if values.shape != (len(dat),):
-        raise LMMError(f"{name} has shape {values.shape}; it takes {len(dat)} numbers, one for each row of dat")
-    if not np.isfinite(values[kept]).all():
-        row = kept[np.flatnonzero(~np.isfinite(values[kept]))[0]]
-        raise LMMError(f"{name} is {values[row]} in row {row} of dat, counted from 0; it takes finite numbers")
-    return values[kept]
-
-
-def _check_fixed(column, kind, name):
-    """A variable of the formula that is a factor has several levels; text that looks like numbers is worth a warning."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        return
-    levels = column.array.categories
-    if len(levels) == 1:
-        raise LMMError(f"{name!r} has one level, {str(levels[0])!r}, so it cannot be a fixed effect; leave it out of form")
-    if not isinstance(kind, pd.CategoricalDtype) and not pd.api.types.is_bool_dtype(kind):
-        numeric = pd.to_numeric(pd.Series(levels.astype(str)), errors="coerce").notna()
-        if numeric.mean() > 0.5:
-            odd = f", {levels[~numeric][0]!r} among them" if not numeric.all() else ""
-            warn(f"{name!r} is text that mostly reads as numbers, so it is a factor with {len(levels)} levels{odd}; "
-                 f'for numbers: dat["{name}"] = pd.to_numeric(dat["{name}"], errors="coerce")')
-
-
-def _check_finite(matrix, names, kept, what):
-    bad = ~np.isfinite(matrix)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise LMMError(f"{what} {names[column]!r} is {matrix[row, column]} in row {kept[row]} of dat, counted from 0; "
-                       "a function in form is not defined for the values there")
-
-
-def check_rank(X, names):
-    """More rows than columns, and no column of X a combination of the others.
-
-    A column counts as a combination when what the columns before it leave of it is below the rounding errors of
-    that combination, each column's share being relative to its length: a covariate shifted by 1e7 is let through.
-    """
-    n, k = X.shape
-    if n <= k:
-        raise LMMError(f"X has {k} columns for {n} observations; it takes more observations than fixed effects")
-    lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
-    if lengths.all() and (not k or np.linalg.eigvalsh(X.T @ X / lengths / lengths[:, None])[0] > 1e-4):
-        return                                                  # the usual case, at less cost
-    independent, dependent = list(range(k)), []
-    while k:
-        R = linalg.qr(X[:, independent], mode="r", check_finite=False)[0]
-        lengths = np.sqrt(np.sum(R * R, axis=0))
-        left = np.abs(np.diag(R))
-        if np.all(left > 1e-6 * lengths):
-            break                                               # the usual case
-        rounding = np.array([lengths[j] + np.abs(linalg.lstsq(R[:j, :j], R[:j, j])[0]) @ lengths[:j] if j else lengths[0]
-                             for j in range(len(independent))])
-        small = left <= 30 * np.sqrt(n) * np.finfo(float).eps * rounding
-        if not small.any():
-            break
-        dependent.append(independent.pop(int(np.argmax(small))))
-    if dependent:
-        culprits = shorten([names[j] for j in sorted(dependent)])
-        verb = "is a combination" if len(dependent) == 1 else "are combinations"
-        raise LMMError(f"X is rank deficient: {culprits} {verb} of the other columns "
-                       f"(rank {len(independent)} of {k}); drop a term from form")
+def _check_finite(matrix, names, rows, what):
+    """Raise an LMMError that names the first element that is no finite number; `rows` are dat's."""
+    if not np.isfinite(matrix).all():
+        row, column = np.argwhere(~np.isfinite(matrix))[0]
+        raise LMMError(
+            f"{what} {names[column]!r} is {matrix[row, column]} in row {rows[row]} of dat, "
+            "counted from 0; a function in form is not defined for the values there"
+        )
 
 
 def check_response(y, name):
+    """Raise an LMMError if y is constant, or so large or small that its squares are not."""
     largest = np.abs(y).max()
-    if largest and not 1e-70 < largest < 1e70:
+    if largest and not SMALLEST_RESPONSE < largest < LARGEST_RESPONSE:
         raise LMMError(f"the response {name!r} reaches {largest:.3g}; rescale it")
     if np.all(y == y[0]):
-        raise LMMError(f"the response {name!r} is constant ({y[0]:g} in every row), so there is no variation to model")
+        raise LMMError(
+            f"the response {name!r} is constant ({y[0]:g} in every row), "
+            "so there is no variation to model"
+        )
+
+
+# -- the rank of X
+
+
+def check_rank(X, names):
+    """Raise an LMMError unless X has more rows than columns, and none is made of the others."""
+    n, k = X.shape
+    if n <= k:
+        raise LMMError(
+            f"X has {k} columns for {n} observations; "
+            "it takes more observations than fixed effects"
+        )
+    if _clearly_independent(X):
+        return
+    dependent = _dependent_columns(X)
+    if dependent:
+        culprits = shorten([names[j] for j in dependent])
+        verb = "is a combination" if len(dependent) == 1 else "are combinations"
+        raise LMMError(
+            f"X is rank deficient: {culprits} {verb} of the other columns "
+            f"(rank {k - len(dependent)} of {k}); drop a term from form"
+        )
+
+
+def _clearly_independent(X):
+    """Whether the columns' correlations about 0 leave no doubt: the usual case, at k^2 n flops."""
+    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
+    if not norms.all():
+        return False
+    correlations = X.T @ X / norms / norms[:, None]
+    return np.linalg.eigvalsh(correlations).min(initial=1.0) > CLEAR_EIGENVALUE
+
+
+def _dependent_columns(X):
+    """The numbers of the columns of X that are combinations of those before them.
+
+    One is where what the columns before it leave of it, |R_jj| of X = QR, is below the rounding
+    errors of that combination, each column's share being relative to its norm: a covariate shifted
+    by 1e7 is let through. The first of them is left out, and the rest is judged again.
+    """
+    n, k = X.shape
+    eps = np.finfo(float).eps
+    independent = list(range(k))
+    dependent = []
+    while independent:
+        R = linalg.qr(X[:, independent], mode="r", check_finite=False)[0]
+        norms = np.sqrt(np.sum(R * R, axis=0))
+        left = np.abs(np.diag(R))
+        if np.all(left > CLEARLY_LEFT * norms):
+            break
+        rounding = eps * np.sqrt(n) * _sizes_of_combinations(R, norms)
+        small = left <= ROUNDING_ERRORS * rounding
+        if not small.any():
+            break
+        dependent.append(independent.pop(int(np.argmax(small))))
+    return sorted(dependent)
+
+
+def _sizes_of_combinations(R, norms):
+    """|x_j| + sum_i |c_i| |x_i| for each x_j of X = QR, sum_i c_i x_i, i < j, nearest to it."""
+    sizes = norms.copy()
+    for j in range(1, len(norms)):
+        coefficients = linalg.lstsq(R[:j, :j], R[:j, j])[0]
+        sizes[j] += np.abs(coefficients) @ norms[:j]
+    return sizes

@@ -1,4 +1,4 @@
-"""Models that no formula says: a `Design` from y, X and the blocks of Z as arrays or sparse matrices."""
+"""Models that no formula says: a `Design` from y, X and the blocks of Z as matrices."""
 
 from collections.abc import Mapping
 
@@ -8,12 +8,14 @@ from scipy import sparse
 
 from ..errors import LMMError, shorten
 from ..formula import Term
-from .blocks import Block
-from .design import Design, by_row, check_rank, check_response, root_of_weights
-from .structures import covariance_of
+from .blocks import LARGEST_VALUE, SMALLEST_VALUE, Block
+from .columns import by_row, root_of_weights
+from .design import Design, are_matrices, check_rank, check_response, covariance_of
 
-HOW = ("the blocks of Z are a dict from names to matrices, each column being a level, or to (matrix, level of each column), "
-       "optionally (matrix, levels, names of the effects)")
+HOW_BLOCKS_ARE_GIVEN = (
+    "the blocks of Z are a dict from names to matrices, each column being a level, "
+    "or to (matrix, level of each column), optionally (matrix, levels, names of the effects)"
+)
 
 
 class Matrices:
@@ -22,67 +24,110 @@ class Matrices:
     variables = response_variables = predictors = ()
 
     def __init__(self, form, response):
-        self.form, self.response, self.functions = form, response, {}
-
-
-def are_matrices(form):
-    """Whether the first argument of `LMMsetup` is y itself."""
-    return isinstance(form, (np.ndarray, pd.Series, list, tuple)) or (isinstance(form, pd.DataFrame) and form.shape[1] == 1)
+        self.form = form
+        self.response = response
+        self.functions = {}
 
 
 def matrix_design(y, X, Z=(), weights=None, offset=None):
     """The `Design` of given matrices; see `LMMsetup` for the parameters."""
+    # -- y and X, and their labels
     if not are_matrices(y):
-        raise LMMError(f"form is of type {type(y).__name__}; it is a formula string such as 'score ~ Machine'")
+        kind = type(y).__name__
+        raise LMMError(f"form is of type {kind}; it is a formula string such as 'score ~ Machine'")
     if isinstance(y, pd.DataFrame):
         y = y.iloc[:, 0]
-    index = y.index if isinstance(y, pd.Series) else None
-    if index is not None and isinstance(X, (pd.DataFrame, pd.Series)) and not X.index.equals(index):
-        raise LMMError("the indices of y and X differ; bring their rows into one order, or give X.to_numpy()")
-    response = str(y.name) if isinstance(y, pd.Series) and y.name is not None else "y"
+    _check_same_index(y, X)
+    index, response = _index_and_name(y)
     y = _numbers(y, "y", 1)
     n = len(y)
-    x_names = [str(name) for name in X.columns] if isinstance(X, pd.DataFrame) else None
-    X = _numbers(X.toarray() if sparse.issparse(X) else X, "X", 2)
+    X, x_names = _fixed_effects(X, n)
+    check_response(y, response)
+    y.flags.writeable = X.flags.writeable = False
+
+    # -- Z: the blocks of each term
+    blocks_of = [_blocks(name, given, n) for name, given in _named(Z)]
+    blocks = tuple(block for of_term in blocks_of for block in of_term)
+    names = [block.name for block in blocks]
+    if len(set(names)) < len(names):
+        raise LMMError(f"Z has two blocks of one name among {shorten(names)}; rename one of them")
+    terms = tuple(Term((of_term[0].group,)) for of_term in blocks_of)
+    covariance = covariance_of(terms, map(len, blocks_of))
+
+    # -- the offset and the weights
+    dat = pd.DataFrame(index=range(n) if index is None else index)
+    rows = np.arange(n)
+    known = np.zeros(n) if offset is None else by_row(offset, "offset", dat, rows)
+    roots = None if weights is None else root_of_weights(weights, dat, rows)
+    given = {"weights": weights, "offset": offset}
+
+    form = f"{response} ~ {' + '.join(x_names) or '0'}"
+    return Design(
+        Matrices(form, response), terms, covariance,
+        y, X, tuple(x_names), blocks, known, roots,
+        {}, rows, dat, given, form,
+    )
+
+
+# -- y and X
+
+
+def _check_same_index(y, X):
+    """Raise an LMMError if y and X both have an index, and these differ."""
+    if not isinstance(y, pd.Series) or not isinstance(X, (pd.DataFrame, pd.Series)):
+        return
+    if not X.index.equals(y.index):
+        raise LMMError(
+            "the indices of y and X differ; bring their rows into one order, or give X.to_numpy()"
+        )
+
+
+def _index_and_name(y):
+    """The index of y, or None, and what to call it."""
+    if not isinstance(y, pd.Series):
+        return None, "y"
+    return y.index, "y" if y.name is None else str(y.name)
+
+
+def _fixed_effects(X, n):
+    """X, (n, k), of full rank, and the names of its columns, by default x0, x1, ..."""
+    x_names = [str(name) for name in X.columns] if isinstance(X, pd.DataFrame) else []
+    if sparse.issparse(X):
+        X = X.toarray()
+    X = _numbers(X, "X", 2)
     if len(X) != n:
         raise LMMError(f"X has {len(X)} rows for the {n} elements of y")
     x_names = x_names or [f"x{j}" for j in range(X.shape[1])]
     if len(set(x_names)) < len(x_names):
         raise LMMError("X has two columns of the same name; rename all but one")
     check_rank(X, x_names)
-    check_response(y, response)
-    terms = [_blocks(name, given, n) for name, given in _named(Z)]
-    blocks = tuple(block for of in terms for block in of)
-    if len({block.name for block in blocks}) < len(blocks):
-        raise LMMError(f"Z has two blocks of one name among {shorten([block.name for block in blocks])}; rename one of them")
-    dat, rows = pd.DataFrame(index=index if index is not None else range(n)), np.arange(n)
-    known = np.zeros(n) if offset is None else by_row(offset, "offset", dat, rows)
-    roots = None if weights is None else root_of_weights(weights, dat, rows)
-    form = f"{response} ~ {' + '.join(x_names) or '0'}"
-    y.flags.writeable = X.flags.writeable = False
-    kinds = tuple(Term((of[0].group,)) for of in terms)
-    return Design(Matrices(form, response), kinds, covariance_of(kinds, map(len, terms)),
-                  y, X, tuple(x_names), blocks, known, roots, {}, rows, dat, {"weights": weights, "offset": offset}, form)
+    return X, x_names
 
 
 def _numbers(values, name, dimensions):
-    """An array of floats of so many dimensions, copied."""
+    """An array of finite floats of so many dimensions, 1 or 2, copied."""
     try:
         if np.asarray(values).dtype.kind not in "biufO":
             raise TypeError
         values = np.array(values, float)
     except (TypeError, ValueError):
-        raise LMMError(f"{name} holds values that are no numbers; where y is given as numbers, so are X and the blocks "
-                       "of Z") from None
+        raise LMMError(
+            f"{name} holds values that are no numbers; where y is given as numbers, "
+            "so are X and the blocks of Z"
+        ) from None
     if values.ndim == 1 and dimensions == 2:
         values = values[:, None]
     if values.ndim != dimensions or not len(values):
-        raise LMMError(f"{name} has shape {values.shape}; it takes {'one number' if dimensions == 1 else 'a row'} for each "
-                       "observation")
+        wanted = "one number" if dimensions == 1 else "a row"
+        raise LMMError(f"{name} has shape {values.shape}; it takes {wanted} for each observation")
     if not np.isfinite(values).all():
-        place = np.argwhere(~np.isfinite(values))[0]
-        raise LMMError(f"{name}[{', '.join(map(str, place))}] is {values[tuple(place)]}; it takes finite numbers")
+        place = tuple(np.argwhere(~np.isfinite(values))[0])
+        shown = ", ".join(map(str, place))
+        raise LMMError(f"{name}[{shown}] is {values[place]}; it takes finite numbers")
     return values
+
+
+# -- Z
 
 
 def _named(Z):
@@ -92,62 +137,117 @@ def _named(Z):
     if isinstance(Z, tuple) and len(Z) == 0:
         return []
     if not isinstance(Z, list):
-        raise LMMError(f"ref is of type {type(Z).__name__} where y and X are matrices; {HOW}")
+        raise LMMError(
+            f"ref is of type {type(Z).__name__} where y and X are matrices; {HOW_BLOCKS_ARE_GIVEN}"
+        )
     return [(f"Z{j}", given) for j, given in enumerate(Z)]
 
 
 def _blocks(name, given, n):
     """The blocks of one term: one for each of the effects that a level has."""
+    # -- what was given: all columns of the term, the level of each, and the names of the effects
     levels = effects = None
     if isinstance(given, tuple):
         if not 1 < len(given) < 4:
-            raise LMMError(f"block {name!r} is a tuple of {len(given)}; {HOW}")
+            raise LMMError(
+                f"block {name!r} is a tuple of {len(given)}; {HOW_BLOCKS_ARE_GIVEN}"
+            )
         given, levels, effects = (*given, None)[:3]
+    Z = _sparse(name, given, n)
+    codes, labels = _levels(name, levels, Z.shape[1])
+    c = _effects_of_a_level(name, codes, labels)
+    effects = _names_of_effects(name, effects, c)
+
+    # -- row l of `by_level` holds the columns of level l's effects, in their order
+    by_level = np.argsort(codes, kind="stable").reshape(-1, c)
+    labels = tuple(str(label) for label in labels)
+    blocks = []
+    for effect, columns in zip(effects, by_level.T):
+        matrix = sparse.csr_array(Z[:, columns])
+        matrix.sort_indices()
+        _check_values(name, matrix)
+        called = name if effect == "Intercept" else f"{name}:{effect}"
+        blocks.append(Block((name,), (), effect, labels, matrix, called))
+    return blocks
+
+
+def _sparse(name, given, n):
+    """A matrix of n rows and some columns, finite, as a sparse one of floats."""
     if np.ndim(given) == 1 and not sparse.issparse(given):
-        raise LMMError(f"block {name!r} has one dimension; it is a matrix with a column for each level, which for a grouping "
-                       "vector g is pd.get_dummies(g)")
-    try:
-        if sparse.issparse(given) and given.dtype.kind not in "biuf":
-            raise TypeError
-        Z = sparse.csr_array(given.astype(float) if sparse.issparse(given) else _numbers(given, f"block {name!r}", 2))
-    except (TypeError, ValueError) as error:
-        raise error if isinstance(error, LMMError) else LMMError(f"block {name!r} is no matrix; {HOW}") from None
+        raise LMMError(
+            f"block {name!r} has one dimension; it is a matrix with a column for each level, "
+            "which for a grouping vector g is pd.get_dummies(g)"
+        )
+    if not sparse.issparse(given):
+        Z = sparse.csr_array(_numbers(given, f"block {name!r}", 2))
+    elif given.dtype.kind in "biuf" and given.ndim == 2:
+        Z = sparse.csr_array(given.astype(float))
+    else:
+        raise LMMError(f"block {name!r} is no matrix; {HOW_BLOCKS_ARE_GIVEN}")
     if Z.shape[0] != n:
         raise LMMError(f"block {name!r} has {Z.shape[0]} rows for the {n} elements of y")
     if not np.isfinite(Z.data).all():
-        raise LMMError(f"block {name!r} holds {Z.data[~np.isfinite(Z.data)][0]}; it takes finite numbers")
+        infinite = Z.data[~np.isfinite(Z.data)]
+        raise LMMError(f"block {name!r} holds {infinite[0]}; it takes finite numbers")
     if Z.shape[1] == 0:
         raise LMMError(f"block {name!r} has no columns; leave it out")
-    levels = np.arange(Z.shape[1]) if levels is None else levels
-    levels = pd.Series(levels if np.ndim(levels) == 1 else [], dtype=None if np.ndim(levels) == 1 else object)
-    if levels.isna().any() or len(levels) != Z.shape[1]:
-        raise LMMError(f"block {name!r} has {Z.shape[1]} columns, and {levels.notna().sum()} levels; it takes one for each "
-                       "column")
-    codes, labels = pd.factorize(levels)
+    return Z
+
+
+def _levels(name, levels, p):
+    """The number of the level of each of the p columns, and the levels: by default one each."""
+    if levels is None:
+        levels = np.arange(p)
+    one_list = np.ndim(levels) == 1
+    levels = pd.Series(levels) if one_list else pd.Series([], dtype=object)
+    if levels.isna().any() or len(levels) != p:
+        raise LMMError(
+            f"block {name!r} has {p} columns, and {levels.notna().sum()} levels; "
+            "it takes one for each column"
+        )
+    return pd.factorize(levels)
+
+
+def _effects_of_a_level(name, codes, labels):
+    """How many effects, columns, each of the levels has, which are several."""
     counts = np.bincount(codes)
-    if counts.min() != counts.max():
-        few, many = labels[counts.argmin()], labels[counts.argmax()]
-        raise LMMError(f"block {name!r} has {counts.min()} columns of level {str(few)!r} and {counts.max()} of {str(many)!r}; "
-                       "every level has the same effects")
-    c = int(counts[0])
+    least, most = counts.argmin(), counts.argmax()
+    if counts[least] != counts[most]:
+        raise LMMError(
+            f"block {name!r} has {counts[least]} columns of level {str(labels[least])!r} "
+            f"and {counts[most]} of {str(labels[most])!r}; every level has the same effects"
+        )
     if len(counts) == 1:
-        raise LMMError(f"block {name!r} has one level, so its covariance cannot be estimated; a column that is a level "
-                       "of its own needs no levels")
+        raise LMMError(
+            f"block {name!r} has one level, so its covariance cannot be estimated; "
+            "a column that is a level of its own needs no levels"
+        )
+    return int(counts[0])
+
+
+def _names_of_effects(name, effects, c):
+    """The names of the c effects of a level: by default "Intercept", "2", "3", ..."""
     if effects is None:
-        effects = ["Intercept", *(str(i) for i in range(2, c + 1))][:c]
-    elif not isinstance(effects, (list, tuple)):
-        raise LMMError(f"block {name!r} has the names {effects!r} of its effects; they are a list, with one for each")
+        return ["Intercept", *(str(i) for i in range(2, c + 1))]
+    if not isinstance(effects, (list, tuple)):
+        raise LMMError(
+            f"block {name!r} has the names {effects!r} of its effects; "
+            "they are a list, with one for each"
+        )
     effects = [str(effect) for effect in effects]
     if len(effects) != c or len(set(effects)) < c:
-        raise LMMError(f"block {name!r} has {c} effects in each level, and the names {shorten(effects)}; it takes one for each")
-    by_level = np.argsort(codes, kind="stable").reshape(-1, c)          # of each level, the columns of its effects
-    blocks = []
-    for i, effect in enumerate(effects):
-        matrix = sparse.csr_array(Z[:, by_level[:, i]])
-        matrix.sort_indices()
-        largest = np.abs(matrix.data).max(initial=0.0)
-        if not 1e-100 < largest < 1e100:
-            raise LMMError(f"block {name!r} is zero in every row, or reaches {largest:.3g}; leave it out, or rescale it")
-        called = name if effect == "Intercept" else f"{name}:{effect}"
-        blocks.append(Block((name,), (), effect, tuple(str(label) for label in labels), matrix, called))
-    return blocks
+        raise LMMError(
+            f"block {name!r} has {c} effects in each level, and the names {shorten(effects)}; "
+            "it takes one for each"
+        )
+    return effects
+
+
+def _check_values(name, matrix):
+    """Raise an LMMError if an effect's values are all 0, or the squares of the largest 0 or inf."""
+    largest = np.abs(matrix.data).max(initial=0.0)
+    if not SMALLEST_VALUE < largest < LARGEST_VALUE:
+        raise LMMError(
+            f"block {name!r} is zero in every row, or reaches {largest:.3g}; "
+            "leave it out, or rescale it"
+        )

@@ -1,47 +1,87 @@
-"""Traces of products of the matrices that V is linear in, by sparse algebra."""
+"""Traces of products of the matrices that V is linear in, by sparse algebra: never n x n.
+
+V = sigma^2 I + the sum of psi_ij V_ij over the entries of psi, where for effects i, j of one term
+
+    V_ij = Z_i Z_j' + Z_j Z_i'  (i != j),    V_ii = Z_i Z_i'.
+
+A part of it is written (Z_i, Z_j), and the identity, sigma^2's, (None, None).
+"""
 
 import numpy as np
 
 from .unstructured import Unstructured
 
 
+def linear_parts(design):
+    """(Z_i, Z_j), weighted, for each entry of psi; effects with any covariance made orthonormal.
+
+    What an unstructured covariance can be does not depend on the basis of its effects; of the
+    other structures it does.
+    """
+    covariance = design.covariance
+    Z = []
+    for span, structure in zip(covariance.spans, covariance.structures):
+        of_term = [design.weighted(block.matrix) for block in design.blocks[span]]
+        Z.extend(orthonormal(of_term) if isinstance(structure, Unstructured) else of_term)
+    return [(Z[i], Z[j]) for i, j in covariance.entries.pairs]
+
+
 def orthonormal(matrices):
     """Sparse matrices of one shape, made orthonormal one after the other by tr(A'B)."""
     done = []
     for Z in matrices:
-        for _ in range(2):                                          # twice is enough
+        for _ in range(2):                      # what rounding leaves once is gone when done twice
             for other in done:
-                Z = Z - other * float(other.multiply(Z).sum())
-        done.append(Z / np.sqrt(float(Z.multiply(Z).sum())))
+                Z = Z - other * _sum_of_products(other, Z)
+        done.append(Z / np.sqrt(_sum_of_products(Z, Z)))
     return done
-
-
-def linear_parts(design):
-    """(Z_i, Z_j), weighted, for each entry of psi; effects with any covariance made orthonormal.
-
-    What an unstructured covariance can be does not depend on the basis of its effects; of the others it does.
-    """
-    covariance = design.covariance
-    Z = []
-    for one, span in zip(covariance.structures, covariance.spans):
-        matrices = [design.weighted(block.matrix) for block in design.blocks[span]]
-        Z += orthonormal(matrices) if isinstance(one, Unstructured) else matrices
-    return [(Z[i], Z[j]) for i, j in covariance.entries.pairs]
 
 
 def trace_products(some, others, n):
     """tr(V_a V_b) for each a and b of two lists, see `trace_product`."""
-    return np.array([[trace_product(a, b, n) for b in others] for a in some]).reshape(len(some), len(others))
+    traces = np.empty((len(some), len(others)))
+    for i, a in enumerate(some):
+        for j, b in enumerate(others):
+            traces[i, j] = trace_product(a, b, n)
+    return traces
 
 
 def trace_product(a, b, n):
-    """tr(V_a V_b), V_a being Z_i Z_j' + Z_j Z_i' for a = (Z_i, Z_j), Z_i Z_i' for equal ones, and I, (n, n), for Nones."""
-    if b[0] is None:
-        a, b = b, a
+    """tr(V_a V_b) of two parts of V, (n, n), see above.
+
+    V_b is symmetric, so of V_a with two summands both give the same: with w = 2, else w = 1,
+
+        tr(V_a V_b) = w tr(Z_i Z_j' V_b),    a = (Z_i, Z_j),
+
+    where V_b is I, or the sum of Z_k Z_m' over its summands, b = (Z_k, Z_m):
+
+        tr(Z_i Z_j') = sum of Z_i o Z_j,
+        tr(Z_i Z_j' Z_k Z_m') = sum of (Z_j' Z_k) o (Z_i' Z_m),
+
+    o being the product element by element.
+    """
     if a[0] is None:
-        return float(n) if b[0] is None else (1 if b[0] is b[1] else 2) * float(b[0].multiply(b[1]).sum())
+        a, b = b, a                             # tr(V_a V_b) = tr(V_b V_a)
+    if a[0] is None:
+        return float(n)                         # tr(I I)
+    Z_i, Z_j = a
+    w = 1 if Z_i is Z_j else 2
+    if b[0] is None:
+        return w * _sum_of_products(Z_i, Z_j)
     total = 0.0
-    for i, j in {(0, 1), (1, 0)} if a[0] is not a[1] else {(0, 1)}:
-        for k, m in {(0, 1), (1, 0)} if b[0] is not b[1] else {(0, 1)}:
-            total += float((a[i].T @ b[k]).multiply(a[j].T @ b[m]).sum())
-    return total
+    for Z_k, Z_m in _summands(b):
+        total += _sum_of_products(Z_j.T @ Z_k, Z_i.T @ Z_m)
+    return w * total
+
+
+def _summands(part):
+    """The (Z_k, Z_m) whose Z_k Z_m' add up to a part of V: both orders, of one matrix the one."""
+    Z_k, Z_m = part
+    if Z_k is Z_m:
+        return [(Z_k, Z_m)]
+    return [(Z_k, Z_m), (Z_m, Z_k)]
+
+
+def _sum_of_products(A, B):
+    """tr(A'B) = the sum of A o B, of sparse matrices of one shape."""
+    return float(A.multiply(B).sum())

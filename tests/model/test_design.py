@@ -130,6 +130,30 @@ def test_collinear_columns_are_found_in_any_order(form):
         LMMsetup(form, dat)
 
 
+def test_columns_that_differ_by_more_than_rounding_are_no_combination():
+    """Between a clear rank and a combination lies what QR decides: 1e-7 of the column is left, or 1e-15."""
+    rng = np.random.default_rng(0)
+    x, other = rng.normal(size=(2, 60))
+    dat = pd.DataFrame({"y": rng.normal(size=60), "x": x, "near": x + 1e-7 * other, "same": x + 1e-15 * other, "zero": 0.0})
+    assert LMMsetup("y ~ x + near", dat).design.X.shape == (60, 3)
+    with pytest.raises(LMMError, match=r"'same', 'zero' are combinations of the other columns \(rank 2 of 4\)"):
+        LMMsetup("y ~ x + same + zero", dat)
+
+
+@pytest.mark.parametrize("form, names", [("y ~ 0", ()), ("y ~ 0 + x", ("x",))])
+def test_few_columns_of_x(form, names):
+    assert LMMsetup(form, small(), "g").design.x_names == names
+
+
+def test_a_function_of_the_caller_is_found_in_the_frame_of_the_call():
+    def doubled(x):
+        return 2 * x
+
+    assert_array_equal(LMMsetup("y ~ doubled(x)", small(), "g").design.X[:, 1], 2 * small()["x"])
+    by_list = [LMMsetup("y ~ doubled(x)", small(), ref).design.X[:, 1] for ref in ("g", "h")]
+    assert_array_equal(by_list, [2 * small()["x"]] * 2)
+
+
 # -- rows -----------------------------------------------------------------------------------------------------
 
 

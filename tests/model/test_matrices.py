@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from scipy import sparse
 
 from lmm import LMMError, LMMprof, LMMsetup, lmer, lmm, load_data
+from lmm.model import codes_of
 
 N = 50
 LEVELS = np.repeat(np.arange(5), 2)
@@ -164,6 +165,32 @@ def test_more_bad_input():
         lmm(y, X, {"g": Z}, weights=-np.ones(N))
     with pytest.raises(LMMError, match="cannot be told apart"):
         lmm(y, X, {"g": Z, "h": Z[:, ::-1]})
+    with pytest.raises(LMMError, match="Z has two blocks of one name among 'g:2', 'g', 'g:2'; rename one of them"):
+        lmm(y, X, {"g:2": Z[:, ::2], "g": (Z, LEVELS)})
+    with pytest.raises(LMMError, match="X has two columns of the same name; rename all but one"):
+        lmm(y, pd.DataFrame(X, columns=["x", "x"]), [Z])
+    with pytest.raises(LMMError, match=r"block 'g' holds inf; it takes finite numbers"):
+        lmm(y, X, {"g": sparse.csr_matrix(np.where(Z == 7, np.inf, Z))})
+    with pytest.raises(LMMError, match=r"block 'g' (is no matrix|has 1 rows)"):        # scipy's vectors were rows once
+        lmm(y, X, {"g": sparse.coo_array(np.ones(N))})
+
+
+def test_vectors_may_be_columns():
+    y, X, _ = ruby()
+    expected = LMMsetup(y, X[:, 1:], {"g": np.kron(np.eye(5), np.ones((10, 1)))}).design
+    design = LMMsetup(pd.DataFrame({"size": y}), X[:, 1], {"g": np.kron(np.eye(5), np.ones((10, 1)))}).design
+    assert np.array_equal(design.X, expected.X) and np.array_equal(design.y, expected.y)
+    assert design.response == "size" and expected.response == "y"
+
+
+def test_the_level_of_each_row_is_one():
+    """Smooths have no level by row; of several effects with the same levels each may lack some rows."""
+    y, X, Z = ruby()
+    whole = LMMsetup(y, X, {"g": (Z, LEVELS)}).design
+    assert np.array_equal(codes_of(whole.blocks), np.repeat(np.arange(5), 10))
+    smooth = LMMsetup(y, X, {"s": np.random.default_rng(1).normal(size=(N, 4))}).design
+    with pytest.raises(LMMError, match="the rows of block 's' belong to no level, or to several, where one each is needed"):
+        codes_of(smooth.blocks)
 
 
 def test_pictures_of_a_fit_by_matrices():
