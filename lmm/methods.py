@@ -1,25 +1,84 @@
-"""Which functions of a fit are methods of the result: said once, here.
+"""Which functions of a fit are methods and properties of the result: said once, here.
 
-A function keeps its name and its docstring at home; its first argument is the fit.
+Each keeps its name and its docstring at home, where its numerics are. Its first argument is the
+fit, which its docstring leaves out of the parameters, as those of methods leave out ``self``.
 """
 
 from .fit import refit, update
 from .inference import bootstrap, conf_int, df, profile, pvalues, simulate
-from .result import LMMResult, predict, summary
+from .result import (
+    LMMResult,
+    align,
+    bse,
+    coef,
+    cooks_distance,
+    corr,
+    cov_params,
+    cov_theta,
+    fittedvalues,
+    icc,
+    leverage,
+    params,
+    predict,
+    psi,
+    r2,
+    ranef,
+    rank,
+    resid,
+    resid_scaled,
+    sd,
+    sd_se,
+    singular,
+    summary,
+    trace,
+    tvalues,
+    varcorr,
+)
 
 METHODS = (
-    bootstrap,
-    conf_int,
-    predict,
-    profile,
-    refit,
-    simulate,
+    # to look at, and tests
     summary,
+    conf_int,
+    profile,
+    # the fixed effects, the random ones, what they explain
+    cov_params,
+    varcorr,
+    psi,
+    cov_theta,
+    ranef,
+    coef,
+    icc,
+    r2,
+    # rows, old and new
+    align,
+    predict,
+    # again
+    refit,
     update,
+    simulate,
+    bootstrap,
 )
 PROPERTIES = (
+    # the fixed effects
+    params,
+    bse,
+    tvalues,
     df,
     pvalues,
+    # the random effects
+    sd,
+    sd_se,
+    corr,
+    rank,
+    singular,
+    # rows
+    fittedvalues,
+    resid,
+    resid_scaled,
+    leverage,
+    cooks_distance,
+    # the search
+    trace,
 )
 
 

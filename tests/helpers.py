@@ -49,12 +49,20 @@ def triangles(theta, sizes):
         yield T
 
 
+def roots(theta, setup):
+    """The T of each term of a set-up, independent effects among them: a diagonal one."""
+    covariance = setup.covariance
+    for one, share in zip(covariance.structures, covariance.shares):
+        own = theta[share]
+        yield np.diag(np.exp(own)) if one.kind == "independent" else next(triangles([0.0, *own], (one.c,)))
+
+
 def vector_oracle(theta, setup):
     """nll and beta by n x n algebra for terms with several effects: V from (T T')_ij Z_i Z_j'."""
-    design, sizes = setup.design, setup.covariance.sizes
+    design = setup.design
     Z = [block.matrix.toarray() for block in design.blocks]
     V, at = np.exp(2 * theta[0]) * np.eye(len(design.y)), 0
-    for T in triangles(theta, sizes):
+    for T in roots(theta, setup):
         psi = T @ T.T
         V += sum(psi[i, j] * Z[at + i] @ Z[at + j].T for i in range(len(T)) for j in range(len(T)))
         at += len(T)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import CRITERION, LINEAR_ALGEBRA, SD, lmer_setup, triangles, vector_designs, vector_oracle
+from helpers import CRITERION, LINEAR_ALGEBRA, SD, lmer_setup, roots, triangles, vector_designs, vector_oracle
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lmm import LMMError, LMMprof, LMMWarning, anova, certify, derivatives, lmer, lmm, load_data
@@ -271,7 +271,7 @@ def dense(fit):
     design = fit.setup.design
     Z = np.hstack([block.matrix.toarray() for block in design.blocks])
     psi, at = np.zeros((Z.shape[1],) * 2), 0
-    for T, b in zip(triangles(fit.theta, fit.setup.covariance.sizes), fit.setup.covariance.spans, strict=True):
+    for T, b in zip(roots(fit.theta, fit.setup), fit.setup.covariance.spans, strict=True):
         m = len(design.blocks[b.start].levels)
         psi[at : at + len(T) * m, at : at + len(T) * m] = np.kron(T @ T.T, np.eye(m))
         at += len(T) * m

@@ -10,7 +10,7 @@ from .text import has_dot
 from .vetting import STANDARD
 
 # What may stand before the parenthesis of a bar, and the covariance of its effects then.
-STRUCTURES = {
+WORDS = {
     "": "unstructured",
     "us": "unstructured",
     "diag": "diagonal",
@@ -131,7 +131,7 @@ def _refuse_misplaced(mark, form, opened, divider):
     if divider is not None or is_function:
         message = f"form holds a bar within a function, or two in one parenthesis; {JOINED}"
         raise point_at(message, form, *mark.span())
-    if word not in STRUCTURES:
+    if word not in WORDS:
         message = (
             f"form holds the word {word!r} before random effects; "
             f"it may be {STRUCTURE_WORDS}; {JOINED}"
@@ -160,7 +160,7 @@ def _bar(form, start, divider, end):
         span=(first if word else start, end),
         left=(start + 1, divider.start()),
         right=(divider.end(), end - 1),
-        structure="diagonal" if divider.group() == "||" else STRUCTURES[word],
+        structure="diagonal" if divider.group() == "||" else WORDS[word],
     )
 
 

@@ -1,4 +1,7 @@
-"""Confidence intervals for the fixed effects, standard deviations and correlations: Wald's, from profiles, from a bootstrap."""
+"""Confidence intervals: Wald's, Student's, from profiles, from a bootstrap.
+
+For the fixed effects, the standard deviations and the correlations.
+"""
 
 import numpy as np
 import pandas as pd
@@ -19,11 +22,12 @@ def conf_int(fit, method="profile", level=0.95, **options):
     Parameters
     ----------
     method : {"profile", "wald", "t", "boot"}, optional
-        ``"profile"``: where twice the drop of the profile log-likelihood reaches the chi-squared quantile; of the
-        likelihood also for a REML fit, as in lme4. ``"wald"``: estimate -+ normal quantile times standard error, for
-        standard deviations on the log scale, for correlations on Fisher's; not to be trusted near the boundary.
-        ``"t"``: the same with Student's t and Satterthwaite's `df`, which agrees with `pvalues`. ``"boot"``: quantiles
-        of a parametric bootstrap.
+        ``"profile"``: where twice the drop of the profile log-likelihood reaches the chi-squared
+        quantile; of the likelihood also for a REML fit, as in lme4. ``"wald"``: estimate -+ normal
+        quantile times standard error, for standard deviations on the log scale, for correlations
+        on Fisher's; not to be trusted near the boundary. ``"t"``: the same with Student's t and
+        Satterthwaite's `df`, which agrees with `pvalues`. ``"boot"``: quantiles of a parametric
+        bootstrap.
     level : float, optional
         Between 0 and 1.
     **options
@@ -32,66 +36,98 @@ def conf_int(fit, method="profile", level=0.95, **options):
     Returns
     -------
     DataFrame
-        With lower and upper, by ``("beta", column of X)``, ``("sd", "sigma")``, ``("sd", block)`` and ``("corr", pair)``. 0
-        where an interval for a standard deviation reaches 0, -+1 for a correlation; nan for Wald's if the estimate is
-        there, or not certified.
+        With lower and upper, by ``("beta", column of X)``, ``("sd", "sigma")``, ``("sd", block)``
+        and ``("corr", pair)``. 0 where an interval for a standard deviation reaches 0, -+1 for a
+        correlation; nan for Wald's if the estimate is there, or not certified.
 
     Raises
     ------
     LMMError
-        For an unknown method or a level outside (0, 1); for profiles, if the optimum of the likelihood is not certified.
+        For an unknown method or a level outside (0, 1); for profiles, if the optimum of the
+        likelihood is not certified.
+
+    Examples
+    --------
+    >>> fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+    >>> fit.conf_int().loc[("sd", "Batch")].round(2).tolist()
+    [12.2, 84.06]
     """
     check_level(level)
     method = method.lower() if isinstance(method, str) else method
-    if not isinstance(method, str) or method not in METHODS:
-        raise LMMError(f"method is {method!r}; it is one of {', '.join(map(repr, METHODS))}")
-    if unknown := [name for name in options if name not in BOOTSTRAP_OPTIONS]:
-        raise LMMError(f"conf_int has no argument {unknown[0]!r}; it takes method, level and, for method='boot', "
-                       f"{', '.join(BOOTSTRAP_OPTIONS)}")
+    if not isinstance(method, str) or method not in BY_METHOD:
+        raise LMMError(f"method is {method!r}; it is one of {', '.join(map(repr, BY_METHOD))}")
+    unknown = [name for name in options if name not in BOOTSTRAP_OPTIONS]
+    if unknown:
+        raise LMMError(
+            f"conf_int has no argument {unknown[0]!r}; it takes method, level and, for "
+            f"method='boot', {', '.join(BOOTSTRAP_OPTIONS)}"
+        )
     if options and method != "boot":
         raise LMMError(f"{', '.join(options)} belongs to method='boot', not to {method!r}")
-    return METHODS[method](fit, level, **options)
+    return BY_METHOD[method](fit, level, **options)
 
 
 def wald(fit, level):
+    """beta -+ normal quantiles times standard errors; see `around`."""
     return around(fit, ndtri(0.5 + level / 2), level)
 
 
 def t_intervals(fit, level):
+    """beta -+ quantiles of Student's t, by Satterthwaite's df, times standard errors."""
     return around(fit, stdtrit(satterthwaite(fit), 0.5 + level / 2), level)
 
 
 def around(fit, quantiles, level):
-    """beta -+ quantiles standard errors, and log sd and Fisher's z of correlations -+ normal quantiles standard errors.
+    """beta -+ quantiles times standard errors; normal quantiles for the other parameters.
 
-    nan where an sd is zero, or a correlation -+1.
+    These are log sd and Fisher's z of correlations: exp(log sd -+ ...), tanh(z -+ ...). nan where
+    an sd is zero, or a correlation -+1.
     """
-    widths, sds = quantiles * fit.bse.to_numpy(), 1 + len(fit.sd)
+    of_beta = quantiles * fit.bse.to_numpy()
     centre, errors = on_straight_scale(fit)
-    half = ndtri(0.5 + level / 2) * np.where(np.isfinite(centre), errors, np.nan)
+    errors = np.where(np.isfinite(centre), errors, np.nan)
+    of_others = ndtri(0.5 + level / 2) * errors
+    sds = 1 + len(fit.sd)
 
     def bounds(sign):
-        u = centre + sign * half
-        return np.concatenate([fit.beta + sign * widths, np.exp(u[:sds]), np.tanh(u[sds:])])
+        u = centre + sign * of_others
+        return np.concatenate([
+            fit.beta + sign * of_beta,
+            np.exp(u[:sds]),
+            np.tanh(u[sds:]),
+        ])
 
     return _frame(fit, bounds(-1), bounds(1))
 
 
 def profiled(fit, level):
+    """Where zeta, the signed root of twice the profile's drop, is -+ the normal quantile."""
+    quantile = ndtri(0.5 + level / 2)
+    bounds = []
     with few_threads(fit.setup.engine.widest):
-        curves = curves_of(by_likelihood(fit)).values()
-        bounds = [(-1.0, 1.0) if curve is None else [curve.natural(u) for u in interval(curve, ndtri(0.5 + level / 2))]
-                  for curve in curves]
-    return _frame(fit, *np.transpose(bounds))
+        for curve in curves_of(by_likelihood(fit)).values():
+            if curve is None:                       # a correlation with an effect whose sd is zero
+                bounds.append((-1.0, 1.0))
+            else:
+                bounds.append([curve.natural(u) for u in interval(curve, quantile)])
+    lower, upper = np.transpose(bounds)
+    return _frame(fit, lower, upper)
 
 
 def bootstrapped(fit, level, **options):
+    """Quantiles of a parametric bootstrap."""
     return bootstrap(fit, **options).conf_int(level)
 
 
 BOOTSTRAP_OPTIONS = ("nsim", "seed", "processes", "progress")
-METHODS = {"profile": profiled, "wald": wald, "t": t_intervals, "boot": bootstrapped}
+BY_METHOD = {
+    "profile": profiled,
+    "wald": wald,
+    "t": t_intervals,
+    "boot": bootstrapped,
+}
 
 
 def _frame(fit, lower, upper):
+    """The table of intervals, by parameter."""
     return pd.DataFrame({"lower": lower, "upper": upper}, parameter_names(fit))

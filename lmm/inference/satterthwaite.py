@@ -8,42 +8,79 @@ import pandas as pd
 from scipy.special import stdtr
 
 from ..engines import back_substitute
-from ..result import offsets
+from ..result import column_starts
+
+
+def df(fit):
+    """Satterthwaite's degrees of freedom of `tvalues`: a Series by column of X.
+
+    nan if the optimum is not certified.
+    """
+    names = list(fit.setup.design.x_names)
+    return pd.Series(satterthwaite(fit), names, name="df")
+
+
+def pvalues(fit):
+    """Two-sided p-values of `tvalues` by Student's t with `df` degrees of freedom: a Series."""
+    return p_of_t(fit.tvalues, df(fit)).rename("pvalue")
+
+
+def p_of_t(t, df):
+    """Two-sided p-values, P(|T| > |t|)."""
+    return 2 * stdtr(df, -np.abs(t))
 
 
 def satterthwaite(fit):
     """Degrees of freedom for the t of each fixed effect, (k,): 2 c^2 / (g' A g).
 
-    c is the variance of the estimate as a function of theta, g its gradient, A the covariance of theta's estimate.
-    With C = (X'WX)^-1, dC/dv_j = C X'W Z_j Z_j'W X C for the variance v_j of block j, likewise for a covariance; and as C is
-    of degree one in all of these together, its derivatives, each times its parameter, sigma^2 included, sum to C. Standard
-    deviations that are estimated as zero are taken as known. nan if the optimum is not certified.
+    c is the variance of the estimate as a function of theta, g its gradient, A the covariance of
+    theta's estimate. Standard deviations that are estimated as zero are taken as known. nan if the
+    optimum is not certified.
     """
-    setup, k = fit.setup, len(fit.beta)
-    root = back_substitute(fit.triangle[:k, :k], back_substitute(setup.R_X, np.eye(k), trans=1), trans=1)
-    c = np.sum(root**2, axis=0)                                     # (X'WX)^-1 = (G_XX R_X)^-1 (G_XX R_X)^-T
-    phi = np.array(setup.covariance.phi(fit.theta))
-    N_X = setup.engine.products_with_U(phi)[:, :k]                  # Z'W Q_X
-    pull = N_X @ back_substitute(fit.triangle[:k, :k], root)          # Z'W X C
-    by_block = np.split(pull, offsets(setup.design.blocks)[1:-1])
-    in_phi = np.array([(1 if i == j else 2) * np.sum(by_block[i] * by_block[j], axis=0)       # dC/dphi
-                       for i, j in setup.covariance.entries.pairs]).reshape(len(phi) - 1, k)
-    g = np.vstack([2 * (c - phi[1:] @ in_phi), setup.covariance.dphi_dtheta(fit.theta).T @ in_phi])
-    free = setup.covariance.free(fit.theta)
+    covariance = fit.setup.covariance
+    phi = np.array(covariance.phi(fit.theta))
+    c, dc = variances_of_beta(fit, phi)                 # dc_a = dc / dphi_a, phi_0 left out
+
+    # -- c is of degree one in all of phi: the derivatives, each times its parameter, sum to c.
+    #    So dc / d log sigma = 2 sigma^2 dc/dsigma^2 = 2 (c - sum_a phi_a dc_a)
+    in_log_sigma = 2 * (c - phi[1:] @ dc)
+
+    # -- dc / dtheta_i = sum_a dphi_a/dtheta_i dc_a
+    in_others = covariance.dphi_dtheta(fit.theta).T @ dc
+
+    # -- 2 c^2 / (g' A g)
+    free = covariance.free(fit.theta)
     A = fit.cov_theta().to_numpy()[np.ix_(free, free)]
-    return 2 * c**2 / np.sum(g[free] * (A @ g[free]), axis=0)
+    g = np.vstack([in_log_sigma, in_others])[free]
+    return 2 * c**2 / np.sum(g * (A @ g), axis=0)
 
 
-def p_of_t(t, df):
-    """Two-sided p-values."""
-    return 2 * stdtr(df, -np.abs(t))
+def variances_of_beta(fit, phi):
+    """The diagonal of C = (X'WX)^-1, (k,), and its derivatives in the entries of psi, (q, k).
 
+    dC / dv_j = C X'W Z_j Z_j' W X C for the variance v_j of block j; for the covariance of blocks
+    i and j the same with Z_i Z_j' + Z_j Z_i'.
+    """
+    setup = fit.setup
+    covariance = setup.covariance
+    k = len(fit.beta)
+    G_XX = fit.triangle[:k, :k]
 
-def df(fit):
-    """Satterthwaite's degrees of freedom of `tvalues`; nan if the optimum is not certified."""
-    return pd.Series(satterthwaite(fit), list(fit.setup.design.x_names), name="df")
+    # -- X'WX = (G_XX R_X)' G_XX R_X, so C = root' root with root = (G_XX R_X)'^-1
+    root = back_substitute(setup.R_X, np.eye(k), trans=1)
+    root = back_substitute(G_XX, root, trans=1)
+    c = np.sum(root**2, axis=0)
 
+    # -- Z'W X C = Z'W Q_X G_XX^-1 root, by blocks of Z
+    N = setup.engine.products_with_U(phi)               # Z'W [Q_X e]
+    ZWXC = N[:, :k] @ back_substitute(G_XX, root)
+    starts = column_starts(setup.design.blocks)
+    by_block = np.split(ZWXC, starts[1:-1])
 
-def pvalues(fit):
-    """Two-sided p-values of `tvalues` by Student's t with `df` degrees of freedom."""
-    return pd.Series(p_of_t(fit.tvalues, df(fit)), list(fit.setup.design.x_names), name="pvalue")
+    # -- the diagonal of C X'W V_a W X C: products of columns, twice for a covariance
+    entries = covariance.entries.pairs
+    derivatives = np.zeros((len(entries), k))
+    for a, (i, j) in enumerate(entries):
+        products = np.sum(by_block[i] * by_block[j], axis=0)
+        derivatives[a] = products if i == j else 2 * products
+    return c, derivatives

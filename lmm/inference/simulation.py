@@ -1,18 +1,11 @@
 """Simulation from a fitted model, and the parametric bootstrap: refits to simulated responses.
 
-Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 6 and 13; lme4's ``bootMer``.
+Source: Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 6 and 13; lme4's
+``bootMer``.
 """
 
-import multiprocessing
-import pickle
-import signal
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -20,9 +13,86 @@ import pandas as pd
 from ..errors import LMMError, shorten, warn
 from ..fit import refitted
 from ..result import check_level, natural, parameter_names, tables
+from .replicates import replicated
 
-CHUNK = 20              # replicates that a worker process does between two reports
-GUARD = 'in a script, keep what is to run under if __name__ == "__main__":'
+# -- simulation ------------------------------------------------------------------------------------
+
+
+def simulate(fit, nsim=1, seed=None):
+    """Responses drawn from the fitted model, random effects and residuals anew.
+
+    Parameters
+    ----------
+    nsim : int, optional
+        How many.
+    seed : int, optional
+        The same seed, the same responses; more of them begin with the same ones.
+
+    Returns
+    -------
+    DataFrame
+        One column per response, from 0, on the scale of the formula's left-hand side, by the index
+        of the rows used.
+
+    Raises
+    ------
+    LMMError
+        If `nsim` is no number of simulations, or `seed` no seed.
+
+    Examples
+    --------
+    >>> fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+    >>> fit.simulate(2, seed=1).shape
+    (30, 2)
+    """
+    responses = [simulated(fit, rng) for rng in generators(nsim, seed)]
+    return pd.DataFrame(dict(enumerate(responses)), fit.setup.design.index)
+
+
+def simulated(fit, rng):
+    """One response drawn from the fitted model, (n,): X beta + offset + Z b + e.
+
+    e is drawn first, then u ~ N(0, I) block by block: in each level of a term b = T u, so that
+    Var[b] = T T'.
+    """
+    design = fit.setup.design
+    e = fit.sigma * rng.standard_normal(len(design.y))
+    if design.root_weights is not None:
+        e = e / design.root_weights
+    y = design.X @ fit.beta + design.offset + e
+    T = fit.setup.covariance.root(fit.theta)
+    u = [rng.standard_normal(block.matrix.shape[1]) for block in design.blocks]
+    for block, row in zip(design.blocks, T):
+        if row.any():
+            b = sum(row[j] * u[j] for j in np.flatnonzero(row))
+            y += block.matrix @ b
+    return y
+
+
+def generators(nsim, seed):
+    """A random generator per simulation, so that results do not depend on who computes which."""
+    seeds = checked_seed(nsim, seed).spawn(int(nsim))
+    return [np.random.default_rng(one) for one in seeds]
+
+
+def checked_seed(nsim, seed):
+    """The seed, ready for numpy; an LMMError if it is none, or `nsim` no number of simulations."""
+    check_count(nsim, "nsim", "simulations")
+    try:
+        return np.random.SeedSequence(seed)
+    except (TypeError, ValueError) as error:
+        raise LMMError(
+            f"seed is {seed!r}; it is a whole number, not negative, or None for chance"
+        ) from error
+
+
+def check_count(value, name, things):
+    """Raise an LMMError if the argument `name` is no number of things."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise LMMError(f"{name} is {value!r}; it is a number of {things}, 1 or more")
+
+
+# -- the bootstrap ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,10 +117,10 @@ class Bootstrap(tables.Shown):
     reasons: tuple
 
     def __repr__(self):
-        return f"Bootstrap({self.nsim} refits, {self.failed} failed; {len(self.estimate)} numbers each)"
-
-    def _tables(self):
-        return tables.of_bootstrap(self)
+        return (
+            f"Bootstrap({self.nsim} refits, {self.failed} failed; "
+            f"{len(self.estimate)} numbers each)"
+        )
 
     @property
     def nsim(self):
@@ -68,47 +138,44 @@ class Bootstrap(tables.Shown):
         return (self.replicates.mean() - self.estimate).rename("bias")
 
     def conf_int(self, level=0.95):
-        """The quantiles of the replicates that leave (1 - level) / 2 on each side: a DataFrame, lower and upper."""
+        """Intervals that leave (1 - level) / 2 of the replicates on each side.
+
+        Parameters
+        ----------
+        level : float, optional
+            Between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            The quantiles lower and upper, by name.
+        """
         check_level(level)
         tail = (1 - level) / 2
-        return self.replicates.quantile([tail, 1 - tail]).T.set_axis(["lower", "upper"], axis=1)
+        quantiles = self.replicates.quantile([tail, 1 - tail])
+        return quantiles.T.set_axis(["lower", "upper"], axis=1)
 
-
-def simulated(fit, rng):
-    """One response drawn from the fitted model, (n,): X beta + Z b + e, drawing e first, then b block by block."""
-    design = fit.setup.design
-    e = fit.sigma * rng.standard_normal(len(design.y))
-    y = design.X @ fit.beta + design.offset + (e if design.root_weights is None else e / design.root_weights)
-    T = fit.setup.covariance.root(fit.theta)
-    u = [rng.standard_normal(block.matrix.shape[1]) for block in design.blocks]
-    for block, row in zip(design.blocks, T):
-        y += block.matrix @ sum(t * u[j] for j, t in enumerate(row) if t) if row.any() else 0.0
-    return y
-
-
-def check_count(value, name, things):
-    """Raise an LMMError if the argument `name` is no number of things."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise LMMError(f"{name} is {value!r}; it is a number of {things}, 1 or more")
-
-
-def checked_seed(nsim, seed):
-    """The seed, ready for numpy; an LMMError if it is none, or `nsim` no number of simulations."""
-    check_count(nsim, "nsim", "simulations")
-    try:
-        return np.random.SeedSequence(seed)
-    except (TypeError, ValueError) as error:
-        raise LMMError(f"seed is {seed!r}; it is a whole number, not negative, or None for chance") from error
-
-
-def generators(nsim, seed):
-    """One random generator per simulation, so that results do not depend on who computes which."""
-    return [np.random.default_rng(s) for s in checked_seed(nsim, seed).spawn(int(nsim))]
-
-
-def simulate(fit, nsim=1, seed=None):
-    """Responses drawn from the fitted model, random effects and residuals anew: a DataFrame, one column each."""
-    return pd.DataFrame({i: simulated(fit, rng) for i, rng in enumerate(generators(nsim, seed))}, fit.setup.design.index)
+    def _tables(self):
+        level = 0.95
+        failed = f", {self.failed} of them failed and left out" if self.failed else ""
+        title = (
+            f"Parametric bootstrap, {self.nsim} refits{failed}; "
+            f"intervals: quantiles, {100 * level:g} %"
+        )
+        names = []
+        for label in self.estimate.index:
+            names.append(" ".join(label) if isinstance(label, tuple) else str(label))
+        interval = self.conf_int(level)
+        rows = tables.rows_of(
+            names,
+            tables.numbers(self.estimate),
+            tables.numbers(self.se),
+            tables.numbers(self.bias),
+            tables.numbers(interval["lower"]),
+            tables.numbers(interval["upper"]),
+        )
+        headings = ("<", "Estimate", "Std. Error", "Bias", "lower", "upper")
+        return [tables.Table(title), tables.Table("", headings, rows)]
 
 
 def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=True):
@@ -121,11 +188,11 @@ def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=T
     seed : int, optional
         The same seed, the same result, whatever `processes` is.
     statistic : callable, optional
-        Of a fit, to a number, a Series or a list of numbers; by default all fixed effects, standard deviations and
-        correlations.
+        Of a fit, to a number, a Series or a list of numbers; by default all fixed effects,
+        standard deviations and correlations.
     processes : int, optional
-        Over how many processes to spread the work. A script that asks for several keeps its calls under
-        ``if __name__ == "__main__":``, and the statistic is a function of a module.
+        Over how many processes to spread the work. A script that asks for several keeps its calls
+        under ``if __name__ == "__main__":``, and the statistic is a function of a module.
     progress : bool, optional
         Whether to show a progress bar after two seconds, if tqdm is installed.
 
@@ -134,146 +201,128 @@ def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=T
     Bootstrap
         ``replicates``, ``se``, ``bias``, ``conf_int()``, ``failed``.
 
+    Raises
+    ------
+    LMMError
+        If an argument is none of the above, or the statistic returns no numbers, or other ones for
+        a refit than for the fit.
+
     Warns
     -----
     LMMWarning
-        If refits failed, for want of a certified optimum; they are left out. If Ctrl-C ended it early; what was done
-        is kept.
+        If refits failed, for want of a certified optimum; they are left out. If Ctrl-C ended it
+        early; what was done is kept.
 
     Notes
     -----
-    A refit starts from this fit's theta and takes Newton's iteration alone, to about 1e-8 in theta; other optima are
-    looked for only where its end cannot be certified.
+    A refit starts from this fit's theta and takes Newton's iteration alone, to about 1e-8 in
+    theta; other optima are looked for only where its end cannot be certified.
     """
     if not (statistic is None or callable(statistic)):
-        raise LMMError(f"statistic is of type {type(statistic).__name__}; it is a function of a fit")
+        kind = type(statistic).__name__
+        raise LMMError(f"statistic is of type {kind}; it is a function of a fit")
     if statistic is None:
         estimate = pd.Series(parameters(fit), parameter_names(fit), name="estimate")
+        measure = parameters
     else:
         estimate = as_series(statistic(fit)).rename("estimate")
-    measure = parameters if statistic is None else Numbers(statistic, estimate.index)
+        measure = Statistic(statistic, estimate.index)
+
     values = draws(fit, [fit], measure, nsim, seed, processes, progress)
-    table = np.full((len(values), len(estimate)), np.nan)
+    replicates = np.full((len(values), len(estimate)), np.nan)
     failures = []
-    for row, value in zip(table, values):
+    for row, value in zip(replicates, values):
         if isinstance(value, str):
             failures.append(value)
-        else:
-            if len(value) != len(row):
-                raise LMMError(f"statistic returned {len(row)} numbers for the fit and {len(value)} for a refit")
-            row[:] = value
+            continue
+        if len(value) != len(row):
+            raise LMMError(
+                f"statistic returned {len(row)} numbers for the fit and {len(value)} for a refit"
+            )
+        row[:] = value
+    reasons = tuple(dict.fromkeys(failures))
     if failures:
-        warn(f"{len(failures)} of {len(values)} refits failed and are left out: {shorten(dict.fromkeys(failures), 2)}")
-    return Bootstrap(pd.DataFrame(table, columns=estimate.index), estimate, len(failures), tuple(dict.fromkeys(failures)))
+        warn(
+            f"{len(failures)} of {len(values)} refits failed and are left out: "
+            f"{shorten(reasons, 2)}"
+        )
+    replicates = pd.DataFrame(replicates, columns=estimate.index)
+    return Bootstrap(replicates, estimate, len(failures), reasons)
+
+
+def draws(source, fits, statistic, nsim, seed, processes, progress):
+    """For each response simulated from `source`: statistic(refits of `fits`). A list.
+
+    In place of the statistic stands a string, why a refit failed. Ctrl-C ends it early, with what
+    is done.
+    """
+    check_count(processes, "processes", "processes")
+    task = Replicate(source, fits, statistic)
+    return replicated(task, generators(nsim, seed), processes, progress)
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """One replicate: a response simulated from `source`, and the statistic of its refits."""
+
+    source: object
+    fits: list
+    statistic: object
+
+    def __call__(self, rng):
+        y = simulated(self.source, rng)
+        try:
+            again = [refitted(fit, y, thorough=False) for fit in self.fits]
+        except LMMError as error:
+            return str(error)
+        reasons = [reason for fit in again for reason in fit.optimum.reasons]
+        if reasons:
+            return "; ".join(reasons)
+        return self.statistic(*again)
+
+
+# -- statistics ------------------------------------------------------------------------------------
 
 
 def parameters(fit):
-    """The default statistic: fixed effects, sigma, standard deviations and correlations, named as by `parameter_names`."""
+    """The default statistic, named as by `parameter_names`.
+
+    That is the fixed effects, sigma, the standard deviations and the correlations.
+    """
     return np.concatenate([fit.beta, natural(fit)])
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A user's statistic, its value as an array in the order of the estimate's labels."""
+
+    function: object
+    labels: pd.Index
+
+    def __call__(self, fit):
+        value = self.function(fit)
+        series = as_series(value)
+        labels = series.index
+        is_named = isinstance(value, pd.Series) and labels.is_unique and self.labels.is_unique
+        if not is_named:
+            return series.to_numpy()
+        if len(labels) != len(self.labels) or not labels.isin(self.labels).all():
+            raise LMMError(
+                f"statistic returned {shorten(self.labels)} for the fit and "
+                f"{shorten(labels)} for a refit"
+            )
+        return series[self.labels].to_numpy()
 
 
 def as_series(value):
     """What a user's statistic returned, as numbers with names."""
     try:
-        series = value if isinstance(value, pd.Series) else pd.Series(np.atleast_1d(value))
         if value is None:
             raise TypeError
+        series = value if isinstance(value, pd.Series) else pd.Series(np.atleast_1d(value))
         return series.astype(float)
     except (TypeError, ValueError) as error:
-        raise LMMError(f"statistic returned {type(value).__name__}; "
-                       "it returns a number, a Series or a list of numbers") from error
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A user's statistic, its value as an array in the order of the estimate's labels."""
-
-    statistic: object
-    labels: pd.Index
-
-    def __call__(self, fit):
-        value = self.statistic(fit)
-        series = as_series(value)
-        if isinstance(value, pd.Series) and self.labels.is_unique and series.index.is_unique:
-            if len(series) == len(self.labels) and series.index.isin(self.labels).all():
-                return series[self.labels].to_numpy()
-            raise LMMError(f"statistic returned {shorten(self.labels)} for the fit and {shorten(series.index)} for a refit")
-        return series.to_numpy()
-
-
-def draws(source, fits, statistic, nsim, seed, processes, progress):
-    """For each response simulated from `source`: statistic(refits of `fits`), or a string, why one failed. A list.
-
-    Ctrl-C ends it early, with what is done.
-    """
-    check_count(processes, "processes", "processes")
-    rngs = generators(nsim, seed)
-    task, done = (source, fits, statistic), []
-    try:
-        with workers(task, processes) as run:
-            for value in counted(run(rngs), nsim, progress):
-                done.append(value)
-    except KeyboardInterrupt:
-        if not done:
-            raise
-        warn(f"interrupted after {len(done)} of {nsim} refits; these are kept")
-    return done
-
-
-@contextmanager
-def workers(task, processes):
-    """A function from random generators to an iterator over their replicates, in this process or in several."""
-    if processes == 1:
-        yield lambda rngs: (replicate(task, rng) for rng in rngs)
-        return
-    if multiprocessing.parent_process() is not None:
-        raise LMMError(f"this process was itself started for a computation, so it starts no others; {GUARD}")
-    try:
-        message = pickle.dumps(task)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise LMMError(f"the fit, or the statistic, cannot be sent to other processes ({error}); define functions in a module, "
-                       "or at the top of a script, or use processes=1") from error
-    with TemporaryDirectory() as folder:                # a pipe to a process that ends early would not come back
-        (file := Path(folder) / "task").write_bytes(message)
-        pool = ProcessPoolExecutor(processes, initializer=_receive, initargs=(file,))
-        try:
-            yield lambda rngs: pool.map(_replicate, rngs, chunksize=CHUNK)
-        except BrokenProcessPool as error:
-            raise LMMError(f"a worker process ended early; {GUARD}") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _receive(file):
-    """In a worker process: read the task, and leave Ctrl-C to the parent."""
-    global _task
-    _task = pickle.loads(file.read_bytes())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _replicate(rng):
-    return replicate(_task, rng)
-
-
-def replicate(task, rng):
-    source, fits, statistic = task
-    y = simulated(source, rng)
-    try:
-        again = [refitted(fit, y, thorough=False) for fit in fits]
-    except LMMError as error:
-        return str(error)
-    reasons = [reason for fit in again for reason in fit.optimum.reasons]
-    if reasons:
-        return "; ".join(reasons)
-    return statistic(*again)
-
-
-def counted(iterator, total, progress):
-    """The iterator, behind a progress bar after two seconds, if tqdm is installed."""
-    if not progress:
-        return iterator
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return iterator
-    return tqdm(iterator, total=total, desc="refits", delay=2, leave=False)
+        raise LMMError(
+            f"statistic returned {type(value).__name__}; "
+            "it returns a number, a Series or a list of numbers"
+        ) from error

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..errors import LMMError, shorten
-from ..result import modes_of, offsets
+from ..result import column_starts, modes_of
 from .canvas import QUIET, as_text, new_axes
 from .choices import check_fit
 
@@ -103,6 +103,6 @@ def _values(fit, of):
     if of == "residuals":
         return fit.resid_scaled.to_numpy(), "scaled residual"
     j = names.index(of)
-    starts = offsets(fit.setup.design.blocks)
+    starts = column_starts(fit.setup.design.blocks)
     modes = modes_of(fit).b[starts[j] : starts[j + 1]]
     return modes, f"{as_text(of)}: conditional mode"

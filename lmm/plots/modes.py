@@ -3,7 +3,7 @@
 from scipy.special import ndtri
 
 from ..errors import LMMError, shorten
-from ..result import check_level, modes_by_group
+from ..result import check_level, ranef
 from .canvas import QUIET, as_text, level_axes, new_axes
 from .choices import block_of, check_fit, two_of
 
@@ -104,7 +104,7 @@ def pairs(fit, group=None, x=None, y=None, ax=None):
     >>> ax = plots.pairs(fit)                                          # doctest: +SKIP
     """
     check_fit(fit)
-    tables = modes_by_group(fit, cond_sd=True)
+    tables = ranef(fit, cond_sd=True)
     group, effects = _grouping_of_two(tables, group)
     x, y = two_of(effects, effects, "x and y", x, y)
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ..errors import LMMError, shorten
 from ..model import codes_of
-from ..result import fixed_names, modes_of, offsets
+from ..result import column_starts, fixed_names, modes_of
 from .canvas import DASHED, as_text, legend_above, level_axes, new_axes
 from .choices import block_of, check_fit
 
@@ -161,7 +161,7 @@ def _of_other_parts(fit, grouping, level_of_row):
     """X beta, and Z_j b_j of the other groupings but for those nested in this one: (n,)."""
     design = fit.setup.design
     b = modes_of(fit).b
-    starts = offsets(design.blocks)
+    starts = column_starts(design.blocks)
     total = design.X @ fit.beta
     for block, start, stop in zip(design.blocks, starts, starts[1:]):
         if block.group == grouping:

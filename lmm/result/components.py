@@ -1,4 +1,7 @@
-"""Variances, correlations and their names, read off a fit; explained variance.
+"""Variances and correlations of the random effects, read off a fit; what they explain of y.
+
+Within a level the effects of a term have the covariance matrix psi_j, (c, c). Over the rows, a
+term's variance is z' psi_j z, z being the row's values of its effects.
 
 Sources: R^2: Nakagawa and Schielzeth (2013), with random slopes as in Johnson (2014).
 """
@@ -6,107 +9,155 @@ Sources: R^2: Nakagawa and Schielzeth (2013), with random slopes as in Johnson (
 import numpy as np
 import pandas as pd
 
-from ..errors import LMMError
-from ..model import EDGE
+from .parameters import correlation_pairs, sd_se
 
 
-def explained(fit):
-    """Nakagawa and Schielzeth's R^2: a Series with marginal, fixed effects alone, and conditional, with random ones.
+def sd(fit):
+    """The standard deviation of each block's random effects, units of y: a Series by block."""
+    names = [block.name for block in fit.setup.design.blocks]
+    log_sds = fit.setup.covariance.log_sds(fit.theta)
+    return pd.Series(np.exp(log_sds), names, name="sd")
 
-    The variance of X beta over the rows (divisor n - 1), the mean over the rows of each term's variance, z' psi z,
-    and sigma^2 add up to the whole.
+
+def corr(fit):
+    """The correlations of the effects of one term: a Series by pair of effects.
+
+    nan where a standard deviation is zero.
     """
-    fixed = np.var(fit.setup.design.X @ fit.beta, ddof=1)
-    random = mean_variances(fit).sum()
-    whole = fixed + random + fit.sigma**2
-    return pd.Series({"marginal": fixed / whole, "conditional": (fixed + random) / whole}, name="r2")
+    pairs, names = correlation_pairs(fit.setup.design)
+    R = fit.setup.covariance.correlations(fit.theta)
+    values = [R[i, j] for i, j in pairs]
+    return pd.Series(values, names, dtype=float, name="corr")
 
 
-def intraclass_correlations(fit):
-    """Each term's share of the variance that the fixed effects leave: a Series by term.
+def psi(fit):
+    """The covariance matrix of each term's random effects within a level.
 
-    For a random intercept sd^2 / (sum of all sd^2 + sigma^2); a term with slopes counts with its mean over the rows.
+    Returns
+    -------
+    dict of DataFrame
+        By term: effects by effects, units of y squared.
     """
-    random = mean_variances(fit)
-    return (random / (random.sum() + fit.sigma**2)).rename("icc")
+    design = fit.setup.design
+    covariance = fit.setup.covariance
+    whole = covariance.psi(fit.theta)
+    matrices = {}
+    for name, b in zip(design.term_names, covariance.spans):
+        effects = [block.effect for block in design.blocks[b]]
+        matrices[name] = pd.DataFrame(whole[b, b], effects, effects)
+    return matrices
 
 
-def mean_variances(fit):
-    """The mean over the rows of each term's variance, the diagonal of Z_j psi_j Z_j': a Series by term."""
-    design, covariance = fit.setup.design, fit.setup.covariance
-    psi = covariance.psi(fit.theta)
-    means = [sum(psi[i, j] * (design.blocks[i].matrix.multiply(design.blocks[j].matrix)).sum()
-                 for i in range(b.start, b.stop) for j in range(b.start, b.stop)) / fit.nobs for b in covariance.spans]
-    return pd.Series(means, list(design.term_names), dtype=float)
+def rank(fit):
+    """The rank of each term's covariance: a Series by term.
 
-
-def variance_components(fit, se=False):
-    """The random effects' variances, standard deviations and correlations, and sigma's: a DataFrame by row group, name.
-
-    Where a term has several effects, corr1 is the correlation with its first one, and so on.
+    The number of its effects unless it is singular.
     """
-    blocks, covariance = fit.setup.design.blocks, fit.setup.covariance
-    sd = np.append(fit.sd, fit.sigma)
-    frame = pd.DataFrame({"group": [*(block.group for block in blocks), "Residual"],
-                          "name": [*(block.effect for block in blocks), ""], "variance": sd**2, "sd": sd})
+    covariance = fit.setup.covariance
+    names = list(fit.setup.design.term_names)
+    ranks = covariance.ranks(fit.theta)
+    return pd.Series(ranks, names, dtype=int, name="rank")
+
+
+def singular(fit):
+    """The names of the terms whose estimated covariance is singular.
+
+    A tuple, empty, hence false, if there are none. Singular is a standard deviation of zero or, of
+    several effects, a perfect correlation; `rank` says how many dimensions are left.
+    """
+    sizes = np.array(fit.setup.covariance.sizes, int)
+    ranks = rank(fit)
+    return tuple(ranks.index[ranks < sizes])
+
+
+def varcorr(fit, *, se=False):
+    """Variances, standard deviations and correlations of the random effects, and sigma's.
+
+    Parameters
+    ----------
+    se : bool, optional
+        Whether to add ``sd_se``, the standard errors of the standard deviations.
+
+    Returns
+    -------
+    DataFrame
+        A row per block, and one for Residual: group, name (of the effect), variance, sd. Where a
+        term has several effects also ``corr1``, the correlation with its first effect, ``corr2``,
+        ...; `psi` has the covariance matrices.
+    """
+    blocks = fit.setup.design.blocks
+    covariance = fit.setup.covariance
+    sds = np.append(fit.sd, fit.sigma)
+    frame = pd.DataFrame({
+        "group": [*(block.group for block in blocks), "Residual"],
+        "name": [*(block.effect for block in blocks), ""],
+        "variance": sds**2,
+        "sd": sds,
+    })
     if se:
-        frame["sd_se"] = np.roll(fit.sd_se, -1)
-    C = covariance.correlations(fit.theta)
-    for place in range(max(covariance.sizes, default=1) - 1):
-        frame[f"corr{place + 1}"] = np.nan
+        frame["sd_se"] = np.roll(sd_se(fit), -1)                    # sigma's goes last
+    R = covariance.correlations(fit.theta)
+    most_effects = max(covariance.sizes, default=1)
+    for place in range(most_effects - 1):
+        column = f"corr{place + 1}"
+        frame[column] = np.nan
         for b in covariance.spans:
-            later = range(b.start + place + 1, b.stop)
-            frame.loc[list(later), f"corr{place + 1}"] = C[later, b.start + place]
+            effect = b.start + place
+            later = list(range(effect + 1, b.stop))
+            frame.loc[later, column] = R[later, effect]
     return frame
 
 
-def correlation_pairs(design):
-    """The pairs of blocks, (i, j), that are correlated, and a name for each: ``"Subject (Intercept, Days)"``."""
-    covariance, blocks = design.covariance, design.blocks
-    pairs = [(i, j) for i, j in covariance.entries.pairs if i != j]
-    return pairs, [f"{blocks[i].group} ({blocks[j].effect}, {blocks[i].effect})" for i, j in pairs]
+def icc(fit):
+    """The intraclass correlations: each term's share of what the fixed effects leave.
 
-
-def natural(fit):
-    """sigma, the standard deviations and the correlations: a Series by ("sd", "sigma"), ("sd", block) and ("corr", pair)."""
-    return pd.Series([fit.sigma, *fit.sd, *fit.corr], parameter_names(fit)[len(fit.beta):], name="estimate")
-
-
-def on_straight_scale(fit):
-    """log sigma, the log standard deviations and Fisher's z of the correlations, and their standard errors by the delta method.
-
-    The errors are nan for a standard deviation of zero and for a correlation of +-1, and if the optimum is not certified.
+    Returns
+    -------
+    Series by term
+        For random intercepts sd^2 / (sum of all sd^2 + sigma^2). A term with slopes counts with the
+        mean over the rows of its variance, z' psi z.
     """
-    covariance = fit.setup.covariance
-    pairs, _ = correlation_pairs(fit.setup.design)
-    A, free = fit.cov_theta().to_numpy(), covariance.free(fit.theta)
-    if covariance.elementwise:
-        return fit.theta, np.sqrt(np.diag(A))
-    values, psi = natural(fit).to_numpy(), covariance.psi(fit.theta)
-    J, variance = covariance.dphi_dtheta(fit.theta), covariance.entries.variances
-    rho = values[1 + len(psi):]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_sd = 0.5 * J[variance] / psi.diagonal()[:, None]
-        entry, sd = {pair: a for a, pair in enumerate(covariance.entries.pairs)}, values[1:]
-        z = [(J[entry[i, j]] / (sd[i] * sd[j]) - r * (log_sd[i] + log_sd[j])) / (1 - r**2) for (i, j), r in zip(pairs, rho)]
-        gradient = np.zeros((len(values), len(fit.theta)))
-        gradient[0, 0] = 1.0
-        gradient[1:, 1:] = np.vstack([log_sd, *z])
-        errors = np.sqrt(np.einsum("ai,ij,aj->a", gradient[:, free], A[np.ix_(free, free)], gradient[:, free]))
-        certain = np.concatenate([[True], psi.diagonal() > 0, np.abs(rho) < 1 - EDGE])
-        straight = np.concatenate([np.log(values[: 1 + len(psi)]), np.arctanh(rho)])
-    return np.where(certain, straight, np.nan), np.where(certain, errors, np.nan)
+    random = mean_variances(fit)
+    whole = random.sum() + fit.sigma**2
+    return (random / whole).rename("icc")
 
 
-def parameter_names(fit):
-    """The names of the parameters: ("beta", column of X), then ("sd", "sigma" or block), then ("corr", pair of effects)."""
+def r2(fit):
+    """Nakagawa and Schielzeth's R^2.
+
+    Returns
+    -------
+    Series
+        ``marginal``, what the fixed effects explain, and ``conditional``, random ones as well.
+
+    Notes
+    -----
+    The shares of var(X beta), divisor n - 1, and of that plus the terms' variances, z' psi z
+    averaged over the rows, in their sum with sigma^2.
+    """
+    X = fit.setup.design.X
+    fixed = np.var(X @ fit.beta, ddof=1)
+    random = mean_variances(fit).sum()
+    whole = fixed + random + fit.sigma**2
+    shares = {
+        "marginal": fixed / whole,
+        "conditional": (fixed + random) / whole,
+    }
+    return pd.Series(shares, name="r2")
+
+
+def mean_variances(fit):
+    """The mean over the rows of each term's variance, 1/n tr(Z_j psi_j Z_j'): a Series by term."""
     design = fit.setup.design
-    return pd.MultiIndex.from_tuples([*(("beta", name) for name in design.x_names), ("sd", "sigma"),
-                                      *(("sd", block.name) for block in design.blocks),
-                                      *(("corr", name) for name in correlation_pairs(design)[1])], names=["kind", "name"])
-
-
-def check_level(level):
-    """Raise an LMMError if `level` is no confidence level."""
-    if isinstance(level, bool) or not isinstance(level, (int, float, np.number)) or not 0 < level < 1:
-        raise LMMError(f"level is {level!r}; it is a probability between 0 and 1, such as 0.95")
+    covariance = fit.setup.covariance
+    Z = [block.matrix for block in design.blocks]
+    whole = covariance.psi(fit.theta)
+    means = []
+    for b in covariance.spans:
+        total = 0.0
+        blocks = range(b.start, b.stop)
+        for i in blocks:
+            for j in blocks:
+                total += whole[i, j] * Z[i].multiply(Z[j]).sum()    # psi_ij tr(Z_i Z_j')
+        means.append(total / fit.nobs)
+    return pd.Series(means, list(design.term_names), dtype=float)

@@ -1,4 +1,7 @@
-"""Tables as cells, made once; text and HTML render the same cells, so they cannot disagree."""
+"""Tables as cells, made once; text and HTML render the same cells, so they cannot disagree.
+
+Here are the pieces, and the tables of a fit; what else shows itself by tables makes its own.
+"""
 
 from dataclasses import dataclass
 from html import escape
@@ -8,13 +11,19 @@ import numpy as np
 
 WIDTH = 110             # of a line of text; tables may be wider
 MOST_CORRELATIONS = 20  # fixed effects, beyond which their correlations are not printed
+MOST_DECIMALS = 8       # of a number, beyond which it is in scientific notation, ...
+TOO_LONG = 1e9          # ... as it is from here on
+
+
+# -- the pieces ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Table:
     """A line of text above rows of cells; the cells are strings already.
 
-    `columns` are the headings; a heading that starts with ``<`` (not shown) aligns its column to the left.
+    `columns` are the headings; a heading that starts with ``<`` (not shown) aligns its column to
+    the left.
     """
 
     title: str
@@ -44,24 +53,45 @@ class Summary(Shown):
         return self.tables
 
 
-def numbers(values, digits=5):
-    """Strings for a column of numbers: equally many decimals, so many that the smallest has `digits` significant digits.
+# -- cells -----------------------------------------------------------------------------------------
 
-    No more than 8 decimals; where numbers are too large or small for that, each is in scientific notation.
+
+def numbers(values, digits=5):
+    """Strings for a column of numbers, all with the decimals that the smallest one needs.
+
+    That is so many that the smallest has `digits` significant digits, but no more than 8; where
+    numbers are too large or small for that, each is in scientific notation.
     """
     values = np.asarray(values, float)
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     if len(sizes) == 0:
         return [f"{value:g}" for value in values]
     decimals = digits - 1 - int(np.floor(np.log10(sizes.min())))
-    if decimals > 8 or sizes.max() >= 1e9:
+    if decimals > MOST_DECIMALS or sizes.max() >= TOO_LONG:
         return [f"{value:.{digits - 1}e}" if value else "0" for value in values]
-    return [f"{value:.{max(decimals, 0)}f}" for value in values]
+    return rounded(values, max(decimals, 0))
+
+
+def rounded(values, decimals, missing="nan"):
+    """Strings for a column of numbers with so many decimals; `missing` stands for nan."""
+    return [missing if np.isnan(value) else f"{value:.{decimals}f}" for value in values]
 
 
 def p_value(p):
     """A p-value for a table."""
-    return "" if np.isnan(p) else f"{p:.4f}" if p >= 1e-4 else f"{p:.1e}" if p > 0 else "0"
+    if np.isnan(p):
+        return ""
+    if p >= 1e-4:
+        return f"{p:.4f}"
+    return f"{p:.1e}" if p > 0 else "0"
+
+
+def rows_of(*columns):
+    """The rows of a table, from its columns of cells."""
+    return tuple(zip(*columns))
+
+
+# -- the tables of a fit ---------------------------------------------------------------------------
 
 
 def summary(fit, *, se=False, correlation=True):
@@ -73,142 +103,205 @@ def summary(fit, *, se=False, correlation=True):
         Whether to add the standard errors of the standard deviations.
     correlation : bool, optional
         Whether to show the correlations of the fixed effects' estimates.
+
+    Returns
+    -------
+    Summary
+        Printing it shows the tables: those of the fit, with scaled residuals, and with degrees of
+        freedom and p-values by Satterthwaite's method.
     """
     return Summary(tuple(of_summary(fit, se, correlation)))
 
 
 def of_fit(fit):
     """The tables of a fitted model, in the order in which lme4 prints them."""
-    fixed = zip(fit.params.index, numbers(fit.params), numbers(fit.bse), [f"{t:.2f}" for t in fit.tvalues])
-    return [*about(fit), criteria(fit), variances(fit), counts(fit),
-            *_unless_empty(Table("Fixed effects:", ("<", "Estimate", "Std. Error", "t value"), tuple(fixed))), *health(fit)]
+    fixed = Table(
+        "Fixed effects:",
+        ("<", "Estimate", "Std. Error", "t value"),
+        rows_of(
+            fit.params.index,
+            numbers(fit.params),
+            numbers(fit.bse),
+            rounded(fit.tvalues, 2),
+        ),
+    )
+    return [
+        *about(fit),
+        criteria(fit),
+        variances(fit),
+        counts(fit),
+        *_unless_empty(fixed),
+        *health(fit),
+    ]
 
 
 def of_summary(fit, se=False, correlation=True):
-    """The tables of a summary: those of the fit, scaled residuals, tests, and the correlation of the fixed effects."""
-    quartiles = np.quantile(fit.resid_scaled, [0, 0.25, 0.5, 0.75, 1])
-    residuals = Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (tuple(f"{q:.4f}" for q in quartiles),))
-    fixed = zip(fit.params.index, numbers(fit.params), numbers(fit.bse), [f"{df:.2f}" for df in fit.df],
-                [f"{t:.2f}" for t in fit.tvalues], map(p_value, fit.pvalues))
-    tests = Table("Fixed effects (df and p by Satterthwaite's method):",
-                  ("<", "Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"), tuple(fixed))
-    return [*about(fit), criteria(fit), residuals, variances(fit, se), counts(fit), *_unless_empty(tests),
-            *(correlations(fit) if correlation else ()), *health(fit)]
+    """The tables of a summary.
+
+    Those of the fit, scaled residuals, tests, and the correlations of the fixed effects.
+    """
+    tests = Table(
+        "Fixed effects (df and p by Satterthwaite's method):",
+        ("<", "Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"),
+        rows_of(
+            fit.params.index,
+            numbers(fit.params),
+            numbers(fit.bse),
+            rounded(fit.df, 2),
+            rounded(fit.tvalues, 2),
+            map(p_value, fit.pvalues),
+        ),
+    )
+    return [
+        *about(fit),
+        criteria(fit),
+        residuals(fit),
+        variances(fit, se),
+        counts(fit),
+        *_unless_empty(tests),
+        *(correlations(fit) if correlation else ()),
+        *health(fit),
+    ]
 
 
 def about(fit):
     """What was fitted, and how."""
     design = fit.setup.design
+    mixed = "mixed " if design.blocks else ""
     method = "REML" if fit.reml else "maximum likelihood"
-    yield Table(f"Linear {'mixed ' if design.blocks else ''}model fit by {method}")
+    yield Table(f"Linear {mixed}model fit by {method}")
     yield Table(f"Formula: {design.form}")
     if not any(term.bar for term in design.terms):
         yield Table("Random effects: " + (", ".join(design.term_names) or "none"))
     for name, value in design.given.items():
         if value is not None:
-            yield Table(f"{name.capitalize()}: {value if isinstance(value, str) else 'an array'}")
+            source = value if isinstance(value, str) else "an array"
+            yield Table(f"{name.capitalize()}: {source}")
 
 
 def criteria(fit):
     """AIC and what belongs to it; lme4 calls a REML fit's deviance REMLdev."""
-    return Table("", ("AIC", "BIC", "logLik", "REMLdev" if fit.reml else "deviance", "df.resid"),
-                 ((*(f"{value:.2f}" for value in (fit.aic, fit.bic, fit.llf, fit.deviance)), str(fit.df_resid)),))
+    values = rounded((fit.aic, fit.bic, fit.llf, fit.deviance), 2)
+    deviance = "REMLdev" if fit.reml else "deviance"
+    return Table(
+        "",
+        ("AIC", "BIC", "logLik", deviance, "df.resid"),
+        ((*values, str(fit.df_resid)),),
+    )
+
+
+def residuals(fit):
+    """The quartiles of the scaled residuals."""
+    quartiles = np.quantile(fit.resid_scaled, [0, 0.25, 0.5, 0.75, 1])
+    return Table(
+        "Scaled residuals:",
+        ("Min", "1Q", "Median", "3Q", "Max"),
+        (tuple(rounded(quartiles, 4)),),
+    )
 
 
 def variances(fit, se=False):
     """The variance components, with the standard errors of the standard deviations if wanted."""
     frame = fit.varcorr(se=se)
-    columns = [frame["group"], frame["name"], numbers(frame["variance"]), numbers(frame["sd"])]
     headings = ["<Groups", "<Name", "Variance", "Std.Dev."]
+    columns = [
+        frame["group"],
+        frame["name"],
+        numbers(frame["variance"]),
+        numbers(frame["sd"]),
+    ]
     if se:
-        columns.append(numbers(frame["sd_se"]))
         headings.append("SE(Std.Dev.)")
+        columns.append(numbers(frame["sd_se"]))
     for name in frame.columns[frame.columns.str.startswith("corr")]:
-        columns.append(["" if np.isnan(r) else f"{r:.2f}" for r in frame[name]])
         headings.append("Corr" if name == "corr1" else "")
-    return Table("Random effects:", tuple(headings), tuple(zip(*columns)))
+        columns.append(rounded(frame[name], 2, missing=""))
+    return Table("Random effects:", tuple(headings), rows_of(*columns))
 
 
 def counts(fit):
-    """How many rows and groups."""
-    dropped = f" ({fit.n_dropped} dropped with missing values)" if fit.n_dropped else ""
-    groups = {block.group: len(block.levels) for block in fit.setup.design.blocks if block.group}
-    listed = "; groups: " + ", ".join(f"{name} {count}" for name, count in groups.items()) if groups else ""
-    return Table(f"Number of obs: {fit.nobs}{dropped}{listed}")
+    """How many rows, and how many levels of each grouping."""
+    text = f"Number of obs: {fit.nobs}"
+    if fit.n_dropped:
+        text += f" ({fit.n_dropped} dropped with missing values)"
+    blocks = fit.setup.design.blocks
+    levels = {block.group: len(block.levels) for block in blocks if block.group}
+    if levels:
+        listed = [f"{grouping} {count}" for grouping, count in levels.items()]
+        text += f"; groups: {', '.join(listed)}"
+    return Table(text)
 
 
 def correlations(fit):
-    """The lower triangle of the correlation of the fixed effects' estimates, columns numbered like the rows."""
-    names, C, se = fit.params.index, fit.cov_params().to_numpy(), fit.bse.to_numpy()
+    """The lower triangle of the correlation of the estimates, columns numbered like the rows."""
+    names = fit.params.index
     if not 1 < len(names) <= MOST_CORRELATIONS:
         return
-    R = C / se / se[:, None]
+    se = fit.bse.to_numpy()
+    R = fit.cov_params().to_numpy() / se / se[:, None]
     others = range(len(names) - 1)
-    rows = tuple((str(i + 1), name, *(f"{R[i, j]:.3f}" if j < i else "" for j in others)) for i, name in enumerate(names))
-    yield Table("Correlation of fixed effects:", ("", "<", *(str(j + 1) for j in others)), rows)
+    rows = []
+    for i, name in enumerate(names):
+        cells = [f"{R[i, j]:.3f}" if j < i else "" for j in others]
+        rows.append((str(i + 1), name, *cells))
+    headings = [str(j + 1) for j in others]
+    yield Table("Correlation of fixed effects:", ("", "<", *headings), tuple(rows))
 
 
-def of_comparison(comparison):
-    """The tables of a comparison of models."""
-    t = comparison.table
-    models = [Table(f"{name}: {form}" + ("" if terms is None else f"; random effects: {', '.join(terms) or 'none'}"))
-              for name, (form, terms) in comparison.models.items()]
-    columns = [t.index, t["npar"].map(str), *([f"{x:.2f}" for x in t[c]] for c in ("aic", "bic", "llf", "deviance")),
-               ["" if np.isnan(x) else f"{x:.4f}" for x in t["chisq"]], ["" if np.isnan(x) else f"{x:.0f}" for x in t["df"]]]
-    headings = ["<", "npar", "AIC", "BIC", "logLik", "deviance", "Chisq", "Df"]
-    for column, heading in (("pvalue", "Pr(>Chisq)"), ("pvalue_mixture", "p (50:50)"), ("pvalue_boot", "p (bootstrap)")):
-        if column in t:
-            columns.append([p_value(p) for p in t[column]])
-            headings.append(heading)
-    notes = [Table(f"Note: {note}") for note in comparison.notes]
-    return [Table("Models:"), *models, Table("", tuple(headings), tuple(zip(*columns))), *notes]
-
-
-def of_bootstrap(boot, level=0.95):
-    """The tables of a bootstrap."""
-    interval = boot.conf_int(level)
-    columns = (numbers(c) for c in (boot.estimate, boot.se, boot.bias, interval["lower"], interval["upper"]))
-    names = [" ".join(name) if isinstance(name, tuple) else str(name) for name in boot.estimate.index]
-    failed = f", {boot.failed} of them failed and left out" if boot.failed else ""
-    return [Table(f"Parametric bootstrap, {boot.nsim} refits{failed}; intervals: quantiles, {100 * level:g} %"),
-            Table("", ("<", "Estimate", "Std. Error", "Bias", "lower", "upper"), tuple(zip(names, *columns)))]
+def health(fit):
+    """What to know before trusting the numbers: the optimum's line, and singular covariances."""
+    yield Table("")
+    if fit.optimum.certified:
+        yield Table("Optimum: certified (gradient zero, curvature positive)")
+    else:
+        yield Table(f"Optimum: NOT certified: {'; '.join(fit.optimum.reasons)}")
+    zero = list(fit.sd.index[fit.sd == 0])
+    if zero:
+        yield Table(f"Singular: standard deviation 0 for {', '.join(zero)}")
+    sizes = fit.setup.covariance.sizes
+    for (name, rank), size in zip(fit.rank.items(), sizes):
+        if 0 < rank < size:
+            dimensions = f"{rank} dimension{'s' if rank > 1 else ''}"
+            yield Table(
+                f"Singular: the {size} effects of {name} vary in {dimensions} only, "
+                f"their covariance is of rank {rank}"
+            )
 
 
 def _unless_empty(table):
     return [table] if table.rows else []
 
 
-def health(fit):
-    """What to know before trusting the numbers: the optimum's line, and the singular covariances."""
-    yield Table("")
-    if fit.optimum.certified:
-        yield Table("Optimum: certified (gradient zero, curvature positive)")
-    else:
-        yield Table(f"Optimum: NOT certified: {'; '.join(fit.optimum.reasons)}")
-    if zero := list(fit.sd.index[fit.sd == 0]):
-        yield Table(f"Singular: standard deviation 0 for {', '.join(zero)}")
-    for name, rank, c in zip(fit.rank.index, fit.rank, fit.setup.covariance.sizes):
-        if 0 < rank < c:
-            yield Table(f"Singular: the {c} effects of {name} vary in {rank} dimension{'s' if rank > 1 else ''} only, "
-                        f"their covariance is of rank {rank}")
+# -- rendering -------------------------------------------------------------------------------------
 
 
 def to_text(tables):
-    """The tables as text: columns aligned, numbers to the right; a blank line before each one with rows."""
+    """The tables as text: columns aligned; a blank line before each table with rows."""
     lines = []
     for table in tables:
         if table.rows and lines:
             lines.append("")
         if table.title or not table.rows:
-            lines += wrap(table.title, WIDTH, subsequent_indent="    ", break_long_words=False) or [""]
-        if not table.rows:
-            continue
-        left = [heading.startswith("<") for heading in table.columns]
-        grid = [[heading.removeprefix("<") for heading in table.columns], *table.rows]
-        widths = [max(len(row[j]) for row in grid) for j in range(len(left))]
-        lines += [" " + "  ".join(cell.ljust(w) if to_left else cell.rjust(w)
-                                  for cell, w, to_left in zip(row, widths, left)).rstrip() for row in grid]
+            lines += wrap(
+                table.title,
+                WIDTH,
+                subsequent_indent="    ",
+                break_long_words=False,
+            ) or [""]
+        if table.rows:
+            lines += aligned(table)
     return "\n".join(lines)
+
+
+def aligned(table):
+    """The lines of a table's headings and rows; to the right what has no ``<`` in its heading."""
+    columns = []
+    for heading, *cells in zip(table.columns, *table.rows):
+        cells = [heading.removeprefix("<"), *cells]
+        width = max(map(len, cells))
+        justify = str.ljust if heading.startswith("<") else str.rjust
+        columns.append([justify(cell, width) for cell in cells])
+    return [" " + "  ".join(line).rstrip() for line in zip(*columns)]
 
 
 def to_html(tables):
@@ -218,7 +311,13 @@ def to_html(tables):
         if table.title:
             parts.append(f"<p>{escape(table.title)}</p>")
         if table.rows:
-            head = "".join(f"<th>{escape(heading.removeprefix('<'))}</th>" for heading in table.columns)
-            body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+            headings = (heading.removeprefix("<") for heading in table.columns)
+            head = _html_row("th", headings)
+            body = "".join(_html_row("td", row) for row in table.rows)
+            parts.append(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
     return "<div>" + "".join(parts) + "</div>"
+
+
+def _html_row(tag, cells):
+    """A row of HTML, its cells escaped."""
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -7,9 +7,10 @@ from helpers import LINEAR_ALGEBRA, crossed, designs, fit_at
 from numpy.testing import assert_allclose
 from scipy.special import betainc
 
-from lmm import LMMError, LMMprof, LMMsetup, anova, lme4_reference, lmm, load_data, models
+from lmm import LMMError, LMMprof, LMMsetup, anova, lme4_reference, lmer, lmm, load_data, models
 from lmm.engines import covariance_of_beta
-from lmm.inference.comparison import nested
+from lmm.inference import simulation
+from lmm.inference.nesting import nested
 
 SHIPPED = [name for name in models().index if name != "InstEval"]
 LESS_EXACT = {("MachinesUnbalanced", True): 4e-4}       # lme4 stops 1.2e-4 away from the optimum in a standard deviation there
@@ -300,6 +301,54 @@ def different_rows():
 def test_anova_refuses(fits, words):
     with pytest.raises(LMMError, match=words):
         anova(*fits())
+
+
+def test_anova_refuses_different_weights_and_bad_simulations(pastes):
+    dat = load_data("Machines").assign(w=np.arange(1.0, 55.0))
+    with pytest.raises(LMMError, match="m0 and m1 were fitted with different weights; their likelihoods cannot be compared"):
+        anova(lmm("score ~ Machine", dat, "Worker"), lmm("score ~ 1", dat, "Worker", weights="w"))
+    with pytest.raises(LMMError, match=r"nsim is 2\.5; it is a number of simulations, 1 or more"):
+        anova(*pastes, nsim=2.5)
+    with pytest.raises(LMMError, match="seed is -1; it is a whole number, not negative"):
+        anova(*pastes, nsim=2, seed=-1)
+    with pytest.raises(LMMError, match="processes is 0; it is a number of processes"):
+        anova(*pastes, nsim=2, processes=0)
+
+
+def test_simulations_that_fail_are_left_out_of_a_comparison(pastes, monkeypatch):
+    refitted = simulation.refitted
+
+    def failing(fit, y, thorough):
+        if y[0] > 60:
+            raise LMMError("no luck")
+        return refitted(fit, y, thorough=thorough)
+
+    monkeypatch.setattr(simulation, "refitted", failing)
+    failed = int((pastes[0].simulate(20, seed=1).iloc[0] > 60).sum())
+    found = anova(*pastes, nsim=20, seed=1)
+    assert 0 < failed < 20 and len(found.simulated["m1"]) == 20 - failed
+    assert found.notes[-2:] == (f"bootstrap p-value of m1 from {20 - failed} simulations of m0",
+                                f"{failed} of 20 simulations for m1 failed and are left out")
+
+
+@pytest.mark.parametrize("options, words", [
+    (dict(method="x"), "method is 'x'; it is one of 'profile', 'wald', 't', 'boot'"),
+    (dict(method=None), "method is None; it is one of"),
+    (dict(method="boot", draws=9), "conf_int has no argument 'draws'; it takes method, level and, for method='boot', nsim, seed"),
+    (dict(nsim=9, seed=1), "nsim, seed belongs to method='boot', not to 'profile'"),
+])
+def test_conf_int_refuses(pastes, options, words):
+    with pytest.raises(LMMError, match=words):
+        pastes[0].conf_int(**options)
+
+
+def test_the_interval_of_a_correlation_with_an_effect_that_does_not_vary_is_all_of_it():
+    """The likelihood does not depend on it."""
+    dat = load_data("sleepstudy")
+    dat["Reaction"] = 250 + 10 * dat["Days"] + np.tile([20.0, -20.0], 90)
+    fit = lmer("Reaction ~ Days + (Days | Subject)", dat, reml=False)
+    assert (fit.sd == 0).all() and np.isnan(fit.corr.iloc[0])
+    assert fit.conf_int().loc["corr"].to_numpy().tolist() == [[-1.0, 1.0]]
 
 
 def test_models_that_share_a_slope_block_are_nested():

@@ -1,5 +1,7 @@
 """Simulation, refits and the parametric bootstrap."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
 
@@ -323,6 +325,23 @@ def test_a_series_as_statistic_goes_by_its_labels(machines):
     assert_allclose(one.replicates["Worker"], other.replicates["sd", "Worker"])
     with pytest.raises(LMMError, match="statistic returned 'a' for the fit and 'b' for a refit"):
         machines.bootstrap(2, seed=1, statistic=lambda fit: pd.Series({"a" if fit is machines else "b": 1.0}))
+
+
+def ends_its_process(fit):
+    if multiprocessing.parent_process() is not None:
+        os._exit(3)
+    return fit.sigma
+
+
+def test_a_worker_that_ends_early_is_an_error(machines):
+    with pytest.raises(LMMError, match=r'a worker process ended early; in a script, keep what is to run under if __name__ =='):
+        machines.bootstrap(2, seed=1, processes=2, statistic=ends_its_process)
+
+
+def test_a_worker_starts_no_workers(machines, monkeypatch):
+    monkeypatch.setattr(multiprocessing, "parent_process", multiprocessing.current_process)
+    with pytest.raises(LMMError, match="this process was itself started for a computation, so it starts no others; in a script"):
+        machines.bootstrap(2, seed=1, processes=2)
 
 
 def test_a_statistic_that_cannot_be_sent_is_refused(machines):

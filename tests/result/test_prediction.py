@@ -8,7 +8,7 @@ import pytest
 from helpers import LINEAR_ALGEBRA, crossed, fit_at
 from numpy.testing import assert_allclose
 
-from lmm import LMMError, LMMWarning, lmm, load_data
+from lmm import LMMError, LMMWarning, lmer, lmm, load_data
 
 QUANTILE = 1.959963984540054            # of the standard normal distribution, 0.975
 
@@ -143,6 +143,36 @@ def test_the_new_frame_is_not_changed(sleep):
 def test_bad_input(sleep, new, options, words):
     with pytest.raises(LMMError, match=words):
         sleep.predict(pd.DataFrame(new), **options)
+
+
+def test_the_row_of_a_new_level_of_an_effect_is_counted_in_newdata():
+    """This used to be counted among the rows that lack nothing."""
+    dat = load_data("sleepstudy").assign(half=np.where(np.arange(180) % 2, "p", "q"))
+    fit = lmer("Reaction ~ Days + (half | Subject)", dat)
+    new = dat.iloc[:3].assign(Days=[np.nan, 1.0, 2.0], half=["p", "q", "r"])
+    with pytest.raises(LMMError, match=r"'half' in row 2 of newdata, counted from 0, is of a level that the fit has not seen; "
+                                       r"its random effect in \(half \| Subject\) has no value there"):
+        fit.predict(new)
+
+
+def test_a_fit_of_matrices_predicts_no_frame():
+    dat = load_data("Dyestuff")
+    Z = np.eye(6)[dat["Batch"].cat.codes]
+    fit = lmm(dat["Yield"], np.ones((30, 1)), {"Batch": Z})
+    with pytest.raises(LMMError, match="this is a fit of matrices, so new rows are predicted by their own: X_new"):
+        fit.predict(dat)
+
+
+def test_arrays_of_the_fit_are_not_those_of_new_rows(sleep):
+    dat, ones = load_data("sleepstudy"), np.ones(180)
+    with pytest.raises(LMMError, match="the fit's offset was an array, which new rows do not have"):
+        lmm("Reaction ~ Days", dat, "Subject", offset=ones).predict(dat)
+    weighted = lmm("Reaction ~ Days", dat, "Subject", weights=ones)
+    with pytest.raises(LMMError, match="the fit's weights were an array, which new rows do not have"):
+        weighted.predict(dat, interval="prediction")
+    named = lmm("Reaction ~ Days", dat.assign(w=ones), "Subject", weights="w")
+    with pytest.raises(LMMError, match="newdata has no column 'w', the weights, and a new observation's variance"):
+        named.predict(dat, interval="prediction")
 
 
 def test_more_bad_input(sleep):

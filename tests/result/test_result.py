@@ -44,6 +44,13 @@ def test_standard_errors_are_those_of_generalised_least_squares(fit):
     assert list(fit.cov_params().columns) == list(fit.params.index)
 
 
+def test_the_engine_says_what_it_is(fit):
+    assert fit.engine == "dense: QR of the 24 columns of Z" and fit.converged and fit.nfev == 1
+    assert list(fit.trace.columns) == ["phase", "nll", "log sigma", "log Worker", "log Worker:Machine",
+                                       "sigma", "Worker", "Worker:Machine"]
+    assert_allclose(fit.trace.loc[0, "sigma":], [1.0, 4.0, 3.0])
+
+
 def test_it_can_be_pickled(fit):
     again = pickle.loads(pickle.dumps(fit))
     assert str(again) == str(fit) and LMMprof(again.theta, again.setup) == fit.nll

@@ -1,0 +1,227 @@
+"""The rows to predict for: those of the fit, or new ones in the form that the fit's have."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ..errors import LMMError, shorten
+from ..model import Matrices, like, root_of_weights, values_of
+from .modes import rows_of_z
+
+
+class Rows(NamedTuple):
+    """What is predicted for: m rows that lack nothing, of those that were given."""
+
+    X: np.ndarray               # (m, k)
+    offset: np.ndarray          # (m,)
+    Z: sparse.csr_array         # (m, p), no entry for levels that are new, or not asked for
+    of_new_levels: np.ndarray   # (m,) z' psi z, summed over the terms whose level is such
+    kept: np.ndarray            # (m,) the positions of the rows among those given
+    index: pd.Index             # of the rows given
+
+
+def rows_of_fit(fit, random):
+    """The `Rows` used for the fit; unless `random`, every level counts as new."""
+    design = fit.setup.design
+    Z = rows_of_z(design)
+    of_new_levels = np.zeros(fit.nobs)
+    if not random:
+        levels = [len(block.levels) for block in design.blocks]
+        Lambda = fit.setup.covariance.Lambda(fit.theta, levels)     # z' psi z = |z' Lambda|^2
+        of_new_levels = (Z @ Lambda).power(2).sum(axis=1)
+        Z = Z * 0.0
+    kept = np.arange(fit.nobs)
+    return Rows(design.X, design.offset, Z, of_new_levels, kept, design.index)
+
+
+class NewData(NamedTuple):
+    """What is used of `newdata`: the variables as they were in the fit, a new level missing."""
+
+    frame: pd.DataFrame         # as it was given
+    variables: dict             # from name to Series, (m,)
+    kept: np.ndarray            # (m,) the positions of the rows that lack nothing
+
+    @property
+    def m(self):
+        """How many rows lack nothing."""
+        return len(self.kept)
+
+    def new_level(self, name):
+        """The position in `frame` of the first row where this factor's level is new, or None."""
+        new = np.flatnonzero(self.variables[name].isna())
+        return self.kept[new[0]] if len(new) else None
+
+
+def rows_of_frame(fit, newdata, random, new_levels, numbers):
+    """The `Rows` of a DataFrame.
+
+    Without random effects the grouping columns are not asked for, every level counting as new, and
+    the numeric variables of the blocks only where their `numbers` matter.
+    """
+    design = fit.setup.design
+    covariance = design.covariance
+    new = _new_data(design, newdata, random, numbers)
+    X, offset = _fixed_part(design, new)
+    psi = covariance.psi(fit.theta)
+    variance = np.zeros(new.m)
+    parts = [sparse.csr_array((new.m, 0))]
+    for term, b in zip(design.terms, covariance.spans):
+        block = design.blocks[b.start]
+        codes = np.full(new.m, -1)
+        if random:
+            codes = _codes(block, design.data, new)
+            if new_levels == "error" and (codes < 0).any():
+                raise _new_level(design, block, new, codes)
+        values = _values(term, b, design, new, numbers)
+        known = codes >= 0
+        shape = (new.m, len(block.levels))
+        places = (np.flatnonzero(known), codes[known])
+        parts += [sparse.csr_array((column[known], places), shape) for column in values.T]
+        unknown = values * ~known[:, None]
+        variance = variance + np.einsum("ij,jk,ik->i", unknown, psi[b, b], unknown)
+    Z = sparse.csr_array(sparse.hstack(parts, format="csr"))
+    return Rows(X, offset, Z, variance, new.kept, newdata.index)
+
+
+def _new_data(design, newdata, random, numbers):
+    """The `NewData` of a DataFrame; an LMMError if it is none, or lacks a column."""
+    if not isinstance(newdata, pd.DataFrame):
+        raise LMMError(
+            f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; one row is "
+            "dat.iloc[[0]], or pd.DataFrame([{'x': 1.5, 'g': 'a'}])"
+        )
+    if isinstance(design.formula, Matrices):
+        raise LMMError(
+            "this is a fit of matrices, so new rows are predicted by their own: X_new @ fit.beta, "
+            "and Z_new times the estimates of fit.ranef(tidy=True)"
+        )
+    fixed = list(design.formula.predictors)
+    factors = []
+    slopes = []
+    for block in design.blocks:
+        factors += block.factors if random else ()
+        slopes += block.predictors if numbers else ()
+    advice = "; for predictions without random effects give random=False"
+    used = dict.fromkeys([*fixed, *factors, *slopes, *_offset_column(design)])
+    variables, kept = like(
+        design.data,
+        newdata,
+        used,
+        {name: advice for name in factors if name not in fixed},
+    )
+    return NewData(newdata, variables, kept)
+
+
+def _offset_column(design):
+    """The names of the columns that hold the offset: one or none."""
+    given = design.given["offset"]
+    if given is None:
+        return []
+    if not isinstance(given, str):
+        raise LMMError(
+            "the fit's offset was an array, which new rows do not have; give it as a column of "
+            "dat: offset='name'"
+        )
+    return [given]
+
+
+def _fixed_part(design, new):
+    """X, (m, k), and the offset, (m,), of new rows."""
+    formula = design.formula
+    for name in formula.predictors:
+        row = new.new_level(name)
+        if row is not None:
+            raise _unseen(design, new, name, row, "a fixed effect has no value there")
+    if new.m:
+        X, offset = formula.columns_at(new.variables, new.m, design.data, design.X)
+    else:
+        X = np.zeros((0, len(design.x_names)))
+        offset = np.zeros(0)
+    for name in _offset_column(design):
+        offset = offset + new.variables[name].to_numpy(float)
+    if not np.isfinite(X).all():
+        place, column = np.argwhere(~np.isfinite(X))[0]
+        raise LMMError(
+            f"the column of X {design.x_names[column]!r} is {X[place, column]} in row "
+            f"{new.kept[place]} of newdata, counted from 0"
+        )
+    return X, offset
+
+
+def _values(term, b, design, new, numbers):
+    """The values of a term's effects in the new rows, (m, c), whatever their levels."""
+    if not (new.m and numbers):
+        return np.ones((new.m, b.stop - b.start))
+    if term.effects is None:
+        predictors = design.blocks[b.start].predictors
+        return values_of(term, predictors, new.variables, new.m)[0]
+    for name in term.effects.predictors:
+        row = new.new_level(name)
+        if row is not None:
+            raise LMMError(
+                f"{name!r} in row {row} of newdata, counted from 0, is of a level that the fit "
+                f"has not seen; its random effect in ({term.bar}) has no value there"
+            )
+    in_fit = np.column_stack([block.matrix.data for block in design.blocks[b]])
+    return term.effects.columns_at(new.variables, new.m, design.data, in_fit)[0]
+
+
+def _codes(block, data, new):
+    """The number of the level of each new row, (m,), -1 where the fit has not seen it."""
+    if not block.factors:
+        return np.zeros(new.m, int)
+    _, row_of_level = np.unique(block.codes, return_index=True)
+    in_fit = [data[name].array.codes[row_of_level] for name in block.factors]
+    wanted = [new.variables[name].array.codes for name in block.factors]
+    levels = pd.MultiIndex.from_arrays(in_fit)
+    return levels.get_indexer(pd.MultiIndex.from_arrays(wanted))
+
+
+def _new_level(design, block, new, codes):
+    """The LMMError about a level of a grouping, or a combination of levels, that is new."""
+    advice = "for a prediction without its random effect give new_levels='population'"
+    for name in block.factors:
+        row = new.new_level(name)
+        if row is not None:
+            return _unseen(design, new, name, row, advice)
+    row = new.kept[np.flatnonzero(codes < 0)[0]]
+    return LMMError(
+        f"row {row} of newdata, counted from 0, is of a combination of {block.group!r} that the "
+        f"fit has not seen; {advice}"
+    )
+
+
+def _unseen(design, new, name, row, advice):
+    """The LMMError about a factor's level that is not in the data of the fit."""
+    found = new.frame[name].to_numpy(object)[row]
+    levels = design.data[name].array.categories.tolist()
+    return LMMError(
+        f"{name!r} is {found!r} in row {row} of newdata, counted from 0, which the fit has not "
+        f"seen; its levels are {shorten(levels)}; {advice}"
+    )
+
+
+def weights_of(design, newdata, kept):
+    """The weights of the rows, which divide sigma^2.
+
+    Those of the fit, or of `newdata` at the positions `kept`.
+    """
+    given = design.given["weights"]
+    if given is None:
+        return 1.0
+    if newdata is None:
+        return design.root_weights**2
+    if not isinstance(given, str):
+        raise LMMError(
+            "the fit's weights were an array, which new rows do not have, and a new observation's "
+            "variance is sigma^2 / weight; give them as a column of dat: weights='name', or ask "
+            "for interval='confidence'"
+        )
+    if given not in newdata.columns:
+        raise LMMError(
+            f"newdata has no column {given!r}, the weights, and a new observation's variance is "
+            "sigma^2 / weight"
+        )
+    return root_of_weights(given, newdata, kept) ** 2
