@@ -68,6 +68,7 @@ class Derivatives(NamedTuple):
     hessian: np.ndarray         # (size, size) in theta, likewise
     phi_gradient: np.ndarray    # (q,) first and ...
     phi_hessian: np.ndarray     # (q, q) ... second derivatives in the entries of psi
+    phi_scale: np.ndarray       # (q,) the size of the two numbers whose difference the first are
     df_used: np.ndarray  # (1 + D,) how many degrees of freedom sigma and each direction make use of
     step_gradient: np.ndarray   # (size,) gradient and ...
     step_hessian: np.ndarray    # (size, size) ... Hessian in the coordinates for steps
@@ -233,4 +234,5 @@ def in_theta(theta, psi, traces, quadratics, hessian_psi, averaged, df, quadrati
         in_steps = gradient, hessian
         gradient, hessian = covariance.in_theta(theta, gradient, hessian)
     used = np.concatenate(([df - np.add.reduce(psi * traces)], used))
-    return Derivatives(gradient, hessian, gradient_psi, hessian_psi, used, *in_steps)
+    scale = 0.5 * (np.abs(traces) + np.abs(quadratics))
+    return Derivatives(gradient, hessian, gradient_psi, hessian_psi, scale, used, *in_steps)

@@ -23,6 +23,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from .criterion import NEWTON_DONE
 
 FEW = 1e-2  # degrees of freedom in use, below which a direction may be at the boundary
+TIE = 1e-11                 # of the terms of nll's slope as a variance leaves zero: rounding errors
 FLAT_SLOPE = 1e-6  # of the slopes of nll as a singular covariance grows, relative to the largest
 MOST_STEPS = 60             # of Newton's iteration
 STEP_LIMIT = 2.0            # of one Newton step, log units
@@ -205,7 +206,7 @@ def settled(criterion, theta, value, held=()):
         D_at_zero = criterion.derivatives(moved)
         units = np.exp(criterion.setup.units)
         growth = covariance.regrowth(d, D_at_zero.phi_gradient, units)
-        if D_at_zero.phi_gradient @ covariance.entries.of(growth) < 0:
+        if falls(D_at_zero, covariance.entries.of(growth)):
             moved = grown(criterion, moved, D_at_zero, d, growth)
             if abs(theta[place] - moved[place]) < NEAR:
                 continue                                        # Newton's iteration does that
@@ -224,10 +225,24 @@ def leaving_zero(criterion, theta, value, held=()):
         return None
     D = criterion.derivatives(theta, value)
     start = theta
+    entries = criterion.setup.covariance.entries
     for d, growth, slope in growths(criterion.setup, theta, D, held):
-        if slope < 0:
+        if slope < 0 and falls(D, entries.of(growth)):
             start = grown(criterion, start, D, d, growth)
     return None if start is theta else start
+
+
+def falls(D, along):
+    """Whether nll falls as psi grows along a matrix with these entries, (q,).
+
+    Its slope is the difference of two numbers that an exact tie makes equal, as whole-number data do
+    at times: within their rounding errors the curvature decides, and zero wins where it is positive.
+    """
+    slope = D.phi_gradient @ along
+    tie = TIE * (D.phi_scale @ np.abs(along))
+    if abs(slope) <= tie:
+        return bool(along @ D.phi_hessian @ along < 0)
+    return bool(slope < 0)
 
 
 def growths(setup, theta, D, held=()):

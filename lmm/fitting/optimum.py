@@ -10,7 +10,7 @@ from ..errors import ConvergenceWarning, LMMError, shorten, warn
 from ..model import refused_theta
 from ..result import LMMResult
 from .criterion import ELSEWHERE, NEWTON, SEARCH, START
-from .newton import BETTER, FEW, growths, minimum, opened, rescaled, size_of
+from .newton import BETTER, FEW, falls, growths, minimum, opened, rescaled, size_of
 
 NLL_ERROR = 1e-9  # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
@@ -332,8 +332,11 @@ def certify(criterion, theta, value=None):
         decrement = float(0.5 * gradient @ (gradient / eigenvalues))
 
     # -- the boundary: no singular covariance should grow
-    slopes = {d: float(slope) for d, _, slope in growths(setup, theta, D)}
-    multipliers = {setup.design.direction_names[d]: slope for d, slope in slopes.items()}
+    multipliers = {}
+    for d, growth, slope in growths(setup, theta, D):
+        if slope < 0 and not falls(D, covariance.entries.of(growth)):
+            slope = 0.0                                     # a tie, but for rounding errors
+        multipliers[setup.design.direction_names[d]] = float(slope)
 
     reasons = []
     if D.df_used[0] < FEW:
