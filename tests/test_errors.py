@@ -121,7 +121,7 @@ BAD = [
     (dict(form="y ~ x + (1 + x || g)"), "name it in ref instead"),
     (dict(start=[0.0, 0.0, 0.0]), "start is no theta: theta has shape (3,); it takes 2 numbers"),
     # perfect fits
-    (dict(dat=but(y=lambda d: 1 + 2 * d.x)), "the fixed effects and the random effects 'g' fit 'y' perfectly"),
+    (dict(dat=but(y=lambda d: 1 + 2 * d.x)), "the fixed effects fit 'y' perfectly"),
     (dict(dat=but(y=lambda d: 1 + 2 * d.x), ref=()), "the fixed effects fit 'y' perfectly"),
     (dict(dat=but(y=lambda d: 0.1 + 0.7 * d.x + d.g.map({"a": 0.3, "b": 1.1, "c": 5.7}))),
      "the random effects 'g' fit 'y' perfectly, so the residual sd would be 0"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import LINEAR_ALGEBRA, crossed, designs, fit_at, lmer_setup, triangles, vector_designs
+from helpers import LINEAR_ALGEBRA, crossed, designs, fit_at, lmer_setup, roots, vector_designs
 from numpy.testing import assert_allclose
 
 from lmm import LMMprof, LMMsetup, lmm
@@ -69,7 +69,7 @@ def test_both_for_vector_valued_terms(name, form, dat, reml):
     y, X, Z, _ = matrices(setup)
     Lambda = np.zeros((Z.shape[1],) * 2)
     at = 0
-    for T, b in zip(triangles(theta, setup.covariance.sizes), setup.covariance.spans):
+    for T, b in zip(roots(theta, setup), setup.covariance.spans):
         m = len(setup.design.blocks[b.start].levels)
         Lambda[at : at + len(T) * m, at : at + len(T) * m] = np.kron(T, np.eye(m))
         at += len(T) * m

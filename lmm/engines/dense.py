@@ -110,6 +110,31 @@ class Dense(Decomposed):
         L = cholesky(np.asfortranarray(K))
         return dtrsm(sigma, L, np.asfortranarray(Lambda.T.toarray()), trans_a=1)
 
+    # -- which parameters data can tell -----------------------------------------------------------------
+
+    def identifying_parts(self, projected):
+        """I and the V_a as columns, of which dependent ones cannot be told apart; or P V_a P.
+
+        In the coordinates of Q: Q'V_a Q is R_i R_j' (+ R_j R_i') in R's p dimensions, I has n - p
+        more, as one number. Where projected, P = I - Q_X Q_X', (R ; 0) becomes what P leaves of it,
+        and P itself takes the place of I.
+        """
+        n, p = self.n, self.p
+        if not projected:
+            parts = np.vstack([self.parts, np.zeros(self.parts.shape[1])])
+            parts[: p * p : p + 1, 0] = np.arange(p) < n
+            parts[-1, 0] = np.sqrt(max(n - p, 0))
+            return parts
+        Q_X = np.vstack([self.QtU[:, :-1], self.S[:, :-1]])     # Q'Q_X, without its rows of zeros
+        rows = len(Q_X)
+        P = np.diag(1.0 * (np.arange(rows) < n)) - Q_X @ Q_X.T
+        R = P[:, :p] @ self.R
+        parts = parts_of(R, self.block_of, self.entries.pairs)
+        parts[:, 0] = P.ravel()
+        others = np.zeros(parts.shape[1])
+        others[0] = np.sqrt(max(n - rows, 0))
+        return np.vstack([parts, others])
+
     # -- the same engine for something else
     # ------------------------------------------------------------
 

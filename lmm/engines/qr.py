@@ -237,9 +237,8 @@ def decompose(blocks, U, low, first=None):
 def parts_of(R, block_of, pairs):
     """I and R_i R_j' (+ R_j R_i') for each entry of psi, flat, (p p, 1 + q): what A sums, times
     phi."""
-    p = len(R)
-    parts = [np.eye(p)]
+    parts = [np.eye(len(R))]
     for i, j in pairs:
         product = R[:, block_of == i] @ R[:, block_of == j].T
         parts.append(product if i == j else product + product.T)
-    return np.reshape(parts, (len(parts), p * p)).T
+    return np.reshape(parts, (len(parts), len(R) ** 2)).T

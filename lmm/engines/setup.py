@@ -1,6 +1,7 @@
 """A model ready for any theta, the `Setup`: X, y and Z met once, in the engine that the levels ask
 for."""
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +23,9 @@ LEAST_SINGULAR = 1e-10  # singular value of the matrices that V is linear in, ea
 # ... and an eigenvalue of their products, from which no closer look is needed
 CLEARLY_REGULAR = 1e-6
 CONTAINED = 1e-10           # of a block's squared length, left by X, below which X spans it
-NOTHING_LEFT = 30           # rounding errors of y's length
+REPRESENTED = 8             # rounding errors of y's length, by which y is not what was meant, and ...
+NOTHING_LEFT = 30           # ... of e's, in each row, by which it is not found exactly
+MOST_SUBSETS = 6            # terms, of which each subset is looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +126,10 @@ def _set_up(design, reml, dense, beta_0, first):
     if dense:
         refuse_too_dense(n, design.p, entries.q)
         engine = factorise(blocks, U, low, entries, first)
-        refuse_unidentified(design, engine)
+        refuse_unidentified(design, engine, reml)
         refuse_perfect_fit(design, engine, reml)
     else:
-        refuse_dependent(design)
+        refuse_dependent(design, Q_X, reml)
         engine = eliminate(blocks, U, entries)
     log_weights = 0.0
     if design.root_weights is not None:
@@ -193,20 +196,21 @@ def residual(design, beta, R_X, doubled):
     return e, (exact - e).astype(float)
 
 
-# -- what no data, or these data, cannot tell
-# ---------------------------------------------------------
+# -- what no data, or these data, cannot tell ---------------------------------------------------------
 
 
 def refuse_perfect_fit(design, engine, reml):
-    """Raise an LMMError if X and Z reproduce y, and not any y: nll falls without bound as sigma
-    goes to 0.
+    """Raise an LMMError if X and some terms reproduce y, and not any y: nll has no bound then.
 
-    "Any" means Z alone for the likelihood, X and Z for REML.
+    As sigma goes to zero, and all other terms with it, V becomes singular while y - X beta stays
+    within its range. "Any" means these terms alone for the likelihood, X and they for REML: where
+    they have rank n, log|V| is bounded.
     """
     n = len(design.y)
-    p = engine.p
     epsilon = np.finfo(float).eps
-    nothing = NOTHING_LEFT * np.sqrt(n) * epsilon * linalg.norm(design.weighted(design.y))
+    e = np.sqrt(engine.residual_ss)
+    represented = REPRESENTED * epsilon * linalg.norm(design.weighted(design.y))
+    nothing = represented + NOTHING_LEFT * np.sqrt(n) * epsilon * e
 
     def left(T):                                                # of T's last column by the others
         others = T[:, :-1]
@@ -214,64 +218,107 @@ def refuse_perfect_fit(design, engine, reml):
 
     if abs(engine.S[-1, -1]) > nothing or left(engine.S) > nothing:
         return                                                  # the usual case, in m dimensions
+    p = engine.p
     T = np.block([[engine.R, engine.QtU], [np.zeros((len(engine.S), p)), engine.S]])
     lengths = linalg.norm(T[:, :-1], axis=0)
     T[:, :-1] /= np.where(lengths > 0, lengths, 1)
-    if left(T) > nothing:
-        return
-    reproducing = T[:, :-1] if reml else T[:, :p]
-    if p == 0 or np.linalg.matrix_rank(reproducing, tol=1e-10) < n:
-        blocks = f" and the random effects {shorten([b.name for b in design.blocks])}" if p else ""
-        raise LMMError(
-            f"the fixed effects{blocks} fit {design.response!r} perfectly, so the residual sd "
-            "would be 0 and the likelihood infinite; use a coarser model, or a response that varies "
-            "within it"
-        )
+    of_X = np.arange(p, T.shape[1])                             # and y, the last column
+    for terms in subsets(design.covariance.spans):
+        blocks = [j for span in terms for j in range(span.start, span.stop)]
+        of_Z = np.flatnonzero(np.isin(engine.block_of, blocks))
+        if left(T[:, np.concatenate([of_Z, of_X])]) > nothing:
+            continue
+        reproducing = np.concatenate([of_Z, of_X[:-1]]) if reml else of_Z
+        if not len(of_Z) or np.linalg.matrix_rank(T[:, reproducing], tol=1e-10) < n:
+            names = shorten([design.blocks[j].name for j in blocks])
+            random = f" and the random effects {names}" if blocks else ""
+            raise LMMError(
+                f"the fixed effects{random} fit {design.response!r} perfectly, so the residual sd "
+                "would be 0 and the likelihood infinite; use a coarser model, or a response that "
+                "varies within it"
+            )
 
 
-def refuse_unidentified(design, engine):
-    """Raise an LMMError if I and the matrices that V is linear in depend on each other: no data
-    tell them apart."""
-    n, p = engine.n, engine.p
+def subsets(terms):
+    """Each subset of the terms, small ones first; of many terms none, each alone, and all."""
+    sizes = range(len(terms) + 1) if len(terms) <= MOST_SUBSETS else (0, 1, len(terms))
+    return itertools.chain.from_iterable(itertools.combinations(terms, size) for size in sizes)
+
+
+def refuse_unidentified(design, engine, reml):
+    """Raise an LMMError if I and the matrices that V is linear in depend on each other.
+
+    No data tell their parameters apart then. The REML criterion knows y by K'y alone, K'X = 0, so it
+    is K'V_a K that matter there, or P V_a P with P = I - Q_X Q_X'.
+    """
+    p = engine.p
     if not p:
         return
-    # -- the matrices in the coordinates of Q: R's p dimensions, and the other n - p as one
-    parts = np.vstack([engine.parts, np.zeros(engine.parts.shape[1])])
-    parts[: p * p : p + 1, 0] = np.arange(p) < n
-    parts[-1, 0] = np.sqrt(max(n - p, 0))
-    parts = parts @ design.covariance.free_parts
+    parts = engine.identifying_parts(reml) @ design.covariance.free_parts
     lengths = linalg.norm(parts, axis=0)
-    parts /= np.where(lengths > 0, lengths, 1.0)
-    # at first from squares, at less cost
-    if np.linalg.eigvalsh(parts.T @ parts)[0] < CLEARLY_REGULAR:
+    parts = parts / np.where(lengths > 0, lengths, 1.0)
+    if np.linalg.eigvalsh(parts.T @ parts)[0] < CLEARLY_REGULAR:        # at first from squares
         _, singular, vectors = np.linalg.svd(parts, full_matrices=False)
         if singular[-1] < LEAST_SINGULAR:
-            raise _dependent(design, vectors[-1])
+            if reml:
+                refuse_unidentified(design, engine, reml=False)         # the plainer reason
+            raise _dependent(design, vectors[-1], reml)
 
 
-def refuse_dependent(design):
-    """The same from products of sparse matrices, for terms with several effects; others were told
-    apart before."""
+def refuse_dependent(design, Q_X, reml):
+    """The same from products of sparse matrices, tr(V_a V_b), for REML tr(P V_a P V_b).
+
+    Groupings with one effect each have been told apart before; for REML that is not enough.
+    """
     covariance = design.covariance
-    if max(covariance.sizes) == 1:
+    n, k = Q_X.shape
+    sure = len(design.blocks) == 1 and n - k > design.p         # I is of a higher rank than Z Z'
+    if sure or (not reml and max(covariance.sizes) == 1):
         return
     known = [(None, None), *linear_parts(design)]
-    products = trace_products(known, known, len(design.y))
+    plain = trace_products(known, known, n)
+    products = projected_trace_products(plain, known, Q_X) if reml else plain
     free = covariance.free_parts
     products = free.T @ products @ free
     lengths = np.sqrt(products.diagonal())
+    lengths[lengths == 0] = 1.0
     values, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
     if values[0] < LEAST_SINGULAR:
-        raise _dependent(design, vectors[:, 0])
+        if reml:
+            refuse_dependent(design, Q_X, reml=False)                   # the plainer reason
+        raise _dependent(design, vectors[:, 0], reml)
 
 
-def _dependent(design, vector):
+def projected_trace_products(plain, parts, Q_X):
+    """tr(P V_a P V_b), P = I - QQ', for parts of V as in model/traces.py, from `plain`, tr(V_a V_b).
+
+    = tr(V_a V_b) - 2 tr((V_a Q)'(V_b Q)) + tr(Q'V_a Q Q'V_b Q)
+    """
+    products = plain.copy()
+    V_Q = [times_part(part, Q_X) for part in parts]
+    Q_V_Q = [Q_X.T @ one for one in V_Q]
+    for a, b in itertools.product(range(len(parts)), repeat=2):
+        products[a, b] += np.sum(Q_V_Q[a] * Q_V_Q[b]) - 2 * np.sum(V_Q[a] * V_Q[b])
+    return products
+
+
+def times_part(part, X):
+    """V_a X for a part of V: (Z_i Z_j' + Z_j Z_i') X, Z_i Z_i' X, or X where V_a is I."""
+    Z_i, Z_j = part
+    if Z_i is None:
+        return X
+    product = Z_i @ (Z_j.T @ X)
+    return product if Z_i is Z_j else product + Z_j @ (Z_i.T @ X)
+
+
+def _dependent(design, vector, reml):
     """The LMMError about the (co)variances whose matrices sum to nothing with these coefficients,
     sigma's first."""
     large = np.abs(vector) > 0.1 * np.abs(vector).max()
     culprits = [design.labels[i] for i in np.flatnonzero(large)]
+    beside = " beside the fixed effects by REML" if reml else ""
     return LMMError(
-        f"the (co)variances {shorten(culprits)} cannot be told apart, whatever the response; "
+        f"the (co)variances {shorten(culprits)} cannot be told apart{beside}, whatever the response; "
         "use fewer random effects, or a coarser grouping"
     )
 

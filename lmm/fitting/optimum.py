@@ -1,13 +1,14 @@
 """What is before and after Newton's iteration: a start, a look for other optima, the certificate,
 the result."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engines import LOST_DIGITS, set_up
 from ..errors import ConvergenceWarning, LMMError, shorten, warn
-from ..model import refused_theta
+from ..model import Unstructured, refused_theta
 from ..result import LMMResult
 from .criterion import ELSEWHERE, NEWTON, SEARCH, START
 from .newton import BETTER, FEW, falls, growths, minimum, opened, rescaled, size_of
@@ -19,6 +20,8 @@ CURVATURE = 1e-9  # ... and the smallest eigenvalue of the Hessian, scaled to a 
 LEAST_SIGMA = 1e-12
 FALLING = 0.25  # ... by how much nll must fall there as log sigma does by 1, to have no bound
 SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
+FEW_ROWS = 60               # up to which correlated effects, or one term, often have several optima
+COLLINEAR = 0.95            # correlation of a start where two effects are nearly of one line
 DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that costs digits
 
 
@@ -193,11 +196,9 @@ def best_optimum(criterion, theta, value):
 def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
-    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma,
-    the
-    last other one set to zero; with several terms, each of them alone in being large; and where Z
-    has half
-    as many columns as rows, a small sigma.
+    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma, the
+    last other one set to zero; each term alone in being large; in small data, of correlated effects any
+    two nearly of one line, up or down; and where Z has half as many columns as rows, a small sigma.
     """
     covariance = setup.covariance
     log_unit = theta[0] + setup.units
@@ -205,33 +206,49 @@ def elsewhere(theta, setup):
     def independent(log_sigma, log_sds):
         return covariance.theta(log_sigma, np.diag(np.exp(2 * log_sds)))
 
-    usual = independent(theta[0], log_unit)
-    zero = covariance.is_zero(theta)
-    first = 0
-    for one in covariance.structures:
-        last = first + len(one.directions)
-        for d in range(first, last):
-            place = covariance.directions[d]
-            for offset in (-1.0, 2.0) if zero[d] else ():
-                other = theta.copy()
-                other[place] = usual[place] + offset
-                yield other
-        open_ones = np.flatnonzero(~zero[first:last])
-        if len(open_ones):
-            yield covariance.without(theta, first + open_ones[-1])
-        first = last
-    # few degrees of freedom for sigma
-    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:
+    yield from across_the_boundary(theta, covariance, independent(theta[0], log_unit))
+    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:    # few df for sigma
         other = theta.copy()
         other[0] -= 6.0
         yield other
         yield independent(theta[0] - 5.0, log_unit)
         yield independent(theta[0], log_unit + 2.0)
-    if len(covariance.spans) > 1:
-        for blocks in covariance.spans:
+    few_rows = len(setup.design.y) <= FEW_ROWS
+    for term, blocks in enumerate(covariance.spans):
+        if len(covariance.spans) > 1 or few_rows:
             log_sds = log_unit - 1.0
             log_sds[blocks] += 3.0
             yield independent(theta[0], log_sds)
+        if few_rows and isinstance(covariance.structures[term], Unstructured):
+            yield from nearly_collinear(theta, covariance, blocks, log_unit)
+
+
+def across_the_boundary(theta, covariance, usual):
+    """Each direction that is zero put back near its value in the theta `usual`, each term's last other one at zero."""
+    zero = covariance.is_zero(theta)
+    first = 0
+    for one in covariance.structures:
+        last = first + len(one.directions)
+        for d in first + np.flatnonzero(zero[first:last]):
+            place = covariance.directions[d]
+            for offset in (-1.0, 2.0):
+                other = theta.copy()
+                other[place] = usual[place] + offset
+                yield other
+        not_zero = first + np.flatnonzero(~zero[first:last])
+        if len(not_zero):
+            yield covariance.without(theta, not_zero[-1])
+        first = last
+
+
+def nearly_collinear(theta, covariance, blocks, log_unit):
+    """Thetas where two effects of a term, of one or two log units above sigma's, are nearly of one line."""
+    for i, j in itertools.combinations(range(blocks.start, blocks.stop), 2):
+        for correlation, log_size in itertools.product((-COLLINEAR, COLLINEAR), (1.0, 2.0)):
+            sds = np.exp(log_unit + log_size)
+            psi = np.diag(sds**2)
+            psi[i, j] = psi[j, i] = correlation * sds[i] * sds[j]
+            yield covariance.theta(theta[0], psi)
 
 
 # -- the certificate
