@@ -13,15 +13,15 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from lmm.notebooks import FOLDER
+from lmm.notebooks import NOTEBOOK_FOLDER
 
 COLOURS = 128           # of a picture: a third of the bytes, and no difference to see
-NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+NAMES = sorted(path.name for path in NOTEBOOK_FOLDER.glob("*.ipynb"))
 
 
 def stored(name):
     """The notebook as it is shipped."""
-    return nbformat.read(FOLDER / name, as_version=4)
+    return nbformat.read(NOTEBOOK_FOLDER / name, as_version=4)
 
 
 def executed(name):
@@ -58,8 +58,8 @@ def with_small_pictures(notebook):
 def main(names):
     """Execute and store the named notebooks, by default all."""
     for name in names or NAMES:
-        nbformat.write(with_small_pictures(executed(name)), FOLDER / name)
-        print(f"{name}: {(FOLDER / name).stat().st_size / 1000:.0f} kB")
+        nbformat.write(with_small_pictures(executed(name)), NOTEBOOK_FOLDER / name)
+        print(f"{name}: {(NOTEBOOK_FOLDER / name).stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

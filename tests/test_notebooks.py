@@ -7,7 +7,7 @@ import pytest
 from execute_notebooks import NAMES, executed, stored
 
 from lmm.__main__ import main
-from lmm.notebooks import FOLDER
+from lmm.notebooks import NOTEBOOK_FOLDER
 
 LARGEST = 400_000       # bytes
 
@@ -45,7 +45,7 @@ def test_a_notebook_runs_and_shows_what_is_stored(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_small_and_holds_nothing_of_the_machine_it_ran_on(name):
-    notebook, path = stored(name), FOLDER / name
+    notebook, path = stored(name), NOTEBOOK_FOLDER / name
     assert path.stat().st_size < LARGEST
     assert not re.search(r"/home/|/Users/|/tmp/|/usr/|[A-Z]:\\\\|0x[0-9a-f]{6}", "".join(text for _, text in texts(notebook)))
     assert set(notebook.metadata) == {"kernelspec", "language_info"} and notebook.metadata.language_info == {"name": "python"}
@@ -60,7 +60,7 @@ def test_the_command_copies_the_notebooks_and_says_how_to_open_them(tmp_path, ca
     copied = sorted((tmp_path / "new" / "folder").iterdir())
     assert {path.name for path in copied} >= set(NAMES) and not [path for path in copied if path.suffix == ".py"]
     for path in copied:
-        assert path.read_bytes() == (FOLDER / path.name).read_bytes() and str(path) in printed
+        assert path.read_bytes() == (NOTEBOOK_FOLDER / path.name).read_bytes() and str(path) in printed
     assert "pip install notebook matplotlib" in printed
 
 
@@ -74,7 +74,7 @@ def test_the_command_overwrites_only_when_forced(tmp_path, capsys):
                            "(in Python, force=True) to overwrite\n")
     assert printed.out == "" and os.listdir(tmp_path) == [NAMES[0]] and mine.read_text() == "my answers"
     assert main(["notebooks", str(tmp_path), "--force"]) == 0
-    assert mine.read_bytes() == (FOLDER / NAMES[0]).read_bytes()
+    assert mine.read_bytes() == (NOTEBOOK_FOLDER / NAMES[0]).read_bytes()
 
 
 def test_a_file_where_the_folder_should_be_is_one_sentence(tmp_path, capsys):

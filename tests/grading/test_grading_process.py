@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmm.__main__ import main
-from lmm.datasets import FOLDER
+from lmm.datasets import DATA_FOLDER
 from lmm.grading import Grading, built_in_cases
 from lmm.grading.loading import submission
 from lmm.grading.sandbox import Sandbox, _environment_of, _processes
@@ -134,10 +134,10 @@ def test_the_answers_cannot_be_moved_into_reach(tmp_path, call):
     report = graded(tmp_path, f"""
 import os
 def lmm(form, dat, ref=()):
-    os.{call}({str(FOLDER / "exact.csv")!r}, "a.csv")
+    os.{call}({str(DATA_FOLDER / "exact.csv")!r}, "a.csv")
     return open("a.csv").read()
 """)
-    assert "uses this package" in report.problem and (FOLDER / "exact.csv").exists()
+    assert "uses this package" in report.problem and (DATA_FOLDER / "exact.csv").exists()
 
 
 def test_what_is_written_into_the_channel_is_no_crash(tmp_path):
