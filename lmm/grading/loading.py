@@ -103,10 +103,9 @@ def only_file(folder):
 
 def _is_this_package(given):
     """Whether a module or a function is one of this package's."""
+    owner = getattr(given, "__module__", None) or ""
     if isinstance(given, ModuleType):
         owner = given.__name__
-    else:
-        owner = getattr(given, "__module__", None) or ""
     if owner.partition(".")[0] != PACKAGE:
         return False
     return getattr(given, "__package__", PACKAGE).startswith(PACKAGE)   # or a student's lmm.py

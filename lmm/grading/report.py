@@ -137,10 +137,9 @@ class Report(tables.Shown):
                 together.setdefault(result.mistake or result.causes, []).append(result)
         for results in together.values():
             first = results[0]
+            heading = ", ".join(result.name for result in results)
             if len(results) == 1:
                 heading = f"{first.name}: {first.why}"
-            else:
-                heading = ", ".join(result.name for result in results)
             yield tables.Table("")
             yield tables.Table(heading)
             for cause in first.causes:

@@ -170,9 +170,8 @@ class Sandbox:
 
     def _started(self):
         """The process, in a session of its own."""
-        if os.name == "posix":
-            apart = {"start_new_session": True}
-        else:
+        apart = {"start_new_session": True}
+        if os.name != "posix":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         startup = STARTUP.format(folder=str(GRADING_FOLDER))
         return subprocess.Popen(

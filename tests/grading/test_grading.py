@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ahead import Ahead, asked
 from scipy.optimize import minimize
 
-from ahead import Ahead, asked
 from lmm import LMMprof, lmm
-from lmm.grading import Grading, built_in_cases, judging
+from lmm.grading import Grading, Result, built_in_cases, diagnosis, judging
+from lmm.grading.costs import costs
 from lmm.grading.diagnosis import UNKNOWN, Judge, Likelihood
 from lmm.grading.inside import running
+from lmm.grading.loading import Submission
+from lmm.grading.mistakes import is_minimum, matches
 from lmm.machine import few_threads
 
 HERE = Path(__file__).parent / "submissions"
@@ -346,3 +349,198 @@ def test_beta_in_another_order_is_told_beside_any_theta(order):
     assert "the standard deviations themselves" in first and words in second
     (cause,) = judge.fit(answer(case.beta[order] + [0, 0, judge.se[2]], case.theta), NOT_KNOWN).causes
     assert f"{UNKNOWN}; theta is right" in cause
+
+
+# -- sentences -----------------------------------------------------------------------------------
+
+def test_an_exchange_of_equal_lengths_is_told():
+    """In Machines beta and theta have three elements each."""
+    judge = judge_of(U)
+    (cause,) = judge.fit(answer(judge.case.theta, judge.case.beta), NOT_KNOWN).causes
+    assert cause == "beta and theta are exchanged"
+
+
+def test_a_better_answer_than_was_known_is_noted():
+    case = judge_of(U).case
+    judge = Judge(replace(case, known={"sd": np.exp(case.theta) * [1.002, 1.0, 1.0]}))
+    verdict = judge.fit(answer(case.beta, case.theta), NOT_KNOWN)
+    (note,) = verdict.notes
+    assert verdict.passed and re.fullmatch(
+        r"its criterion is \S+ below that of the answer it was compared with", note)
+
+
+def test_the_causes_of_a_wrong_theta():
+    """The likelihood is not known, right but negative, or right."""
+    judge = judge_of(U)
+    theta = judge.case.theta + np.array([0.3, -0.2, 0.1])
+    beta = LMMprof(theta, judge.setup).beta
+    unknown, perhaps = judge.fit(answer(beta, theta), NOT_KNOWN).causes
+    assert f": {UNKNOWN}; the criterion is " in unknown and perhaps == diagnosis.PERHAPS
+    (cause,) = judge.fit(answer(beta, theta), Likelihood(True, "", negative=True)).causes
+    assert cause.endswith(f": {diagnosis.MAXIMISED}")
+    (cause,) = judge.fit(answer(beta, theta), Likelihood(True, "")).causes
+    assert "LMMprof is right, but the search stopped short" in cause
+    (cause,) = judge.fit(answer(beta, theta), Likelihood(False, "", "a mistake")).causes
+    assert cause.endswith(": a mistake")
+
+
+def test_least_squares_and_a_search_that_did_not_move_are_told_beside_a_wrong_theta():
+    judge = judge_of(U)
+    causes = judge.fit(answer(judge.model.ols, np.full(3, 2.5)), Likelihood(True, "")).causes
+    assert causes[1] == diagnosis.NOT_MOVED
+    assert causes[2].endswith(": this is the OLS value; did theta reach the likelihood?")
+
+
+def test_one_variance_for_all_blocks_is_told_from_theta_alone():
+    judge = judge_of(U)
+
+    def of_two(two):
+        return np.append(two[0], [two[1], two[1]])
+
+    found = minimize(lambda two: judge.nll(of_two(two)), [0.0, 1.0], method="BFGS")
+    theta = of_two(found.x)
+    (cause,) = judge.fit(answer(judge.case.beta, theta), NOT_KNOWN).causes
+    assert cause.endswith(": all blocks share one variance")
+
+
+def evaluations(judge, betas):
+    """What a process says of a right LMMprof with these betas."""
+    values = []
+    for theta, beta in zip(judge.case.thetas, betas):
+        items = {"beta": {"type": "list", "kind": "array", "shape": [len(beta)], "values": list(beta)}}
+        number = {"type": "Value", "kind": "number", "value": judge.nll(theta), "items": items}
+        values.append({"returned": number})
+    return {"way": "LMMprof(theta, setup)", "values": values}
+
+
+@pytest.mark.parametrize("kind, words", [
+    ("right", ""),
+    ("too long", ""),
+    ("ols", "; but its beta is not that of theta, it is that of OLS"),
+    ("best", "; but its beta is not that of theta"),
+])
+def test_the_beta_of_a_right_likelihood_is_looked_at(kind, words):
+    judge = judge_of(U)
+    right = [LMMprof(theta, judge.setup).beta for theta in judge.case.thetas]
+    betas = {
+        "right": right,
+        "too long": [[*beta, 0.0] for beta in right],
+        "ols": [judge.model.ols for _ in right],
+        "best": [judge.case.beta for _ in right],
+    }[kind]
+    found = judge.likelihood(evaluations(judge, betas))
+    assert found.right is True
+    assert found.words == f"LMMprof is right at fixed thetas, without the constant n/2 log(2 pi){words}"
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda values: values + 3.5, "LMMprof is right at fixed thetas, with another constant, 3.5"),
+    (lambda values: 2 * values, "LMMprof is right at fixed thetas, as twice the negative log-likelihood"),
+    (lambda values: -2 * values, ", but for its sign: it is twice the log-likelihood, not its negative"),
+    (lambda values: values**2, f", expected NLL: {UNKNOWN}"),
+    (lambda values: 0 * values, f" is 0, expected NLL: {UNKNOWN}"),
+])
+def test_what_is_said_of_values(change, words):
+    judge = judge_of(U)
+    right = np.array([judge.nll(theta) for theta in judge.case.thetas])
+    described = [{"returned": {"type": "float", "kind": "number", "value": value}} for value in change(right)]
+    found = judge.likelihood({"values": described})
+    assert words.replace("NLL", f"{right[0]:.7g}") in found.words
+
+
+@pytest.mark.parametrize("found, words", [
+    ({"error": {"type": "KeyError", "message": "'x'"}}, "LMMsetup raises KeyError: 'x'"),
+    ({"values": [{"error": {"type": "KeyError", "message": "'x'"}}]}, "LMMprof raises KeyError: 'x'"),
+    ({"values": [{"returned": {"type": "NoneType", "kind": "none"}}]},
+     "LMMprof returned a NoneType in which no single number was found"),
+])
+def test_a_likelihood_that_cannot_be_checked(found, words):
+    likelihood = judge_of(U).likelihood(found)
+    assert likelihood.right is None
+    assert likelihood.words == f"the likelihood could not be checked alone: {words}"
+
+
+def test_what_cannot_be_computed_or_does_not_move_matches_nothing():
+    thetas = [np.zeros(2), np.ones(2)]
+
+    def singular(theta):
+        return np.linalg.cholesky(-np.eye(2))[0, 0]
+
+    for criterion in (singular, lambda theta: np.inf, lambda theta: 3.0):
+        assert matches([1.0, 2.0], criterion, thetas) is None
+        assert not is_minimum(criterion, thetas[0], 1e-4)
+    assert matches([1.0, np.nan], np.sum, thetas) is None
+    assert matches([1.0, 3.0], np.sum, thetas) == (1.0, 1.0)
+    assert not is_minimum(np.sum, thetas[0], 1e-4)
+    assert not is_minimum(np.sum, np.array([0.0, -np.inf]), 1e-4)
+    assert is_minimum(lambda theta: theta @ theta, thetas[0], 1e-4)
+
+
+CHEAP = {"rows": 2000, "peak": 10**6, "calls": {"qr": 1}, "fit": {}}
+
+
+@pytest.mark.parametrize("answered, causes, notes", [
+    (CHEAP, (), ()),
+    (CHEAP | {"evaluation_time": [1e-4, 1e-3]}, (),
+     ("an evaluation of LMMprof takes 0.1 ms, 0.1 times a QR factorisation of such a Z, measured beside it",)),
+    (CHEAP | {"evaluation_time": [6e-3, 1e-3]},
+     ("slow: an evaluation of LMMprof takes 6 ms, 6 times a QR factorisation of such a Z, measured beside it; "
+      "what does not depend on theta belongs in LMMsetup",), ()),
+    (CHEAP | {"peak": 17e6},
+     ("memory grew by 17 MB, as where an n x n matrix is formed: one of 2,000 x 2,000 takes 32 MB, "
+      "and the practical's p x p work a few",), ()),
+    (CHEAP | {"calls": {"qr": 21, "dmatrix": 60, "inv": 22, "svd": 20}},
+     ("the model matrix is built again in each evaluation: dmatrix is called 60 times with 2,000 rows in one fit; "
+      "once, in LMMsetup, is enough",
+      "inv is called again in each evaluation: inv is called 22 times with 2,000 rows in one fit; once, in LMMsetup, is enough",
+      "QR is done again in each evaluation: qr is called 21 times with 2,000 rows in one fit; once, in LMMsetup, is enough"), ()),
+    ({"rows": 2000, "peak": 0, "calls": {"qr": 60}},
+     ("QR is done again in each evaluation: qr is called 60 times and more with 2,000 rows in one fit; "
+      "once, in LMMsetup, is enough",), ()),
+], ids=["untimed", "cheap", "slow", "large", "repeated", "given up"])
+def test_costs(answered, causes, notes):
+    verdict = costs(answered)
+    assert verdict.causes == causes and verdict.notes == notes and verdict.passed == (not causes)
+
+
+# -- a submission as a whole ---------------------------------------------------------------------
+
+def test_what_another_case_says_of_a_cause():
+    """The same model passed, and a mistake named there; PERHAPS is no news then."""
+    names = [U, "rows in another order", "three crossed blocks"]
+    judges = [judge_of(name) for name in names]
+    unknown = (f"sigma = 1, expected 2: {UNKNOWN}", diagnosis.PERHAPS)
+    results = [
+        Result(U, "", True, 2.0, 2.0),
+        Result(names[1], "", False, 0.0, 1.0, unknown),
+        Result(names[2], "", False, 0.0, 1.0, ("x",), mistake="REML"),
+    ]
+    passed, other, named = judging.compared(results, judges)
+    assert (passed, named) == (results[0], results[2])
+    assert other.causes == (
+        unknown[0],
+        f"{U}, the same model, is fitted right: {judges[1].case.why}",
+        "perhaps what is wrong in 'three crossed blocks': REML",
+    )
+
+
+def test_a_submission_that_cannot_be_loaded_is_asked_nothing(tmp_path, in_this_process):
+    path = tmp_path / "empty.py"
+    path.write_text("")
+    report = grading(M, U).report(path)
+    assert report.problem == "empty.py defines no function lmm"
+    assert [result.causes for result in report.results] == 2 * [(f"not run: {report.problem}",)]
+
+
+def test_a_likelihood_without_a_known_mistake_is_shown_beside_the_cause(tmp_path, in_this_process):
+    path = changed(tmp_path, "half_logdet + rss / 2", "half_logdet + rss / 3")
+    (result,) = grading(U).report(path).results
+    assert result.mistake == "" and result.causes[-1] == result.likelihood
+    judge = judge_of(U)
+    assert f", expected {judge.nll(judge.case.thetas[0]):.7g}: {UNKNOWN}" in result.likelihood
+
+
+def test_a_submission_can_be_given_as_one(tmp_path, in_this_process):
+    path = changed(tmp_path, "def lmm(", "def mixed(")
+    report = grading(M).report(Submission(path, "mine", "mixed"))
+    assert report.passed and report.title == "mine"

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
 from ahead import Ahead, asked
+
 from lmm.__main__ import main
 from lmm.datasets import DATA_FOLDER
 from lmm.grading import Grading, built_in_cases

@@ -292,7 +292,7 @@ import numpy as np
 from patsy import dmatrices
 from scipy.special import xlogy
 
-C, BIG, TOL, fig = np.array([0.5]), np.inf, 0.5, object()
+C, BIG, TOL, fig = np.array([0.5]), np.inf, np.float64(0.5), object()
 Fit = namedtuple("Fit", "beta theta")
 
 @lru_cache
@@ -313,9 +313,14 @@ def test_what_a_function_of_a_notebook_uses_is_carried():
     assert report.passed, str(report)
 
 
-def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students():
-    cell = CARRIED.replace("fig = min(BIG, xlogy(1, 1))", "fig = 0 * rng.normal()")
-    cell = cell.replace("object()\n", "object()\nrng = np.random.default_rng(1)\n")
+@pytest.mark.parametrize("made, used", [
+    ("rng = np.random.default_rng(1)", "rng.normal()"),
+    ("rng = np.frompyfunc(float, 1, 1)", "rng(1)"),
+    ("rng = np.array([None])", "rng[0]"),
+])
+def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students(made, used):
+    cell = CARRIED.replace("fig = min(BIG, xlogy(1, 1))", f"fig = 0 * {used}")
+    cell = cell.replace("object()\n", f"object()\n{made}\n")
     with pytest.raises(LMMError, match="'rng' cannot be taken out of the notebook"):
         grade(notebook(cell)["lmm"], MACHINES)
 
@@ -371,6 +376,12 @@ def test_a_module_or_a_function_of_a_file(tmp_path):
     exec(compile(text, str(path), "exec"), module.__dict__)
     assert grade(module.mixed, MACHINES).passed
     assert grade(module, MACHINES).problem == "mine defines no function lmm"
+
+
+def test_the_one_file_of_a_folder_is_graded_whatever_its_name(tmp_path):
+    (tmp_path / "mixed.py").write_text(RIGHT.read_text())
+    report = grade(tmp_path, LEAST_SQUARES)
+    assert report.passed and report.title == tmp_path.name
 
 
 @pytest.mark.parametrize("given, words", [

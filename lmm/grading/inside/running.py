@@ -96,13 +96,14 @@ def main():
     })
 
     # -- answer
-    for line in channel.requests:
-        given = pickle.loads(base64.b64decode(line))
+    def answer(given):
         if first["count"]:
-            answer = costs(module, given, path, watch, channel, counts)
-        else:
-            answer = run(module, given, path)
-        channel.send({"events": watch.taken(), **answer})
+            return costs(module, given, path, watch, channel, counts)
+        return run(module, given, path)
+
+    for line in channel.requests:
+        found = answer(pickle.loads(base64.b64decode(line)))
+        channel.send({"events": watch.taken(), **found})
     os._exit(0)
 
 
