@@ -1,6 +1,10 @@
-"""The command line: ``python -m lmm`` fits Machines and shows the answer beside lme4's and the exact one;
-``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file; ``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
-``lmm notebooks DIR`` copies the notebooks there."""
+"""The command line.
+
+``python -m lmm`` fits Machines and shows the answer beside lme4's and the exact one;
+``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file;
+``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
+``lmm notebooks DIR`` copies the notebooks there.
+"""
 
 import argparse
 import json
@@ -20,6 +24,8 @@ from .grading import command as grading
 from .practical import lmm
 from .result import tables
 
+UNREADABLE = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
@@ -27,39 +33,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments=None):
-    """Run the command line; returns the exit status: 0; 1 for a failed submission; 2 after a sentence on what was wrong."""
-    parser = _Parser(prog="lmm", description="Linear mixed models. Without a command: fit the Machines data, "
-                                             "and compare with lme4's fit and the exact optimum.")
-    parser.add_argument("--version", action="version", version=f"lmm {version('lmm')}")
-    commands = parser.add_subparsers(parser_class=_Parser)
-    fit = commands.add_parser("fit", help="fit a CSV file", description=(
-        "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
-        'lmm fit "score ~ Machine" machines.csv --ref Worker --ref Worker:Machine'))
-    fit.add_argument("form", metavar="FORMULA",
-                     help='the fixed effects, e.g. "score ~ Machine"; or one of lmer\'s formulas, by ML unless --reml')
-    fit.add_argument("file", metavar="FILE", help="a CSV file with a line of column names")
-    fit.add_argument("--ref", metavar="BLOCK", action="append", default=[],
-                     help="a block of random effects: a column, or columns joined by colons; may be given several times")
-    fit.add_argument("--factor", metavar="COLUMN", action="append", default=[],
-                     help="read this column as categories, not numbers; may be given several times")
-    fit.add_argument("--reml", action="store_true", help="fit by REML; the default is maximum likelihood")
-    fit.add_argument("--json", action="store_true", help="print the fit as JSON")
-    grade = commands.add_parser("grade", help=grading.HELP, description=(
-        "Judge a submission of the practical; the exit status is 0 if it passes "
-        "every case, 1 if not, 2 if there is nothing to judge."))
-    grading.add_arguments(grade)
-    copy = commands.add_parser("notebooks", help="copy the notebooks", description="Copy the notebooks into a folder.")
-    copy.add_argument("folder", metavar="DIR", help="where to; made if it is not there")
-    copy.add_argument("--force", action="store_true", help="overwrite files of the same names")
-    fit.set_defaults(act=printing(fit_file))
-    grade.set_defaults(act=grading.run)
-    copy.set_defaults(act=printing(lambda options: notebooks.report(options.folder, options.force)))
-    parser.set_defaults(act=printing(lambda _: demonstrate()))
-    options = parser.parse_args(arguments)
+    """Run the command line.
+
+    Returns the exit status: 0; 1 for a failed submission; 2 after a sentence on what was wrong.
+    """
+    options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", LMMWarning)
-        warnings.showwarning = lambda message, *_: print(
-            f"lmm: warning: {message}".replace("dat = dat.astype", "--factor, or dat.astype"), file=sys.stderr)
+        warnings.showwarning = _show_warning
         try:
             return options.act(options)
         except (LMMError, PatsyError, OSError) as error:
@@ -67,46 +48,201 @@ def main(arguments=None):
             return 2
 
 
+def _show_warning(message, *_):
+    """A warning on one line, in the words of the command line."""
+    said = f"lmm: warning: {message}"
+    said = said.replace("dat = dat.astype", "--factor, or dat.astype")
+    print(said, file=sys.stderr)
+
+
+# -- the arguments -------------------------------------------------------------------------------
+
+def _parser():
+    parser = _Parser(
+        prog="lmm",
+        description=(
+            "Linear mixed models. Without a command: fit the Machines data, "
+            "and compare with lme4's fit and the exact optimum."
+        ),
+    )
+    parser.add_argument("--version", action="version", version=f"lmm {version('lmm')}")
+    parser.set_defaults(act=printing(lambda _: demonstrate()))
+    commands = parser.add_subparsers(parser_class=_Parser)
+    _add_fit(commands)
+    _add_grade(commands)
+    _add_notebooks(commands)
+    return parser
+
+
+def _add_fit(commands):
+    fit = commands.add_parser(
+        "fit",
+        help="fit a CSV file",
+        description=(
+            "Fit a linear mixed model to a CSV file by maximum likelihood, as in: "
+            'lmm fit "score ~ Machine" machines.csv --ref Worker --ref Worker:Machine'
+        ),
+    )
+    fit.add_argument(
+        "form",
+        metavar="FORMULA",
+        help=(
+            'the fixed effects, e.g. "score ~ Machine"; '
+            "or one of lmer's formulas, by ML unless --reml"
+        ),
+    )
+    fit.add_argument(
+        "file",
+        metavar="FILE",
+        help="a CSV file with a line of column names",
+    )
+    fit.add_argument(
+        "--ref",
+        metavar="BLOCK",
+        action="append",
+        default=[],
+        help=(
+            "a block of random effects: a column, or columns joined by colons; "
+            "may be given several times"
+        ),
+    )
+    fit.add_argument(
+        "--factor",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="read this column as categories, not numbers; may be given several times",
+    )
+    fit.add_argument(
+        "--reml",
+        action="store_true",
+        help="fit by REML; the default is maximum likelihood",
+    )
+    fit.add_argument(
+        "--json",
+        action="store_true",
+        help="print the fit as JSON",
+    )
+    fit.set_defaults(act=printing(fit_file))
+
+
+def _add_grade(commands):
+    grade = commands.add_parser(
+        "grade",
+        help=grading.HELP,
+        description=(
+            "Judge a submission of the practical; the exit status is 0 if it passes "
+            "every case, 1 if not, 2 if there is nothing to judge."
+        ),
+    )
+    grading.add_arguments(grade)
+    grade.set_defaults(act=grading.run)
+
+
+def _add_notebooks(commands):
+    copy = commands.add_parser(
+        "notebooks",
+        help="copy the notebooks",
+        description="Copy the notebooks into a folder.",
+    )
+    copy.add_argument(
+        "folder",
+        metavar="DIR",
+        help="where to; made if it is not there",
+    )
+    copy.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite files of the same names",
+    )
+    copy.set_defaults(act=printing(copy_notebooks))
+
+
 def printing(text):
     """A command that prints what `text` gives for its options, and succeeds."""
     def act(options):
         print(text(options))
         return 0
+
     return act
+
+
+# -- the commands --------------------------------------------------------------------------------
+
+def copy_notebooks(options):
+    """The text to print after copying the notebooks."""
+    return notebooks.report(options.folder, options.force)
 
 
 def fit_file(options):
     """The fit of a CSV file as the text to print."""
-    try:
-        dat = pd.read_csv(options.file)
-        header = dat.columns
-        if any(name.rpartition(".")[0] in header for name in header):       # pandas calls a second y y.1; or was it so called?
-            header = pd.read_csv(options.file, header=None, nrows=1, dtype=str).iloc[0]
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise LMMError(f"{options.file} is no CSV file in UTF-8 with commas: {' '.join(str(error).split())}") from error
-    twice = header[header.duplicated()].tolist()
-    if twice:
-        raise LMMError(f"{options.file} has several columns named {twice[0]!r}; rename all but one")
-    for column in options.factor:
-        if column not in dat:
-            raise LMMError(f"--factor names {column!r}, which is not a column of {options.file}; "
-                           f"its columns are {', '.join(map(repr, dat.columns))}")
-        dat[column] = dat[column].astype("category")
+    dat = _read(options)
     if "|" in options.form and not options.ref:
         fit = lmer(options.form, dat, reml=options.reml)
     else:
         fit = lmm(options.form, dat, options.ref, reml=options.reml)
-    if not options.json:
-        return str(fit)
-    theta = [value if math.isfinite(value) else None for value in fit.theta.tolist()]      # JSON has no -inf, an sd of 0
-    return json.dumps({
-        "form": options.form, "reml": fit.reml, "ref": [block.name for block in fit.setup.design.blocks],
-        "beta": fit.params.to_dict(), "se": fit.bse.to_dict(),
-        "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(),
-        "corr": {pair: None if math.isnan(r) else r for pair, r in fit.corr.items()},
-        "logLik": fit.llf, "nobs": fit.nobs, "n_dropped": fit.n_dropped,
-        "converged": fit.converged, "singular": fit.singular, "message": fit.message, "nfev": fit.nfev,
-    }, indent=2, allow_nan=False)
+    if options.json:
+        return json.dumps(_plain(fit, options.form), indent=2, allow_nan=False)
+    return str(fit)
+
+
+def _read(options):
+    """The data of a CSV file, the columns given by --factor as categories."""
+    file = options.file
+    try:
+        dat = pd.read_csv(file)
+        header = _header(file, dat)
+    except UNREADABLE as error:
+        message = " ".join(str(error).split())
+        raise LMMError(f"{file} is no CSV file in UTF-8 with commas: {message}") from error
+    twice = header[header.duplicated()].tolist()
+    if twice:
+        raise LMMError(f"{file} has several columns named {twice[0]!r}; rename all but one")
+    for column in options.factor:
+        if column not in dat:
+            columns = ", ".join(map(repr, dat.columns))
+            raise LMMError(
+                f"--factor names {column!r}, which is not a column of {file}; "
+                f"its columns are {columns}"
+            )
+        dat[column] = dat[column].astype("category")
+    return dat
+
+
+def _header(file, dat):
+    """The names of the columns as they are in the file.
+
+    pandas calls a second y y.1; where there is such a name, the file is looked at again, for it
+    may be its own. A file that can be read only once, such as a pipe, is not, otherwise.
+    """
+    names = dat.columns
+    if not any(name.rpartition(".")[0] in names for name in names):
+        return names
+    return pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]
+
+
+def _plain(fit, form):
+    """A fit as plain Python, for JSON, which has no -inf, an sd of 0, and no nan."""
+    theta = [value if math.isfinite(value) else None for value in fit.theta.tolist()]
+    corr = {name: None if math.isnan(r) else r for name, r in fit.corr.items()}
+    return {
+        "form": form,
+        "reml": fit.reml,
+        "ref": [block.name for block in fit.setup.design.blocks],
+        "beta": fit.params.to_dict(),
+        "se": fit.bse.to_dict(),
+        "theta": theta,
+        "sigma": fit.sigma,
+        "sd": fit.sd.to_dict(),
+        "corr": corr,
+        "logLik": fit.llf,
+        "nobs": fit.nobs,
+        "n_dropped": fit.n_dropped,
+        "converged": fit.converged,
+        "singular": fit.singular,
+        "message": fit.message,
+        "nfev": fit.nfev,
+    }
 
 
 def demonstrate(name="Machines"):
@@ -114,15 +250,24 @@ def demonstrate(name="Machines"):
     model = models().loc[name]
     fit = lmm(model.form, load_data(name), model.ref)
     reference = lme4_reference(name)
-    found = {("criterion", ""): fit.deviance, ("sd", "Residual"): fit.sigma,
-             **{("sd", block): value for block, value in fit.sd.items()},
-             **{("beta", column): value for column, value in fit.params.items()},
-             **{("se", column): value for column, value in fit.bse.items()}}
-    rows = [(f"{quantity} {term}".strip(), *(f"{x:.10f}" for x in (found[quantity, term], row["lme4"], row["exact"])))
-            for (quantity, term), row in reference.loc["ML"].iterrows()]
-    title = (f"Beside lme4 {reference.attrs['versions']['lme4']} and the exact maximum of the likelihood "
-             "(criterion = -2 logLik):")
-    return tables.to_text([*tables.of_fit(fit), tables.Table(title, ("<", "lmm", "lme4", "exact"), tuple(rows))])
+
+    # -- this package's numbers, by quantity and term as the reference's
+    found = {("criterion", ""): fit.deviance, ("sd", "Residual"): fit.sigma}
+    for quantity, values in (("sd", fit.sd), ("beta", fit.params), ("se", fit.bse)):
+        found.update({(quantity, term): value for term, value in values.items()})
+
+    # -- side by side
+    rows = []
+    for (quantity, term), row in reference.loc["ML"].iterrows():
+        values = (found[quantity, term], row["lme4"], row["exact"])
+        shown = [f"{value:.10f}" for value in values]
+        rows.append((f"{quantity} {term}".strip(), *shown))
+    lme4 = reference.attrs["versions"]["lme4"]
+    title = (
+        f"Beside lme4 {lme4} and the exact maximum of the likelihood (criterion = -2 logLik):"
+    )
+    beside = tables.Table(title, ("<", "lmm", "lme4", "exact"), tuple(rows))
+    return tables.to_text([*tables.of_fit(fit), beside])
 
 
 def run():

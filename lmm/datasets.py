@@ -1,4 +1,4 @@
-"""The shipped data sets, lme4's fits of them, and their exact optima; all read from the folder `data`."""
+"""The shipped data sets, lme4's fits of them, and their exact optima; all read from `data`."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -8,21 +8,32 @@ import pandas as pd
 from .errors import LMMError, shorten
 
 _installed = files(__package__) / "data"
-FOLDER = _installed if _installed.is_dir() else Path(__file__).resolve().parents[1] / "data"    # or a checkout
+_checked_out = Path(__file__).resolve().parents[1] / "data"
+DATA_FOLDER = _installed if _installed.is_dir() else _checked_out
 
-PARTS = {"fit": ("lme4_fits.csv", ["method", "quantity", "term"]),
-         "inference": ("lme4_inference.csv", ["method", "quantity", "term", "level"])}
+# of lme4_reference: the file, and the columns that become its index
+PARTS = {
+    "fit": ("lme4_fits.csv", ["method", "quantity", "term"]),
+    "inference": ("lme4_inference.csv", ["method", "quantity", "term", "level"]),
+}
 
 
 def _read(name, **options):
+    """A CSV file of the folder, by default without taking any text for a missing value."""
     options = {"keep_default_na": False, **options}
-    with (FOLDER / name).open("rb") as file:
-        return pd.read_csv(file, compression="gzip" if name.endswith(".gz") else None, **options)
+    compression = "gzip" if name.endswith(".gz") else None
+    with (DATA_FOLDER / name).open("rb") as file:
+        return pd.read_csv(file, compression=compression, **options)
 
 
 def models():
-    """The models whose fits are stored: a DataFrame by data set, with the columns
-    ``package`` and ``object`` (the R data), ``form`` and ``ref`` (for `lmm`) and ``lmer`` (lme4's formula).
+    """The models whose fits are stored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By data set, with the columns ``package`` and ``object`` (the R data), ``form`` and
+        ``ref`` (for `lmm`) and ``lmer`` (lme4's formula).
     """
     table = _read("models.csv", index_col="name")
     table["ref"] = [ref.split(" + ") for ref in table["ref"]]
@@ -30,16 +41,23 @@ def models():
 
 
 def vector_models():
-    """Models with vector-valued terms, for `lmer`: a DataFrame by name, with ``data``, ``form``, ``lmer`` (in R's syntax), and
-    ``ml``, ``reml``: lme4's criterion where it stops by default, and with another optimiser and tight tolerances; whether the
-    latter is singular is in ``ml_singular`` and ``reml_singular``.
+    """Models with vector-valued terms, for `lmer`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By name, with ``data``, ``form``, ``lmer`` (in R's syntax), and ``ml``, ``reml``: lme4's
+        criterion where it stops by default, and with another optimiser and tight tolerances;
+        whether the latter is singular is in ``ml_singular`` and ``reml_singular``.
     """
-    table = _read("vector_models.csv", index_col="name").drop(columns=["package", "object", "columns"])
+    table = _read("vector_models.csv", index_col="name")
+    table = table.drop(columns=["package", "object", "columns"])
     fits = _read("lme4_vector_fits.csv", index_col=["model", "method"])
     for method in ("ML", "REML"):
         found = fits.xs(method, level="method").loc[table.index]
-        table[method.lower()] = list(zip(found["lme4"], found["tight"]))
-        table[f"{method.lower()}_singular"] = found["singular"].astype(bool)
+        name = method.lower()
+        table[name] = list(zip(found["lme4"], found["tight"]))
+        table[f"{name}_singular"] = found["singular"].astype(bool)
     return table
 
 
@@ -49,8 +67,9 @@ def load_data(name):
     Parameters
     ----------
     name : str
-        ``"Machines"``, ``"MachinesUnbalanced"`` (ten rows fewer), ``"Dyestuff"``, ``"Dyestuff2"``, ``"Penicillin"``,
-        ``"Pastes"``, ``"sleepstudy"``, ``"Rail"``, ``"ScotsSec"`` or ``"InstEval"`` (73,421 rows).
+        ``"Machines"``, ``"MachinesUnbalanced"`` (ten rows fewer), ``"Dyestuff"``,
+        ``"Dyestuff2"``, ``"Penicillin"``, ``"Pastes"``, ``"sleepstudy"``, ``"Rail"``,
+        ``"ScotsSec"`` or ``"InstEval"`` (73,421 rows).
 
     Returns
     -------
@@ -63,30 +82,36 @@ def load_data(name):
 
     Notes
     -----
-    From R's packages nlme (Machines, Rail: Milliken and Johnson 1992; Devore 2000), lme4 (Dyestuff, Penicillin,
-    Pastes: Davies and Goldsmith 1972; Dyestuff2: Box and Tiao 1973; sleepstudy: Belenky et al. 2003; InstEval:
-    ETH Zurich's lecture evaluations) and mlmRev (ScotsSec: Paterson 1991), written by ``data/lme4_reference.R``.
+    From R's packages nlme (Machines, Rail: Milliken and Johnson 1992; Devore 2000), lme4
+    (Dyestuff, Penicillin, Pastes: Davies and Goldsmith 1972; Dyestuff2: Box and Tiao 1973;
+    sleepstudy: Belenky et al. 2003; InstEval: ETH Zurich's lecture evaluations) and mlmRev
+    (ScotsSec: Paterson 1991), written by ``data/lme4_reference.R``.
 
     Examples
     --------
     >>> load_data("Machines").shape
     (54, 3)
     """
-    columns = _read("columns.csv", index_col="data")
-    if name not in columns.index:
-        raise LMMError(f"there is no data set {name!r}; there are {shorten(columns.index.unique(), 20)}")
-    columns = columns.loc[[name]].set_index("column")
-    factors = {column: str for column in columns.index[columns["type"] != "number"]}
+    described = _read("columns.csv", index_col="data")
+    if name not in described.index:
+        raise _unknown(name, described.index.unique())
+    described = described.loc[[name]].set_index("column")
+    factors = described[described["type"] != "number"]
     file = f"{name}.csv"
-    dat = _read(file if (FOLDER / file).is_file() else file + ".gz", dtype=factors)
-    for column in factors:
-        kind = pd.CategoricalDtype(columns.levels[column].split("|"), ordered=columns["type"][column] == "ordered")
-        dat[column] = dat[column].astype(kind)
+    if not (DATA_FOLDER / file).is_file():
+        file += ".gz"
+    dat = _read(file, dtype=dict.fromkeys(factors.index, str))
+    for column in factors.index:
+        levels = factors.levels[column].split("|")
+        ordered = factors["type"][column] == "ordered"
+        dat[column] = dat[column].astype(pd.CategoricalDtype(levels, ordered=ordered))
     return dat
 
 
 def lme4_reference(name, part="fit"):
-    """lme4's fits of a data set by ML and REML, beside the exact optimum where it is known; or its inferences from them.
+    """lme4's fits of a data set by ML and REML, beside the exact optimum where it is known.
+
+    Or its inferences from them.
 
     Parameters
     ----------
@@ -98,11 +123,12 @@ def lme4_reference(name, part="fit"):
     Returns
     -------
     pandas.DataFrame
-        For the fit: by ``method`` ("ML", "REML"), ``quantity`` ("criterion", which is -2 log-likelihood or the REML
-        criterion, "sd", "beta", "se") and ``term``; columns ``lme4``, ``exact`` and ``distance``, their difference.
-        For the inference: by ``method``, ``quantity`` ("theta", the standard deviations where lme4 stopped; "mode",
-        "mode_sd"; "leverage", "cooks_distance", "fitted", of the first 200 rows; "df", "pvalue" by Satterthwaite; "aic",
-        "bic"; "wald", "profile"), ``term`` and ``level``; column ``lme4``.
+        For the fit: by ``method`` ("ML", "REML"), ``quantity`` ("criterion", which is
+        -2 log-likelihood or the REML criterion, "sd", "beta", "se") and ``term``; columns
+        ``lme4``, ``exact`` and ``distance``, their difference. For the inference: by ``method``,
+        ``quantity`` ("theta", the standard deviations where lme4 stopped; "mode", "mode_sd";
+        "leverage", "cooks_distance", "fitted", of the first 200 rows; "df", "pvalue" by
+        Satterthwaite; "aic", "bic"; "wald", "profile"), ``term`` and ``level``; column ``lme4``.
         Its ``attrs`` hold lme4's ``formula`` and the ``versions`` of the software.
 
     Raises
@@ -112,16 +138,23 @@ def lme4_reference(name, part="fit"):
 
     Examples
     --------
-    >>> lme4_reference("Machines").loc[("ML", "sd", "Worker"), ["lme4", "exact"]].round(6).tolist()
+    >>> reference = lme4_reference("Machines").loc[("ML", "sd", "Worker")]
+    >>> reference[["lme4", "exact"]].round(6).tolist()
     [4.364482, 4.364482]
     """
     if part not in PARTS:
         raise LMMError(f"part is {part!r}; it is one of {shorten(PARTS)}")
     file, keys = PARTS[part]
-    fits = _read(file, keep_default_na=True, na_filter=True, dtype={"level": str}).fillna({"term": "", "level": ""})
+    fits = _read(file, keep_default_na=True, na_filter=True, dtype={"level": str})
+    fits = fits.fillna({"term": "", "level": ""})
     if name not in set(fits["data"]):
-        raise LMMError(f"there is no data set {name!r}; there are {shorten(fits['data'].unique(), 20)}")
+        raise _unknown(name, fits["data"].unique())
     fits = fits[fits["data"] == name].drop(columns="data").set_index(keys)
     versions = _read("versions.csv", dtype=str).set_index("software")["version"]
     fits.attrs.update(formula=models().lmer[name], versions=versions.to_dict())
     return fits
+
+
+def _unknown(name, names):
+    """An LMMError on a data set that is none of these."""
+    return LMMError(f"there is no data set {name!r}; there are {shorten(names, 20)}")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ def machines(tmp_path):
 
 
 def test_alone_it_fits_machines_beside_lme4_and_the_exact_numbers(tmp_path):
-    run = subprocess.run([sys.executable, "-m", "lmm"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    command = [sys.executable, "-m", "lmm"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert "Linear mixed model fit by maximum likelihood" in run.stdout and run.stderr == ""
-    header, *rows = run.stdout.split("maximum of the likelihood (criterion = -2 logLik):\n")[1].splitlines()
+    title = "maximum of the likelihood (criterion = -2 logLik):\n"
+    header, *rows = run.stdout.split(title)[1].splitlines()
     assert header.split() == ["lmm", "lme4", "exact"] and len(rows) == 10
     for row in rows:
         ours, lme4, exact = map(float, row.split()[-3:])
@@ -35,32 +38,36 @@ def test_a_formula_with_bars_is_lmers(machines, capsys):
     formula, dat = "score ~ Machine + (0 + Machine | Worker)", load_data("Machines")
     for options, reml in ([], False), (["--reml"], True):
         assert main(["fit", formula, machines, *options, "--json"]) == 0
-        found, fit = json.loads(capsys.readouterr().out), lmer(formula, dat, reml=reml)
-        assert abs(found["logLik"] - fit.llf) < 1e-9 and found["sd"] == pytest.approx(fit.sd.to_dict())
+        found = json.loads(capsys.readouterr().out)
+        fit = lmer(formula, dat, reml=reml)
+        assert abs(found["logLik"] - fit.llf) < 1e-9
+        assert found["sd"] == pytest.approx(fit.sd.to_dict())
         assert found["corr"] == pytest.approx(fit.corr.to_dict()) and found["reml"] == reml
         assert "exceeded" not in found["message"]
 
 
 def test_fit_prints_the_table(machines, capsys):
     assert main(["fit", "score ~ Machine", machines, *BOTH]) == 0
-    fit = lmm("score ~ Machine", load_data("Machines"), ["Worker", "Worker:Machine"])
     printed = capsys.readouterr().out
-    assert printed.splitlines()[-1] == str(fit).splitlines()[-1] and "Worker:Machine" in printed
+    fit = lmm("score ~ Machine", load_data("Machines"), ["Worker", "Worker:Machine"])
+    assert printed.splitlines()[-1] == str(fit).splitlines()[-1]
+    assert "Worker:Machine" in printed
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="no such file here")
 def test_a_file_that_can_be_read_only_once(machines):
     """A pipe: this used to lose its first lines to a look at the column names."""
-    with open(machines) as file:
-        run = subprocess.run([sys.executable, "-m", "lmm", "fit", "score ~ Machine", "/dev/stdin", *BOTH], input=file.read(),
-                             capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "lmm", "fit", "score ~ Machine", "/dev/stdin", *BOTH]
+    text = Path(machines).read_text()
+    run = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
     assert "Number of obs: 54; groups: Worker 6" in run.stdout
 
 
 def test_fit_prints_json(machines, capsys):
     assert main(["fit", "score ~ Machine", machines, *BOTH, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["ref"] == ["Worker", "Worker:Machine"] and found["nobs"] == 54 and found["converged"] is True
+    assert found["ref"] == ["Worker", "Worker:Machine"]
+    assert found["nobs"] == 54 and found["converged"] is True
     np.testing.assert_allclose(found["sd"]["Worker"], 4.36448206591615, rtol=1e-5)
     np.testing.assert_allclose(found["beta"]["Machine[T.B]"], 239 / 30, rtol=1e-9)
     np.testing.assert_allclose(found["theta"][0], np.log(found["sigma"]))
@@ -76,7 +83,8 @@ def test_reml(machines, capsys):
 def test_an_integer_group_is_a_warning_on_one_line(machines, capsys):
     assert main(["fit", "score ~ Machine", machines, "--ref", "Worker"]) == 0
     error = capsys.readouterr().err
-    assert error.startswith("lmm: warning: 'Worker' holds integers and no factor") and error.count("\n") == 1
+    assert error.startswith("lmm: warning: 'Worker' holds integers and no factor")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -97,11 +105,30 @@ def test_mistakes_exit_with_2_and_one_sentence(arguments, words, machines, tmp_p
     empty.write_text("")
     twice = tmp_path / "twice.csv"
     twice.write_text("y,g,y\n1,a,3\n2,a,4\n3,b,5\n4,b,6\n")
-    arguments = [{"FILE": machines, "EMPTY": str(empty), "TWICE": str(twice)}.get(argument, argument) for argument in arguments]
+    files = {"FILE": machines, "EMPTY": str(empty), "TWICE": str(twice)}
     try:
-        status = main(arguments)
+        status = main([files.get(argument, argument) for argument in arguments])
     except SystemExit as exit:
         status = exit.code
     printed = capsys.readouterr()
-    assert status == 2 and printed.out == "" and printed.err.startswith("lmm: ") and words in printed.err
+    assert status == 2 and printed.out == ""
+    assert printed.err.startswith("lmm: ") and words in printed.err
     assert "Traceback" not in printed.err and "usage" not in printed.err
+
+
+def test_a_column_may_be_called_as_pandas_calls_a_second_one(tmp_path, capsys):
+    """The file has y and y.1, each once."""
+    path = tmp_path / "two.csv"
+    path.write_text("y,g,y.1\n1,a,3\n2.5,a,4\n3,b,5\n4.5,b,6\n4,c,7\n5.5,c,8.5\n")
+    assert main(["fit", "Q('y.1') ~ 1", str(path), "--ref", "g", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["beta"] == pytest.approx({"Intercept": 33.5 / 6}) and found["nobs"] == 6
+
+
+def test_an_sd_of_zero_is_null_in_json(tmp_path, capsys):
+    """Its log is -inf, which JSON does not have."""
+    load_data("Dyestuff2").to_csv(tmp_path / "dyestuff2.csv", index=False)
+    assert main(["fit", "Yield ~ 1", str(tmp_path / "dyestuff2.csv"), "--ref", "Batch", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["theta"][1] is None and found["sd"] == {"Batch": 0}
+    assert found["singular"] == ["Batch"]

@@ -7,8 +7,18 @@ from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, lme4_reference, load_data, models
 
-ROWS = {"Machines": 54, "MachinesUnbalanced": 44, "Dyestuff": 30, "Dyestuff2": 30, "Penicillin": 144, "Pastes": 60,
-        "sleepstudy": 180, "Rail": 18, "ScotsSec": 3435, "InstEval": 73421}
+ROWS = {
+    "Machines": 54,
+    "MachinesUnbalanced": 44,
+    "Dyestuff": 30,
+    "Dyestuff2": 30,
+    "Penicillin": 144,
+    "Pastes": 60,
+    "sleepstudy": 180,
+    "Rail": 18,
+    "ScotsSec": 3435,
+    "InstEval": 73421,
+}
 
 
 def test_every_data_set_has_a_model_and_a_fit():
@@ -24,8 +34,9 @@ def test_sizes_and_grouping_columns(name):
 
 
 def test_the_order_of_levels_is_rs():
-    assert list(load_data("Machines")["Worker"].cat.categories) == ["6", "2", "4", "1", "3", "5"]
-    assert load_data("Machines")["Worker"].cat.ordered and not load_data("Machines")["Machine"].cat.ordered
+    machines = load_data("Machines")
+    assert list(machines["Worker"].cat.categories) == ["6", "2", "4", "1", "3", "5"]
+    assert machines["Worker"].cat.ordered and not machines["Machine"].cat.ordered
     assert list(load_data("InstEval")["dept"].cat.categories[:3]) == ["15", "5", "10"]
 
 
@@ -42,7 +53,8 @@ def test_lme4s_criterion_is_ours_at_lme4s_theta(name):
     with np.errstate(divide="ignore"):
         theta = np.log([sd["Residual"], *sd[model.ref]])
     nll = LMMprof(theta, LMMsetup(model.form, load_data(name), model.ref))
-    assert_allclose(2 * nll + ROWS[name] * np.log(2 * np.pi), reference.loc[("criterion", ""), "lme4"], rtol=1e-10)
+    criterion = 2 * nll + ROWS[name] * np.log(2 * np.pi)
+    assert_allclose(criterion, reference.loc[("criterion", ""), "lme4"], rtol=1e-10)
 
 
 def test_references_say_what_made_them():
@@ -61,3 +73,8 @@ def test_lme4_is_off_the_exact_optimum_where_design_is_unbalanced():
 def test_an_unknown_name(function):
     with pytest.raises(LMMError, match="there is no data set 'Machine'; there are 'Machines', 'MachinesUnbalanced'"):
         function("Machine")
+
+
+def test_an_unknown_part():
+    with pytest.raises(LMMError, match="part is 'fits'; it is one of 'fit', 'inference'"):
+        lme4_reference("Machines", "fits")

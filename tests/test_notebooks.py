@@ -4,28 +4,35 @@ import os
 import re
 
 import pytest
+from ahead import Ahead, asked
 from execute_notebooks import NAMES, executed, stored
 
 from lmm.__main__ import main
-from lmm.notebooks import FOLDER
+from lmm.notebooks import NOTEBOOK_FOLDER
 
 LARGEST = 400_000       # bytes
+OF_A_MACHINE = r"/home/|/Users/|/tmp/|/usr/|[A-Z]:\\\\|0x[0-9a-f]{6}"       # paths, and addresses
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def text_of(output):
+    """What an output prints and shows, pictures left out."""
+    shown = sorted(output.get("data", {}).items())
+    texts = [text for kind, text in shown if kind.startswith("text/")]
+    return output.get("text", "") + "".join(texts)
 
 
 def texts(notebook):
-    """What each code cell prints and shows, pictures left out."""
-    shown = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            parts = [output.get("text", "") + "".join(text for kind, text in sorted(output.get("data", {}).items())
-                                                       if kind.startswith("text/")) for output in cell.outputs]
-            shown.append((cell.source, "".join(parts)))
-    return shown
+    """The source of each code cell, and what it prints and shows."""
+    return [(cell.source, "".join(map(text_of, cell.outputs))) for cell in code_cells(notebook)]
 
 
 def outputs(notebook):
     """All outputs of all code cells."""
-    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
 
 
 def pictures(notebook):
@@ -33,10 +40,17 @@ def pictures(notebook):
     return ["image/png" in output.get("data", {}) for output in outputs(notebook)]
 
 
+@pytest.fixture(scope="module")
+def run(request):
+    """The notebook as it is executed now; this takes its time, so two are executed at a time."""
+    with Ahead(executed, asked(request, "run", "name")) as ahead:
+        yield ahead
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_runs_and_shows_what_is_stored(name):
+def test_a_notebook_runs_and_shows_what_is_stored(name, run):
     """Pictures are not compared, for they depend on matplotlib's version; warnings would be on stderr, and there is none."""
-    now, then = executed(name), stored(name)
+    now, then = run(name), stored(name)
     assert not [output.text for output in outputs(now) if output.get("name") == "stderr"]
     for (source, printed), (_, prints) in zip(texts(then), texts(now), strict=True):
         assert prints == printed, source         # if that is as it should be: python tests/execute_notebooks.py
@@ -45,22 +59,26 @@ def test_a_notebook_runs_and_shows_what_is_stored(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_small_and_holds_nothing_of_the_machine_it_ran_on(name):
-    notebook, path = stored(name), FOLDER / name
-    assert path.stat().st_size < LARGEST
-    assert not re.search(r"/home/|/Users/|/tmp/|/usr/|[A-Z]:\\\\|0x[0-9a-f]{6}", "".join(text for _, text in texts(notebook)))
-    assert set(notebook.metadata) == {"kernelspec", "language_info"} and notebook.metadata.language_info == {"name": "python"}
+    notebook = stored(name)
+    assert (NOTEBOOK_FOLDER / name).stat().st_size < LARGEST
+    assert not re.search(OF_A_MACHINE, "".join(text for _, text in texts(notebook)))
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert notebook.metadata.language_info == {"name": "python"}
     assert not [cell for cell in notebook.cells if cell.metadata]
-    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == \
-        list(range(1, 1 + sum(cell.cell_type == "code" for cell in notebook.cells)))
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, 1 + len(counts)))
 
 
 def test_the_command_copies_the_notebooks_and_says_how_to_open_them(tmp_path, capsys):
-    assert main(["notebooks", str(tmp_path / "new" / "folder")]) == 0
+    folder = tmp_path / "new" / "folder"
+    assert main(["notebooks", str(folder)]) == 0
     printed = capsys.readouterr().out
-    copied = sorted((tmp_path / "new" / "folder").iterdir())
-    assert {path.name for path in copied} >= set(NAMES) and not [path for path in copied if path.suffix == ".py"]
+    copied = sorted(folder.iterdir())
+    assert {path.name for path in copied} >= set(NAMES)
+    assert not [path for path in copied if path.suffix == ".py"]
     for path in copied:
-        assert path.read_bytes() == (FOLDER / path.name).read_bytes() and str(path) in printed
+        assert path.read_bytes() == (NOTEBOOK_FOLDER / path.name).read_bytes()
+        assert str(path) in printed
     assert "pip install notebook matplotlib" in printed
 
 
@@ -70,11 +88,14 @@ def test_the_command_overwrites_only_when_forced(tmp_path, capsys):
     mine.write_text("my answers")
     assert main(["notebooks", str(tmp_path)]) == 2
     printed = capsys.readouterr()
-    assert printed.err == (f"lmm: {tmp_path} already holds {NAMES[0]!r}; nothing was copied: give another folder, or --force "
-                           "(in Python, force=True) to overwrite\n")
-    assert printed.out == "" and os.listdir(tmp_path) == [NAMES[0]] and mine.read_text() == "my answers"
+    assert printed.err == (
+        f"lmm: {tmp_path} already holds {NAMES[0]!r}; nothing was copied: give another folder, "
+        "or --force (in Python, force=True) to overwrite\n"
+    )
+    assert printed.out == "" and os.listdir(tmp_path) == [NAMES[0]]
+    assert mine.read_text() == "my answers"
     assert main(["notebooks", str(tmp_path), "--force"]) == 0
-    assert mine.read_bytes() == (FOLDER / NAMES[0]).read_bytes()
+    assert mine.read_bytes() == (NOTEBOOK_FOLDER / NAMES[0]).read_bytes()
 
 
 def test_a_file_where_the_folder_should_be_is_one_sentence(tmp_path, capsys):

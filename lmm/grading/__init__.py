@@ -1,8 +1,9 @@
-"""Judge a submission of the practical: `lmm(form, dat, ref)`, and `LMMsetup` and `LMMprof` where it has them.
+"""Judge a submission of the practical: `lmm(form, dat, ref)`, and its `LMMsetup` and `LMMprof`.
 
-A submission is loaded in a process of its own (`sandbox`; `inside` is what runs there), asked case by case (`catalogue`), and
-what it returns is judged here, where the answers are: first its likelihood at fixed thetas, then its fit (`diagnosis`). A cause
-is named only where the numbers are those of the mistake (`mistakes`).
+A submission is loaded in a process of its own (`sandbox`; `inside` is what runs there), asked case
+by case (`catalogue`), and what it returns is judged here, where the answers are: first its
+likelihood at fixed thetas, then its fit (`diagnosis`). A cause is named only where the numbers are
+those of the mistake (`mistakes`).
 """
 
 from .case_files import read_cases
@@ -12,4 +13,14 @@ from .command import grade_all
 from .judging import Grading, grade
 from .report import ClassReport, Report, Result
 
-__all__ = ["Case", "ClassReport", "Grading", "Report", "Result", "built_in_cases", "grade", "grade_all", "read_cases"]
+__all__ = [
+    "Case",
+    "ClassReport",
+    "Grading",
+    "Report",
+    "Result",
+    "built_in_cases",
+    "grade",
+    "grade_all",
+    "read_cases",
+]

@@ -1,12 +1,18 @@
-"""From the description of what a submission returned to beta and theta, or to a sentence on why it is none."""
+"""From the description of what a submission returned to beta and theta, or to why it is none.
+
+A description is what `inside.describing.describe` makes of an object: a dict of plain numbers and
+texts, whose ``kind`` says what else it holds.
+"""
 
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
-BETA = ("beta", "coef", "coefficients", "params", "fixef")
-THETA = ("theta", "par", "x")
+BETA_NAMES = ("beta", "coef", "coefficients", "params", "fixef")
+THETA_NAMES = ("theta", "par", "x")
+VALUE_NAMES = ("nll", "value", "fun", "loglik", "negloglik", "ll")
+MOST_LISTED = 8         # keys or attributes in a message
 
 
 class Unusable(Exception):
@@ -15,7 +21,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """beta and theta as they were returned, and notes on their form."""
+    """beta and theta as they were returned, and notes on how they were."""
 
     beta: np.ndarray
     theta: np.ndarray
@@ -23,61 +29,116 @@ class Answer:
     named: bool = True          # whether beta and theta had names, so that an exchange is a mistake
 
 
+# -- beta and theta ------------------------------------------------------------------------------
+
 def read_answer(returned, k, blocks):
     """The `Answer` in a description, for k fixed effects and so many blocks; raises `Unusable`."""
-    beta, theta, notes, named = _parts(returned, k, blocks)
-    beta, theta = numbers(beta, "beta"), numbers(theta, "theta")
-    if len(beta) == 1 + blocks != k and len(theta) == k != 1 + blocks:
-        if named:
-            raise Unusable("beta and theta are exchanged: beta has the length of theta, theta that of beta")
-        beta, theta, notes = theta, beta, (*notes, "a tuple (theta, beta); the sheet lists beta first")
+    beta, theta, notes, named = _beta_and_theta(returned)
+    beta = numbers(beta, "beta")
+    theta = numbers(theta, "theta")
+    exchanged = len(beta) == 1 + blocks != k and len(theta) == k != 1 + blocks
+    if exchanged and named:
+        raise Unusable(
+            "beta and theta are exchanged: beta has the length of theta, theta that of beta"
+        )
+    if exchanged:
+        beta, theta = theta, beta
+        notes = (*notes, "a tuple (theta, beta); the sheet lists beta first")
     if len(theta) != 1 + blocks:
-        logs = {0: "", 1: " and the block's log standard deviation"}.get(
-            blocks, f" and {blocks} log standard deviations, one for each block in the order of ref")
-        were = "were" if blocks else "was"
-        raise Unusable(f"theta has {_count(len(theta))}, where {1 + blocks} {were} asked: log sigma{logs}")
+        raise Unusable(_wrong_length_of_theta(len(theta), blocks))
     if len(beta) != k:
-        raise Unusable(f"beta has {_count(len(beta))}, where X has {k} column{'s' if k != 1 else ''}")
-    for name, values in (("beta", beta), ("theta", theta)):
-        for i, value in enumerate(values):
-            if not np.isfinite(value) and not (name == "theta" and i and value == -np.inf):
-                raise Unusable(f"{name}[{i}] is {value}")
+        width = f"{k} column{'s' if k != 1 else ''}"
+        raise Unusable(f"beta has {_elements(len(beta))}, where X has {width}")
+    _check_finite(beta, "beta")
+    _check_finite(theta[:1], "theta")
+    _check_finite(theta, "theta", allowed=-np.inf)          # a standard deviation may be zero
     return Answer(beta, theta, notes, named)
 
 
-def _parts(returned, k, blocks):
+def _wrong_length_of_theta(length, blocks):
+    """The sentence on a theta that has another length than 1 + blocks."""
+    if blocks == 0:
+        logs = ""
+    elif blocks == 1:
+        logs = " and the block's log standard deviation"
+    else:
+        logs = f" and {blocks} log standard deviations, one for each block in the order of ref"
+    were = "were" if blocks else "was"
+    return f"theta has {_elements(length)}, where {1 + blocks} {were} asked: log sigma{logs}"
+
+
+def _check_finite(values, name, allowed=None):
+    """Raise `Unusable` for an element that is neither finite nor the value allowed."""
+    for i, value in enumerate(values):
+        if not np.isfinite(value) and value != allowed:
+            raise Unusable(f"{name}[{i}] is {value}")
+
+
+def _beta_and_theta(returned):
     """(beta, theta, notes, whether they are named), descriptions still."""
     kind = returned["kind"]
     if kind == "none":
         raise Unusable("lmm returned None: is a return statement missing?")
     if kind == "text":
-        raise Unusable(f"lmm returned a text, {returned['text']!r}, where beta and theta were asked")
+        text = repr(returned["text"])
+        raise Unusable(f"lmm returned a text, {text}, where beta and theta were asked")
     if kind == "callable":
         raise Unusable("lmm returned a function, where beta and theta were asked")
     if kind in ("mapping", "object"):
-        found, notes = [], []
-        for names, wanted in ((BETA, "beta"), (THETA, "theta")):
-            names = [name for alias in names for name in returned["items"] if name.lower() == alias]
-            if not names:
-                what = "keys" if kind == "mapping" else "attributes"
-                raise Unusable(f"lmm returned a {returned['type']} without {wanted!r}; its {what} are "
-                               f"{', '.join(map(repr, list(returned['items'])[:8])) or 'none'}")
-            if names[0] != wanted:
-                notes.append(f"{wanted} is called {names[0]!r}")
-            found.append(returned["items"][names[0]])
-        return *found, tuple(notes), True
-    if kind == "array" and len(returned["shape"]) == 2 and returned["shape"][0] == 2 and "values" in returned:
-        rows = np.reshape(returned["values"], returned["shape"])        # two lists of one length
-        return *({"kind": "array", "shape": [len(row)], "values": row.tolist()} for row in rows), (), False
+        return _by_name(returned)
     if kind == "sequence" and returned["length"] >= 2:
-        extra = returned["length"] - 2
-        notes = (f"a {returned['type']} of {returned['length']}, its first two taken as beta and theta",) if extra else ()
-        return *returned["items"][:2], notes, False
+        return _by_position(returned)
     if kind == "array":
-        count = int(np.prod(returned["shape"]))
-        raise Unusable(f"lmm returned {'one number' if count == 1 else f'one array of {count} numbers'}, "
-                       "where beta and theta were asked")
+        return _two_rows(returned)
     raise Unusable(f"lmm returned a {returned['type']}, where beta and theta were asked")
+
+
+def _by_name(returned):
+    """beta and theta of a mapping or an object, each the first of its names that is there."""
+    beta, beta_name = _first_named(returned, BETA_NAMES)
+    theta, theta_name = _first_named(returned, THETA_NAMES)
+    notes = []
+    if beta_name != "beta":
+        notes.append(f"beta is called {beta_name!r}")
+    if theta_name != "theta":
+        notes.append(f"theta is called {theta_name!r}")
+    return beta, theta, tuple(notes), True
+
+
+def _first_named(returned, aliases):
+    """The item with the first of these names, whatever its case, and how it is spelled."""
+    items = returned["items"]
+    for alias in aliases:
+        for name in items:
+            if name.lower() == alias:
+                return items[name], name
+    what = "keys" if returned["kind"] == "mapping" else "attributes"
+    listed = ", ".join(map(repr, list(items)[:MOST_LISTED])) or "none"
+    raise Unusable(
+        f"lmm returned a {returned['type']} without {aliases[0]!r}; its {what} are {listed}"
+    )
+
+
+def _by_position(returned):
+    """beta and theta as the first two of a sequence."""
+    beta, theta = returned["items"][:2]
+    notes = ()
+    if returned["length"] > 2:
+        sequence = f"a {returned['type']} of {returned['length']}"
+        notes = (f"{sequence}, its first two taken as beta and theta",)
+    return beta, theta, notes, False
+
+
+def _two_rows(returned):
+    """beta and theta as the rows of an array: two lists of one length."""
+    shape = returned["shape"]
+    if len(shape) == 2 and shape[0] == 2 and "values" in returned:
+        rows = np.reshape(returned["values"], shape)
+        beta, theta = ({"kind": "array", "shape": [len(row)], "values": row} for row in rows)
+        return beta, theta, (), False
+    count = int(np.prod(shape))
+    what = "one number" if count == 1 else f"one array of {count} numbers"
+    raise Unusable(f"lmm returned {what}, where beta and theta were asked")
 
 
 def numbers(described, name):
@@ -85,42 +146,43 @@ def numbers(described, name):
     kind = described["kind"]
     if kind == "number":
         return np.array([described["value"]])
-    if kind == "array" and "values" in described:
-        shape = [length for length in described["shape"] if length != 1]
-        if len(shape) > 1:
-            raise Unusable(f"{name} has shape {tuple(described['shape'])}, where a vector was asked")
-        return np.array(described["values"], float)
     if kind == "array":
-        raise Unusable(f"{name} has shape {tuple(described['shape'])}, where a vector was asked")
-    if kind == "mapping" and described["items"] and all(x["kind"] in ("number", "array") for x in described["items"].values()):
-        return np.concatenate([numbers(x, name) for x in described["items"].values()])
+        return _vector(described, name)
     if kind == "sequence" and described["length"] == 0:
         return np.zeros(0)
-    if kind == "sequence" and all(x["kind"] in ("number", "array") for x in described["items"]):
-        return np.concatenate([numbers(x, name) for x in described["items"]])
+    parts = []
+    if kind == "mapping":
+        parts = list(described["items"].values())
+    if kind == "sequence":
+        parts = described["items"]
+    if parts and all(part["kind"] in ("number", "array") for part in parts):
+        return np.concatenate([numbers(part, name) for part in parts])
     if kind == "none":
         raise Unusable(f"{name} is None")
-    texts = [x["text"] for x in (described, *described.get("items", ())) if isinstance(x, dict) and x.get("kind") == "text"]
+    listed = parts if kind == "sequence" else [described]
+    texts = [part["text"] for part in listed if part["kind"] == "text"]
     what = f"a text, {texts[0]!r}" if texts else f"a {described['type']}"
     raise Unusable(f"{name} is {what}, where numbers were asked")
 
 
+def _vector(described, name):
+    """The numbers of an array that has at most one dimension longer than 1."""
+    long = [length for length in described["shape"] if length != 1]
+    if "values" not in described or len(long) > 1:
+        shape = tuple(described["shape"])
+        raise Unusable(f"{name} has shape {shape}, where a vector was asked")
+    return np.array(described["values"], float)
+
+
+# -- a value of the criterion --------------------------------------------------------------------
+
 def read_value(returned):
     """The number of an `LMMprof`, and its beta or None; raises `Unusable`."""
-    kind, items = returned["kind"], returned.get("items") or {}
-    if kind in ("mapping", "object") and items:
-        name = next((name for name in ("nll", "value", "fun", "loglik", "negloglik", "ll") if name in
-                     {item.lower() for item in items}), None)
-        value = next((x for key, x in items.items() if key.lower() == name), None)
-        if value is None:
-            value = next((x for x in items.values() if _is_scalar(x)), None)
-        beta = items.get("beta")
-    elif kind == "sequence" and returned["length"] >= 1:
-        value, beta = returned["items"][0], (returned["items"] + [None])[1]
-    else:
-        value, beta = returned, items.get("beta") if isinstance(items, dict) else None
+    value, beta = _value_and_beta(returned)
     if value is None or not _is_scalar(value):
-        raise Unusable(f"LMMprof returned a {returned['type']} in which no single number was found")
+        raise Unusable(
+            f"LMMprof returned a {returned['type']} in which no single number was found"
+        )
     try:
         beta = None if beta is None else numbers(beta, "beta")
     except Unusable:
@@ -128,25 +190,61 @@ def read_value(returned):
     return float(numbers(value, "the value")[0]), beta
 
 
-def _is_scalar(described):
-    return described["kind"] == "number" or (described["kind"] == "array" and len(described.get("values", ())) == 1)
+def _value_and_beta(returned):
+    """(value, beta) of an evaluation, descriptions still, None where there is none."""
+    kind = returned["kind"]
+    items = returned.get("items") or {}
+    if kind in ("mapping", "object") and items:
+        return _value_in(items), items.get("beta")
+    if kind == "sequence" and returned["length"] >= 1:
+        value, beta, *_ = [*returned["items"], None]
+        return value, beta
+    return returned, items.get("beta")
 
+
+def _value_in(items):
+    """The value of the criterion among items: by its name, else the first number, or None."""
+    by_name = {}
+    for name, item in items.items():
+        by_name.setdefault(name.lower(), item)
+    for name in VALUE_NAMES:
+        if name in by_name:
+            return by_name[name]
+    return next((item for item in items.values() if _is_scalar(item)), None)
+
+
+def _is_scalar(described):
+    if described["kind"] == "array":
+        return len(described.get("values", ())) == 1
+    return described["kind"] == "number"
+
+
+# -- an exception --------------------------------------------------------------------------------
 
 def raised(error, function):
     """A clause on an exception: what, where, and its message."""
-    kind, place = error["type"], ""
-    if error.get("line"):
-        inside = f", in {error['function']}" if error.get("function") not in (None, "<module>") else ""
-        place = f" at line {error['line']} of {error['file']}{inside}"
+    kind = error["type"]
+    place = _place(error)
     message = re.sub(r"\s+", " ", error["message"])
+    said = f": {message}" if message else ""
     if kind == "RecursionError":
         return f"{function} calls itself without end{place}"
     if kind == "MemoryError":
-        return f"{function} needs more memory than it was given{place}" + (f": {message}" if message else "")
+        return f"{function} needs more memory than it was given{place}{said}"
     if kind == "SystemExit":
         return f"{function} ends the program{place}, by sys.exit or quit"
-    return f"{function} raises {kind}{place}" + (f": {message}" if message else "")
+    return f"{function} raises {kind}{place}{said}"
 
 
-def _count(number):
-    return f"{number} element{'s' if number != 1 else ''}"
+def _place(error):
+    """Where in the submission an exception was raised, as a clause, or ""."""
+    if not error.get("line"):
+        return ""
+    place = f" at line {error['line']} of {error['file']}"
+    if error.get("function") in (None, "<module>"):
+        return place
+    return f"{place}, in {error['function']}"
+
+
+def _elements(count):
+    return f"{count} element{'s' if count != 1 else ''}"

@@ -8,11 +8,31 @@ import pandas as pd
 from ..errors import LMMError, shorten
 from .cases import Case
 
-NEEDED = {"name": str, "form": str, "data": str}
-OPTIONAL = {"ref": list, "factors": list, "why": str, "points": (int, float), "hidden": bool, "sd": list, "beta": list,
-            "source": str, "nll_tolerance": (int, float), "beta_tolerance": (int, float)}
-
-WORDS = {str: "a text", list: "a list", (int, float): "a number", bool: "true or false"}
+NUMBER = (int, float)
+NEEDED = {
+    "name": str,
+    "form": str,
+    "data": str,
+}
+OPTIONAL = {
+    "ref": list,
+    "factors": list,
+    "why": str,
+    "points": NUMBER,
+    "hidden": bool,
+    "sd": list,
+    "beta": list,
+    "source": str,
+    "nll_tolerance": NUMBER,
+    "beta_tolerance": NUMBER,
+}
+KIND_WORDS = {
+    str: "a text",
+    list: "a list",
+    NUMBER: "a number",
+    bool: "true or false",
+}
+PASSED_TO_CASE = ("points", "hidden", "source", "nll_tolerance", "beta_tolerance")
 
 
 def read_cases(path):
@@ -21,9 +41,10 @@ def read_cases(path):
     Parameters
     ----------
     path : path
-        A list of objects, each with ``name``, ``form`` and ``data``, a CSV file beside it; and optionally ``ref``, a list of
-        lists of columns; ``factors``, the columns to be read as categories; ``why``, ``points``, ``hidden``; the answer where
-        it is known better than by this package's fit: ``sd``, sigma first, and ``beta``, and their ``source``; and the
+        A list of objects, each with ``name``, ``form`` and ``data``, a CSV file beside it; and
+        optionally ``ref``, a list of lists of columns; ``factors``, the columns to be read as
+        categories; ``why``, ``points``, ``hidden``; the answer where it is known better than by
+        this package's fit: ``sd``, sigma first, and ``beta``, and their ``source``; and the
         tolerances of `Case`.
 
     Returns
@@ -45,52 +66,86 @@ def read_cases(path):
     if not isinstance(entries, list) or not entries:
         raise LMMError(f"{path.name} holds no list of cases")
     cases = tuple(_case(entry, i, path) for i, entry in enumerate(entries))
-    names = [case.name for case in cases]
-    if len(set(names)) < len(names):
+    names = {case.name for case in cases}
+    if len(names) < len(cases):
         raise LMMError(f"{path.name} has two cases of one name; rename one of them")
     return cases
 
 
 def _case(entry, i, path):
+    """The `Case` of the i-th entry of the file."""
     where = f"case {i} of {path.name}"
-    if not isinstance(entry, dict):
-        raise LMMError(f"{where} is no object with name, form and data")
-    for name, kind in (NEEDED | OPTIONAL).items():
-        if name in entry and not isinstance(entry[name], kind):
-            raise LMMError(f"{where}: {name!r} is {entry[name]!r}; it takes {WORDS[kind]}")
-    if not entry.get("points", 1) > 0:
-        raise LMMError(f"{where}: 'points' is {entry['points']!r}; it takes a positive number")
-    if missing := [name for name in NEEDED if name not in entry]:
-        raise LMMError(f"{where} has no {missing[0]!r}; it needs {shorten(NEEDED)}")
-    if unknown := sorted(set(entry) - set(NEEDED) - set(OPTIONAL)):
-        raise LMMError(f"{where} has {unknown[0]!r}, which is none of {shorten([*NEEDED, *OPTIONAL], 20)}")
-    dat = _data(path.parent / entry["data"], entry.get("factors", []), where)
+    _check_entry(entry, where)
     ref = [[names] if isinstance(names, str) else names for names in entry.get("ref", [])]
     known = None
     if "sd" in entry:
         known = {name: entry[name] for name in ("sd", "beta") if name in entry}
-    options = {name: entry[name] for name in ("points", "hidden", "source", "nll_tolerance", "beta_tolerance") if name in entry}
-    case = Case(entry["name"], entry["form"], dat, ref, entry.get("why", ""), known=known, **options)
-    try:
-        blocks, columns = len(case.setup.design.blocks), len(case.setup.design.x_names)
-    except ValueError as error:
-        raise LMMError(f"{where}, {case.name!r}: {error}") from error
-    if known is not None and (len(known["sd"]) != 1 + blocks or len(known.get("beta", [0] * columns)) != columns):
-        raise LMMError(f"{where}, {case.name!r}: sd has {1 + blocks} numbers, sigma first, and beta {columns}")
-    if known is not None and (excess := case.best - case.fit.nll) > case.nll_tolerance:
-        best = [float(f"{sd:.6g}") for sd in (case.fit.sigma, *case.fit.sd)]
-        raise LMMError(f"{where}, {case.name!r}: at the answer given the criterion is {excess:.2g} above its minimum, where sd "
-                       f"is {best}, sigma first")
+    case = Case(
+        entry["name"],
+        entry["form"],
+        _data(path.parent / entry["data"], entry.get("factors", []), where),
+        ref,
+        entry.get("why", ""),
+        known=known,
+        **{name: entry[name] for name in PASSED_TO_CASE if name in entry},
+    )
+    _check_model_and_answer(case, f"{where}, {case.name!r}")
     return case
 
 
+def _check_entry(entry, where):
+    """Raise an LMMError unless an entry has the right keys, with values of the right types."""
+    if not isinstance(entry, dict):
+        raise LMMError(f"{where} is no object with name, form and data")
+    for name, kind in (NEEDED | OPTIONAL).items():
+        if name in entry and not isinstance(entry[name], kind):
+            raise LMMError(f"{where}: {name!r} is {entry[name]!r}; it takes {KIND_WORDS[kind]}")
+    points = entry.get("points", 1)
+    if not points > 0:
+        raise LMMError(f"{where}: 'points' is {points!r}; it takes a positive number")
+    missing = [name for name in NEEDED if name not in entry]
+    if missing:
+        raise LMMError(f"{where} has no {missing[0]!r}; it needs {shorten(NEEDED)}")
+    unknown = sorted(set(entry) - set(NEEDED) - set(OPTIONAL))
+    if unknown:
+        known = shorten([*NEEDED, *OPTIONAL], 20)
+        raise LMMError(f"{where} has {unknown[0]!r}, which is none of {known}")
+
+
+def _check_model_and_answer(case, where):
+    """Raise an LMMError if the model cannot be set up, or the answer is not its optimum."""
+    try:
+        design = case.setup.design
+    except ValueError as error:
+        raise LMMError(f"{where}: {error}") from error
+    if case.known is None:
+        return
+    sds = 1 + len(design.blocks)
+    k = len(design.x_names)
+    wrong_sd = len(case.known["sd"]) != sds
+    wrong_beta = "beta" in case.known and len(case.known["beta"]) != k
+    if wrong_sd or wrong_beta:
+        raise LMMError(f"{where}: sd has {sds} numbers, sigma first, and beta {k}")
+    excess = case.best - case.fit.nll
+    if excess > case.nll_tolerance:
+        best = [float(f"{sd:.6g}") for sd in (case.fit.sigma, *case.fit.sd)]
+        raise LMMError(
+            f"{where}: at the answer given the criterion is {excess:.2g} above its minimum, "
+            f"where sd is {best}, sigma first"
+        )
+
+
 def _data(path, factors, where):
+    """The data of a case, the columns named in `factors` as categories."""
     try:
         dat = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise LMMError(f"{where}: its data cannot be read: {' '.join(str(error).split())}") from error
+        message = " ".join(str(error).split())
+        raise LMMError(f"{where}: its data cannot be read: {message}") from error
     for column in factors:
         if column not in dat:
-            raise LMMError(f"{where}: 'factors' names {column!r}, which is not a column of {path.name}")
+            raise LMMError(
+                f"{where}: 'factors' names {column!r}, which is not a column of {path.name}"
+            )
         dat[column] = dat[column].astype("category")
     return dat

@@ -8,8 +8,9 @@ import pandas as pd
 
 from ..practical import LMMprof, LMMsetup, lmm
 
-NLL = 1e-4      # see Case.nll_tolerance
-BETA = 5e-3     # see Case.beta_tolerance
+NLL_TOLERANCE = 1e-4        # see Case.nll_tolerance
+BETA_TOLERANCE = 5e-3       # see Case.beta_tolerance
+OFF_OPTIMUM = (0.3, -0.5, 0.4, -0.2, 0.1, 0.25)       # of theta, from the optimum: see Case.thetas
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +32,19 @@ class Case:
     source : str
         Where the answer comes from.
     known : dict, optional
-        The answer where it is known exactly: ``"sd"``, sigma first, and ``"beta"``. By default, and for the criterion always,
-        this package's own certified fit.
+        The answer where it is known exactly: ``"sd"``, sigma first, and ``"beta"``. By default,
+        and for the criterion always, this package's own certified fit.
     nll_tolerance : float
-        How far above its minimum, in log-likelihood, the criterion may be at the submission's theta. The practical asks for an
-        optimiser, whose default tolerance is 1e-4 (scipy's Nelder-Mead), in the criterion: so that is let through, and with it
-        every theta on a flat stretch, in whatever direction, such as log sd = -9 where the sd is zero. It is a five-hundredth
-        of a likelihood ratio that would make anybody change a model.
+        How far above its minimum, in log-likelihood, the criterion may be at the submission's
+        theta. The practical asks for an optimiser, whose default tolerance is 1e-4 (scipy's
+        Nelder-Mead), in the criterion: so that is let through, and with it every theta on a flat
+        stretch, in whatever direction, such as log sd = -9 where the sd is zero. It is a
+        five-hundredth of a likelihood ratio that would make anybody change a model.
     beta_tolerance : float
         How far beta may be off, in standard errors; a theta as good as that moves it less.
     rivals : tuple of (str, tuple of ndarray)
-        The blocks of Z misread in a usual way, each (n, its columns), and the sentence that says so.
+        The blocks of Z misread in a usual way, each (n, its columns), and the sentence that says
+        so.
     same_as : str
         The name of the case that this is in other words: units, order of rows.
     costs : bool
@@ -57,8 +60,8 @@ class Case:
     hidden: bool = False
     source: str = "this package's certified fit"
     known: dict = field(default=None, repr=False)
-    nll_tolerance: float = NLL
-    beta_tolerance: float = BETA
+    nll_tolerance: float = NLL_TOLERANCE
+    beta_tolerance: float = BETA_TOLERANCE
     rivals: tuple = field(default=(), repr=False)
     same_as: str = ""
     costs: bool = False
@@ -87,11 +90,18 @@ class Case:
 
     @property
     def beta(self):
-        return self.best.beta if self.known is None or "beta" not in self.known else np.asarray(self.known["beta"])
+        """The best beta."""
+        if self.known is None or "beta" not in self.known:
+            return self.best.beta
+        return np.asarray(self.known["beta"])
 
     @cached_property
     def thetas(self):
-        """Where `LMMprof` is checked: off the optimum, on the data's scale, each element moved on its own."""
+        """Where `LMMprof` is checked: off the optimum, on the scale of the data.
+
+        At the first all elements are moved alike, at the others each on its own.
+        """
         base = np.where(np.isfinite(self.theta), self.theta, self.theta[0] - 1.0)
-        moves = np.array([0.3, -0.5, 0.4, -0.2, 0.1, 0.25])
-        return [base + 0.2, *(base + np.roll(np.resize(moves, len(base)), shift) for shift in range(len(base)))]
+        moves = np.resize(OFF_OPTIMUM, len(base))
+        each = [base + np.roll(moves, shift) for shift in range(len(base))]
+        return [base + 0.2, *each]

@@ -1,4 +1,4 @@
-"""`grade`: a submission is loaded in a process of its own, asked case by case, and judged here, where the answers are."""
+"""`grade`: a submission is loaded in its own process, asked case by case, and judged here."""
 
 from dataclasses import replace
 
@@ -11,22 +11,36 @@ from .loading import submission
 from .report import Report, Result
 from .sandbox import Ended, Sandbox
 
+TIME_LIMIT = 20.0       # seconds for each case
+MEMORY_LIMIT = 2048.0   # MiB for a submission's process
 MOST_LOST = 3           # processes, before a submission is left alone
-SHEET = "LMMprof(theta, setup)"
-SENTENCES = {"import": "imports {}, which fits mixed models itself", "read": "reads a file: {}", "write": "writes a file: {}",
-             "process": "starts a process ({})", "network": "uses the network ({}), which is refused",
-             "kill": "tries to end the judge ({}), which is refused"}
+SHEETS_CALL = "LMMprof(theta, setup)"
+EVENT_SENTENCES = {
+    "import": "imports {}, which fits mixed models itself",
+    "read": "reads a file: {}",
+    "write": "writes a file: {}",
+    "process": "starts a process ({})",
+    "network": "uses the network ({}), which is refused",
+    "kill": "tries to end the judge ({}), which is refused",
+}
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 
 
-def grade(given, cases=None, time_limit=20.0, memory_limit=2048.0, helpers=True):
+def grade(
+    given,
+    cases=None,
+    time_limit=TIME_LIMIT,
+    memory_limit=MEMORY_LIMIT,
+    helpers=True,
+):
     """Judge somebody's `lmm`.
 
     Parameters
     ----------
     given : path, module or function
-        The submission: a Python file that defines ``lmm(form, dat, ref)``, and, if it follows the practical, `LMMsetup` and
-        `LMMprof`; a folder with one such file; a module; or the function itself, of a notebook, say, which is judged with
-        what it uses.
+        The submission: a Python file that defines ``lmm(form, dat, ref)``, and, if it follows the
+        practical, `LMMsetup` and `LMMprof`; a folder with one such file; a module; or the
+        function itself, of a notebook, say, which is judged with what it uses.
     cases : list of Case, optional
         What to ask; by default the built-in cases. `read_cases` reads others from a file.
     time_limit : float, optional
@@ -39,24 +53,30 @@ def grade(given, cases=None, time_limit=20.0, memory_limit=2048.0, helpers=True)
     Returns
     -------
     Report
-        Its ``passed``, ``points``, ``total`` and ``results``; printing it shows what is wrong and why.
+        Its ``passed``, ``points``, ``total`` and ``results``; printing it shows what is wrong and
+        why.
 
     Raises
     ------
     LMMError
-        If there is nothing to judge: no such file, this package itself, an unreadable kind of object.
+        If there is nothing to judge: no such file, this package itself, an unreadable kind of
+        object.
 
     Notes
     -----
-    Whatever the submission does - raise, loop, print, fork, leave - is a sentence in the report. It runs with the rights of
-    the user who grades: it is kept from hanging, crashing and misleading the judge, not from ill will; to grade
-    strangers' code, do it in a container.
+    Whatever the submission does - raise, loop, print, fork, leave - is a sentence in the report.
+    It runs with the rights of the user who grades: it is kept from hanging, crashing and
+    misleading the judge, not from ill will; to grade strangers' code, do it in a container.
     """
-    return Grading(built_in_cases() if cases is None else cases, time_limit, memory_limit).report(given, helpers)
+    if cases is None:
+        cases = built_in_cases()
+    return Grading(cases, time_limit, memory_limit).report(given, helpers)
 
 
 class Grading:
-    """Cases and limits, to judge any number of submissions with, several at a time if need be; the answers are found once.
+    """Cases and limits, to judge any number of submissions with, several at a time if need be.
+
+    The answers are found once.
 
     Parameters
     ----------
@@ -66,14 +86,16 @@ class Grading:
         As for `grade`.
     """
 
-    def __init__(self, cases, time_limit=20.0, memory_limit=2048.0):
+    def __init__(self, cases, time_limit=TIME_LIMIT, memory_limit=MEMORY_LIMIT):
         self.judges = [Judge(case) for case in cases]
-        self.time_limit, self.memory_limit = time_limit, memory_limit
+        self.time_limit = time_limit
+        self.memory_limit = memory_limit
 
     def report(self, given, helpers=True):
         """The `Report` on a path, module or function; see `grade`."""
-        submitted, results = submission(given, helpers), []
+        submitted = submission(given, helpers)
         facts = Facts(submitted.title)
+        results = []
         with Processes(submitted, self.time_limit, self.memory_limit) as processes:
             for judge in self.judges:
                 try:
@@ -83,11 +105,13 @@ class Grading:
                     results.append(not_run(judge.case, f"not run: {facts.problem}"))
         if facts.problem:
             results = [replace(result, passed=False, points=0.0) for result in results]
-        return Report(submitted.title, tuple(compared(results, self.judges)), facts.problem, tuple(facts.notes()))
+        results = compared(results, self.judges)
+        return Report(submitted.title, results, facts.problem, tuple(facts.notes()))
 
     def unread(self, title, problem):
         """The `Report` on a submission of which there is nothing to judge."""
-        return Report(title, tuple(not_run(judge.case, f"not run: {problem}") for judge in self.judges), problem)
+        results = tuple(not_run(judge.case, f"not run: {problem}") for judge in self.judges)
+        return Report(title, results, problem)
 
 
 class Unfit(Exception):
@@ -95,31 +119,42 @@ class Unfit(Exception):
 
 
 class Processes:
-    """The submission's process, started when it is needed, and again after it was lost; with counts in one of its own."""
+    """The submission's process, started when it is needed, and again after it was lost.
+
+    Where calls are counted, the process is another one, whose functions are wrapped.
+    """
 
     def __init__(self, submitted, time_limit, memory_limit):
-        self.submitted, self.limits = submitted, (time_limit, memory_limit)
-        self.box, self.counts, self.lost = None, False, 0
+        self.submitted = submitted
+        self.time_limit = time_limit
+        self.memory_limit = memory_limit
+        self.box = None
+        self.counts = False         # whether the process counts calls
+        self.lost = 0               # how many processes ended without an answer
 
     def ask(self, case, facts):
         """The answer to a case, and what was printed; raises `Ended` or `Unfit`."""
         if self.lost >= MOST_LOST:
-            raise Ended(f"is not called any more: the process was lost {MOST_LOST} times before")
+            raise Ended(
+                f"is not called any more: the process was lost {MOST_LOST} times before"
+            )
         if self.box is None or self.counts != case.costs:
             self._start(case.costs, facts)
+        thetas = [theta.tolist() for theta in case.thetas]
         try:
-            return self.box.ask((case.form, case.dat, case.ref, [theta.tolist() for theta in case.thetas])), self.box.output
+            answer = self.box.ask((case.form, case.dat, case.ref, thetas))
         except Ended:
             self.lost += 1
-            self.box.close()
-            self.box = None
+            self.close()
             raise
+        return answer, self.box.output
 
     def _start(self, counts, facts):
         self.close()
-        title, self.counts = self.submitted.title, counts
+        self.counts = counts
+        title = self.submitted.title
         try:
-            self.box = Sandbox(self.submitted, *self.limits, counts)
+            self.box = Sandbox(self.submitted, self.time_limit, self.memory_limit, counts)
         except Ended as ended:
             raise Unfit(f"{title} {ended}, when it was loaded") from None
         loaded = self.box.loaded
@@ -145,28 +180,42 @@ class Facts:
     """What is learnt of a submission as a whole, case by case."""
 
     def __init__(self, title):
-        self.title, self.problem, self.sentences, self.right, self.wrong = title, "", {}, {}, False
+        self.title = title
+        self.problem = ""           # why it cannot be judged, or fails as a whole
+        self.sentences = {}         # as keys: what it did, each once, in order
+        self.right = {}             # as keys: in what way its `LMMprof` is right
+        self.wrong = False          # whether its `LMMprof` is wrong in a case
 
     def hear(self, events):
         """What it did besides computing."""
         for kind, what in events:
             if kind == "package":
-                self.problem = (f"{self.title} uses this package, lmm ({what}), by which it is judged; a submission is to be "
-                                "the student's own work")
+                self.problem = (
+                    f"{self.title} uses this package, lmm ({what}), by which it is judged; "
+                    "a submission is to be the student's own work"
+                )
             else:
-                self.sentences[SENTENCES[kind].format(what)] = None
+                sentence = EVENT_SENTENCES[kind].format(what)
+                self.sentences[sentence] = None
 
-    def hear_likelihood(self, found, profile):
-        """How `LMMprof` is called, and that it is right or missing; what is wrong with it belongs to the case."""
-        if profile is not None and profile.get("way", SHEET) != SHEET:
-            self.sentences[f"LMMprof is called as {profile['way']}"] = None
-        if found.right or profile is None:
+    def hear_likelihood(self, found, evaluations):
+        """How `LMMprof` is called, and that it is right or missing.
+
+        What is wrong with it belongs to the case.
+        """
+        if evaluations is not None:
+            way = evaluations.get("way", SHEETS_CALL)
+            if way != SHEETS_CALL:
+                self.sentences[f"LMMprof is called as {way}"] = None
+        if found.right or evaluations is None:
             self.right[found.words] = None
-        self.wrong |= found.right is False
+        if found.right is False:
+            self.wrong = True
 
     def notes(self):
         """In which `LMMprof` is right only if it is in every case."""
-        return [*self.sentences, *(() if self.wrong else self.right)]
+        right = () if self.wrong else self.right
+        return [*self.sentences, *right]
 
 
 def judged(judge, processes, facts):
@@ -178,7 +227,7 @@ def judged(judge, processes, facts):
         answer, output = processes.ask(case, facts)
     except Ended as ended:
         return replace(not_run(case, f"lmm {ended}"), output=ended.output)
-    with few_threads():                      # n x n algebra of small n, which threads slow down on a busy machine
+    with few_threads():             # n x n algebra of small n, slower by threads on a busy machine
         return replace(read(judge, answer, facts), output=output)
 
 
@@ -186,31 +235,50 @@ def read(judge, answer, facts):
     """The `Result` of an answer."""
     case = judge.case
     facts.hear(answer["events"])
-    likelihood, verdicts = Likelihood(None, ""), []
+
+    # -- what is found: of the likelihood, or of costs, and of the fit
+    likelihood = Likelihood(None, "")
+    verdicts = []
     if case.costs:
         verdicts.append(costs(answer))
     else:
-        likelihood = judge.likelihood(answer["profile"])
-        facts.hear_likelihood(likelihood, answer["profile"])
+        likelihood = judge.likelihood(answer["likelihood"])
+        facts.hear_likelihood(likelihood, answer["likelihood"])
     if "fit" in answer:
         verdicts.append(judge.fit(answer["fit"], likelihood))
+
+    # -- the causes: those that have a name first
     causes = [cause for verdict in verdicts for cause in verdict.causes]
-    causes.sort(key=lambda cause: UNKNOWN in cause)             # those that have a name first
+    causes.sort(key=lambda cause: UNKNOWN in cause)
     if answer.get("changed"):
         causes.append(f"lmm changed its arguments: {answer['changed']}")
-    if causes and likelihood.right is False and not likelihood.mistake:
+    wrong = likelihood.right is False
+    if causes and wrong and not likelihood.mistake:
         causes.append(likelihood.words)
+
+    # -- the notes: a likelihood may be wrong beside a right fit
     notes = [note for verdict in verdicts for note in verdict.notes]
-    if not causes and likelihood.right is False:
-        notes.append(": ".join(filter(None, ("lmm is right, but not LMMprof", likelihood.words, likelihood.mistake))))
-    return Result(case.name, case.why, not causes, 0.0 if causes else case.points, case.points, tuple(causes), tuple(notes),
-                  likelihood.words, likelihood.mistake,
-                  "", answer.get("fit", {}).get("seconds"), case.hidden)
+    if wrong and not causes:
+        said = ("lmm is right, but not LMMprof", likelihood.words, likelihood.mistake)
+        notes.append(": ".join(filter(None, said)))
+    return Result(
+        case.name,
+        case.why,
+        passed=not causes,
+        points=0.0 if causes else case.points,
+        total=case.points,
+        causes=tuple(causes),
+        notes=tuple(notes),
+        likelihood=likelihood.words,
+        mistake=likelihood.mistake,
+        seconds=answer.get("fit", {}).get("seconds"),
+        hidden=case.hidden,
+    )
 
 
 def unloadable(title, error):
     """Why a submission could not be loaded, in a sentence."""
-    if error["type"] in ("SyntaxError", "IndentationError", "TabError"):
+    if error["type"] in SYNTAX_ERRORS:
         source = f": {error['source']}" if error.get("source") else ""
         return f"{title} does not parse: line {error.get('line')}: {error['message']}{source}"
     if error["type"] == "ModuleNotFoundError":
@@ -219,18 +287,36 @@ def unloadable(title, error):
 
 
 def not_run(case, cause):
-    return Result(case.name, case.why, False, 0.0, case.points, (cause,), hidden=case.hidden)
+    """The `Result` of a case that was not answered."""
+    return Result(
+        case.name,
+        case.why,
+        passed=False,
+        points=0.0,
+        total=case.points,
+        causes=(cause,),
+        hidden=case.hidden,
+    )
 
 
 def compared(results, judges):
     """The results, a cause added where another case sheds light on what is wrong."""
     passed = {result.name for result in results if result.passed}
-    named = next((result for result in results if result.mistake and not result.hidden), None)
-    for result, judge in zip(results, judges):
-        same, causes = judge.case.same_as, list(result.causes)
-        if not result.passed and same in passed:
-            causes.append(f"{same}, the same model, is fitted right: {judge.case.why}")
-        if not result.passed and named is not None and any(UNKNOWN in cause for cause in causes):
-            causes = [cause for cause in causes if cause != PERHAPS]
-            causes.append(f"perhaps what is wrong in {named.name!r}: {named.mistake}")
-        yield replace(result, causes=tuple(causes))
+    with_mistake = [result for result in results if result.mistake and not result.hidden]
+    named = with_mistake[0] if with_mistake else None
+    return tuple(
+        _compared(result, judge.case, passed, named) for result, judge in zip(results, judges)
+    )
+
+
+def _compared(result, case, passed, named):
+    """A result, with what other cases say of it: the same model passed, or a mistake named."""
+    if result.passed:
+        return result
+    causes = list(result.causes)
+    if case.same_as in passed:
+        causes.append(f"{case.same_as}, the same model, is fitted right: {case.why}")
+    if named is not None and any(UNKNOWN in cause for cause in causes):
+        causes = [cause for cause in causes if cause != PERHAPS]
+        causes.append(f"perhaps what is wrong in {named.name!r}: {named.mistake}")
+    return replace(result, causes=tuple(causes))

@@ -1,4 +1,4 @@
-"""What a grader gives - a path, a module, a function - as a file that a process of its own can load by its path."""
+"""What a grader gives - a path, a module, a function - as a file to be loaded by its path."""
 
 import ast
 import builtins
@@ -18,6 +18,8 @@ from ..errors import LMMError
 
 FUNCTIONS = ("lmm", "LMMsetup", "LMMprof")
 PACKAGE = __name__.partition(".")[0]
+WRITTEN_ARRAYS = "biufU"        # kinds of numpy's types whose arrays can be written as text
+WRITTEN_TYPES = (int, float, complex, str, bytes, bool, type(None), tuple, list, dict, set)
 
 
 @dataclass(frozen=True)
@@ -47,32 +49,84 @@ def submission(given, helpers=True):
     if isinstance(given, Submission):
         return given
     if isinstance(given, (str, os.PathLike)):
-        path = Path(given).absolute()
-        if not path.exists():
-            raise LMMError(f"there is no file {os.fspath(given)!r} to grade")
-        if path.is_dir():
-            return Submission(only_file(path), path.name)
-        if path.suffix not in (".py", ""):
-            convert = "; write its cells to a file: jupyter nbconvert --to script" if path.suffix == ".ipynb" else ""
-            raise LMMError(f"{path.name} is no Python file{convert}")
-        return Submission(path, path.name, helpers=helpers)
+        return _of_path(given, helpers)
     if not callable(given) and not isinstance(given, ModuleType):
-        raise LMMError(f"what is to be graded is of type {type(given).__name__}; it is a path, a module, or a function")
-    owner = given.__name__ if isinstance(given, ModuleType) else getattr(given, "__module__", None) or ""
-    if owner.partition(".")[0] == PACKAGE and getattr(given, "__package__", PACKAGE).startswith(PACKAGE):
+        kind = type(given).__name__
+        raise LMMError(
+            f"what is to be graded is of type {kind}; it is a path, a module, or a function"
+        )
+    if _is_this_package(given):
         raise LMMError("that is this package's own work, by which submissions are judged")
     if isinstance(given, ModuleType):
-        if not getattr(given, "__file__", None):
-            raise LMMError(f"module {given.__name__!r} has no file; give the path of one")
-        return Submission(Path(given.__file__).absolute(), given.__name__)
+        return _of_module(given)
     if not isinstance(given, FunctionType):
-        raise LMMError(f"what is to be graded is a {type(given).__name__}, not a plain function; give the path of its file")
-    file = Path(given.__code__.co_filename).absolute()
-    if file.is_file() and given.__globals__.get("__file__") and given.__globals__.get(given.__name__) is given:
-        return Submission(file, given.__name__, given.__name__)
+        kind = type(given).__name__
+        raise LMMError(
+            f"what is to be graded is a {kind}, not a plain function; give the path of its file"
+        )
+    return _of_function(given)
+
+
+# -- a path --------------------------------------------------------------------------------------
+
+def _of_path(given, helpers):
+    path = Path(given).absolute()
+    if not path.exists():
+        raise LMMError(f"there is no file {os.fspath(given)!r} to grade")
+    if path.is_dir():
+        return Submission(only_file(path), path.name)
+    if path.suffix not in (".py", ""):
+        convert = ""
+        if path.suffix == ".ipynb":
+            convert = "; write its cells to a file: jupyter nbconvert --to script"
+        raise LMMError(f"{path.name} is no Python file{convert}")
+    return Submission(path, path.name, helpers=helpers)
+
+
+def only_file(folder):
+    """The file to grade in a student's folder: its one Python file, or lmm.py among several."""
+    files = sorted(path for path in folder.glob("*.py") if path.is_file())
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        raise LMMError(f"the folder {folder.name!r} holds no Python file")
+    for path in files:
+        if path.name == "lmm.py":
+            return path
+    raise LMMError(
+        f"the folder {folder.name!r} holds {len(files)} Python files, none of them lmm.py; "
+        "give one"
+    )
+
+
+# -- a module or a function ----------------------------------------------------------------------
+
+def _is_this_package(given):
+    """Whether a module or a function is one of this package's."""
+    owner = getattr(given, "__module__", None) or ""
+    if isinstance(given, ModuleType):
+        owner = given.__name__
+    if owner.partition(".")[0] != PACKAGE:
+        return False
+    return getattr(given, "__package__", PACKAGE).startswith(PACKAGE)   # or a student's lmm.py
+
+
+def _of_module(module):
+    if not getattr(module, "__file__", None):
+        raise LMMError(f"module {module.__name__!r} has no file; give the path of one")
+    return Submission(Path(module.__file__).absolute(), module.__name__)
+
+
+def _of_function(function):
+    """The file of a function, or, of a notebook's, one that is written for it."""
+    name = function.__name__
+    scope = function.__globals__
+    file = Path(function.__code__.co_filename).absolute()
+    if file.is_file() and scope.get("__file__") and scope.get(name) is function:
+        return Submission(file, name, name)
     path = Path(tempfile.mkdtemp(dir=_folder().name)) / "notebook.py"
-    path.write_text(source_with_all_it_uses(given), encoding="utf-8")
-    return Submission(path, given.__name__, given.__name__)
+    path.write_text(source_with_all_it_uses(function), encoding="utf-8")
+    return Submission(path, name, name)
 
 
 @cache
@@ -81,52 +135,44 @@ def _folder():
     return tempfile.TemporaryDirectory(prefix="lmm-notebook-")
 
 
-def only_file(folder):
-    """The file to grade in a student's folder: its one Python file, or lmm.py among several."""
-    files = sorted(path for path in folder.glob("*.py") if path.is_file())
-    chosen = files if len(files) == 1 else [path for path in files if path.name == "lmm.py"]
-    if not chosen:
-        raise LMMError(f"the folder {folder.name!r} holds " + (
-            f"{len(files)} Python files, none of them lmm.py; give one" if files else "no Python file"))
-    return chosen[0]
-
+# -- out of a notebook ---------------------------------------------------------------------------
 
 def source_with_all_it_uses(function):
-    """The source of a function from a notebook, after that of all it uses: a text that stands alone.
+    """The source of a function from a notebook, after that of all it uses.
 
-    The notebook's functions and classes come with their sources, modules as imports, other names with their values, if those
-    can be written down.
+    The text stands alone: the notebook's functions and classes come with their sources, modules
+    as imports, other names with their values, if those can be written down.
     """
-    parts, names = [], {}
-    for name in (function.__name__, *FUNCTIONS):
-        value = function if name == function.__name__ else function.__globals__.get(name)
-        if isinstance(value, FunctionType) and value.__globals__ is function.__globals__:
-            _gather(name, value, function.__globals__, names, parts)
-    return "\n\n".join(parts) + "\n"
+    scope = function.__globals__
+    parts = {}
+    _gather(function.__name__, function, scope, parts)
+    for name in FUNCTIONS:
+        value = scope.get(name)
+        if isinstance(value, FunctionType) and value.__globals__ is scope:
+            _gather(name, value, scope, parts)
+    return "\n\n".join(parts.values()) + "\n"
 
 
-def _gather(name, value, scope, names, parts):
-    """Add what defines `name`, and first what that uses, unless it is there already."""
-    if name in names:
+def _gather(name, value, scope, parts):
+    """Add what defines `name`, after all that this uses, unless it is there already.
+
+    `parts` holds the text that defines each name, in the order in which they are to be written.
+    """
+    if name in parts:
         return
-    names[name] = value
-    if isinstance(value, ModuleType):
-        parts.append(f"import {value.__name__} as {name}")
-    elif _is_of(value, scope):
-        try:
-            source = textwrap.dedent(inspect.getsource(value))
-        except (OSError, TypeError):
-            raise _cannot_be_carried(name) from None
-        for used in _names_in(source, value):
-            if used in scope and not hasattr(builtins, used):
-                _gather(used, scope[used], scope, names, parts)
-        parts.append(source)
-    elif isinstance(value, type) and value.__module__ == scope.get("__name__") and hasattr(value, "_fields"):
-        parts.append(f"from collections import namedtuple\n{name} = namedtuple({value.__name__!r}, {value._fields!r})")
-    elif (home := _home(value)) is not None:
-        parts.append(f"from {home} import {value.__name__} as {name}")
-    else:
-        parts.append(f"import numpy\nfrom numpy import inf, nan\n{name} = {_written(value, name)}")
+    if not _is_of(value, scope):
+        parts[name] = _definition(name, value, scope)
+        return
+    parts[name] = ""            # so that a function that calls itself is gathered once
+    try:
+        source = textwrap.dedent(inspect.getsource(value))
+    except (OSError, TypeError):
+        raise _cannot_be_carried(name) from None
+    for used in _names_in(source, value):
+        if used in scope and not hasattr(builtins, used):
+            _gather(used, scope[used], scope, parts)
+    del parts[name]             # to the end, after what it uses
+    parts[name] = source
 
 
 def _is_of(value, scope):
@@ -134,52 +180,92 @@ def _is_of(value, scope):
     function = inspect.unwrap(value) if callable(value) else value
     if isinstance(function, FunctionType):
         return function.__globals__ is scope
-    return isinstance(value, type) and value.__module__ == scope.get("__name__") and not hasattr(value, "_fields")
+    return _is_class_of(value, scope) and not hasattr(value, "_fields")
+
+
+def _is_class_of(value, scope):
+    return isinstance(value, type) and value.__module__ == scope.get("__name__")
+
+
+def _definition(name, value, scope):
+    """The text that defines a name that is no function or class of the notebook's."""
+    if isinstance(value, ModuleType):
+        return f"import {value.__name__} as {name}"
+    if _is_class_of(value, scope):                  # a named tuple, which has no source
+        made = f"namedtuple({value.__name__!r}, {value._fields!r})"
+        return f"from collections import namedtuple\n{name} = {made}"
+    home = _home(value)
+    if home is not None:
+        return f"from {home} import {value.__name__} as {name}"
+    return f"import numpy\nfrom numpy import inf, nan\n{name} = {_written(value, name)}"
 
 
 def _home(value):
-    """The module that a function or class can be imported from, or None; numpy's and scipy's ufuncs do not say theirs."""
+    """The module that a function or class can be imported from, or None.
+
+    numpy's and scipy's ufuncs do not say theirs.
+    """
     name = getattr(value, "__name__", None)
     if name is None:
         return None
-    numerical = (place for place in list(sys.modules) if place.startswith(("numpy", "scipy")))
-    places = [getattr(value, "__module__", None), *numerical]
-    return next((place for place in places if place and place != "__main__"
-                 and getattr(sys.modules.get(place), name, None) is value), None)
+    loaded = list(sys.modules)                      # which another thread may add to meanwhile
+    numerical = [place for place in loaded if place.startswith(("numpy", "scipy"))]
+    for place in (getattr(value, "__module__", None), *numerical):
+        if not place or place == "__main__":
+            continue
+        if getattr(sys.modules.get(place), name, None) is value:
+            return place
+    return None
 
 
 def _written(value, name):
     """A value as Python text; an LMMError for one that has none."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+    if isinstance(value, np.ndarray) and value.dtype.kind in WRITTEN_ARRAYS:
         return f"numpy.array({value.tolist()!r})"
     if isinstance(value, np.generic):
         return repr(value.item())
-    if isinstance(value, (int, float, complex, str, bytes, bool, type(None), tuple, list, dict, set)):
+    if isinstance(value, WRITTEN_TYPES):
         return repr(value)
     raise _cannot_be_carried(name)
 
 
 def _cannot_be_carried(name):
-    return LMMError(f"{name!r} cannot be taken out of the notebook, for it has no source, nor a value that can be "
-                    "written down; define it within the function, or give a file")
+    return LMMError(
+        f"{name!r} cannot be taken out of the notebook, for it has no source, nor a value that "
+        "can be written down; define it within the function, or give a file"
+    )
 
 
 def _names_in(source, value):
-    """The names that the source of a function or class takes from its module: in its body, decorators, defaults and bases."""
+    """The names that the source of a function or class takes from its module, each once.
+
+    Those of its decorators, defaults and bases come first, then those of its body that its code
+    says are no local ones.
+    """
     node = ast.parse(source).body[0]
     head = [*node.decorator_list, *getattr(node, "bases", ())]
     if hasattr(node, "args"):
-        head += [default for default in (*node.args.defaults, *node.args.kw_defaults) if default is not None]
-    value = inspect.unwrap(value)
-    codes = [value.__code__] if isinstance(value, FunctionType) else [
-        inspect.unwrap(method).__code__ for method in vars(value).values() if isinstance(inspect.unwrap(method), FunctionType)]
-    taken = set()                                       # by code: names of the module's, and of attributes
+        defaults = [*node.args.defaults, *node.args.kw_defaults]
+        head += [default for default in defaults if default is not None]
+    names = []
+    for part in head:
+        names += _names(part)
+    taken = _taken_from_module(inspect.unwrap(value))
+    names += [name for name in _names(node) if name in taken]
+    return dict.fromkeys(names)
+
+
+def _taken_from_module(value):
+    """The names of the module's, and of attributes, that the code of a function or class uses."""
+    functions = [value] if isinstance(value, FunctionType) else vars(value).values()
+    functions = [inspect.unwrap(one) for one in functions]
+    codes = [one.__code__ for one in functions if isinstance(one, FunctionType)]
+    taken = set()
     while codes:
         code = codes.pop()
         taken.update(code.co_names)
         codes += [constant for constant in code.co_consts if inspect.iscode(constant)]
-    body = [name for name in _names(node) if name in taken]
-    return dict.fromkeys([*(name for part in head for name in _names(part)), *body])
+    return taken
 
 
 def _names(node):

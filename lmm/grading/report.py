@@ -1,4 +1,7 @@
-"""What a grader gets: the results of a submission, or of a class, as text, HTML, JSON, CSV and Gradescope's results.json."""
+"""What a grader gets: the results of a submission, or of a class.
+
+They are shown as text and HTML, and written as JSON, CSV and Gradescope's results.json.
+"""
 
 import csv
 import io
@@ -7,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 
 from ..result import tables
 
-MOST_LINES = 6      # of a submission's own output in the printed report
-LONGEST = 100       # characters of a cause in the table of a class
+MOST_LINES = 6          # of a submission's own output in the printed report
+LONGEST_CAUSE = 100     # characters, in the table of a class
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Result:
 
 @dataclass(frozen=True, repr=False)
 class Report(tables.Shown):
-    """The results of a submission: printing it shows them, as a notebook does; the methods are for programs.
+    """The results of a submission: printing it shows them, as a notebook does.
+
+    The methods are for programs.
 
     Attributes
     ----------
@@ -85,71 +90,131 @@ class Report(tables.Shown):
         """What could be earned."""
         return sum(result.total for result in self.results)
 
-    def __repr__(self):
-        return f"Report({self.title}: {self.points:g} of {self.total:g} points)"
-
     @property
     def cause(self):
         """What is wrong first of all, in a sentence, or ""."""
         failed = [result for result in self.results if not result.passed]
-        shown = [result for result in failed if not result.hidden and result.causes]
         if self.problem or not failed:
             return self.problem
+        shown = [result for result in failed if not result.hidden and result.causes]
         if not shown:
             return "a hidden case is not passed"
-        first = next((result for result in shown if result.mistake), shown[0])
+        with_mistake = [result for result in shown if result.mistake]
+        first = (with_mistake or shown)[0]
         return f"{first.name}: {first.causes[0]}"
+
+    def __repr__(self):
+        return f"Report({self.title}: {_of(self)} points)"
+
+    # -- shown -----------------------------------------------------------------------------------
 
     def _tables(self):
         passed = sum(result.passed for result in self.results)
-        yield tables.Table(f"{self.title}: {self.points:g} of {self.total:g} points, "
-                           f"{passed} of {len(self.results)} cases passed")
+        count = len(self.results)
+        yield tables.Table(f"{self.title}: {_of(self)} points, {passed} of {count} cases passed")
         if self.problem:
             yield tables.Table(self.problem)
         else:
-            rows = tuple((shown_name(result, i), f"{result.points:g} / {result.total:g}", "" if result.passed else "NOT passed")
-                         for i, result in enumerate(self.results))
-            yield tables.Table("", ("<Case", "Points", "<"), rows)
-            yield from self._causes()
-        shown = [result for result in self.results if not result.hidden]
-        notes = [*self.notes, *(f"{result.name}: {note}" for result in shown for note in result.notes)]
-        yield from (tables.Table(""), *(tables.Table(f"Note: {note}") for note in notes)) if notes else ()
-        printed = next((result for result in shown if result.output.strip()), None)
-        if printed is not None:
-            lines = [line for line in printed.output.splitlines() if line.strip()]
-            yield tables.Table("")
-            yield tables.Table(f"Printed by the submission ({printed.name}):")
-            yield from (tables.Table(f"    {line[:tables.WIDTH]}") for line in lines[:MOST_LINES])
-            yield from [tables.Table(f"    ... ({len(lines)} lines)")] if len(lines) > MOST_LINES else ()
+            yield self._table_of_cases()
+            yield from self._tables_of_causes()
+        yield from self._tables_of_notes()
+        yield from self._tables_of_output()
 
-    def _causes(self):
+    def _table_of_cases(self):
+        """A line for each case."""
+        rows = []
+        for i, result in enumerate(self.results):
+            name = f"hidden case {i + 1}" if result.hidden else result.name
+            points = f"{result.points:g} / {result.total:g}"
+            rows.append((name, points, "" if result.passed else "NOT passed"))
+        return tables.Table("", ("<Case", "Points", "<"), tuple(rows))
+
+    def _tables_of_causes(self):
         """Why cases are not passed; those with the same causes, or the same mistake, together."""
         together = {}
-        for result in self.results:
-            if not result.passed and not result.hidden:
+        for result in self._shown_results():
+            if not result.passed:
                 together.setdefault(result.mistake or result.causes, []).append(result)
         for results in together.values():
-            first, *others = results
+            first = results[0]
+            heading = ", ".join(result.name for result in results)
+            if len(results) == 1:
+                heading = f"{first.name}: {first.why}"
             yield tables.Table("")
-            yield tables.Table(", ".join(result.name for result in results) if others else f"{first.name}: {first.why}")
-            yield from (tables.Table(f"  - {cause}") for cause in first.causes)
+            yield tables.Table(heading)
+            for cause in first.causes:
+                yield tables.Table(f"  - {cause}")
+
+    def _tables_of_notes(self):
+        """What else is to be said: of all cases, then of each."""
+        notes = list(self.notes)
+        for result in self._shown_results():
+            notes += [f"{result.name}: {note}" for note in result.notes]
+        if notes:
+            yield tables.Table("")
+        for note in notes:
+            yield tables.Table(f"Note: {note}")
+
+    def _tables_of_output(self):
+        """The first lines that the submission printed, in the first case in which it did."""
+        for result in self._shown_results():
+            lines = [line for line in result.output.splitlines() if line.strip()]
+            if lines:
+                break
+        else:
+            return
+        yield tables.Table("")
+        yield tables.Table(f"Printed by the submission ({result.name}):")
+        for line in lines[:MOST_LINES]:
+            yield tables.Table(f"    {line[:tables.WIDTH]}")
+        if len(lines) > MOST_LINES:
+            yield tables.Table(f"    ... ({len(lines)} lines)")
+
+    def _shown_results(self):
+        return [result for result in self.results if not result.hidden]
+
+    # -- for programs ----------------------------------------------------------------------------
 
     def to_dict(self):
         """All of it as plain Python, hidden cases included."""
-        return {"submission": self.title, "passed": self.passed, "points": self.points, "total": self.total,
-                "problem": self.problem, "notes": list(self.notes), "cases": [asdict(result) for result in self.results]}
+        return {
+            "submission": self.title,
+            "passed": self.passed,
+            "points": self.points,
+            "total": self.total,
+            "problem": self.problem,
+            "notes": list(self.notes),
+            "cases": [asdict(result) for result in self.results],
+        }
 
     def to_json(self):
         """All of it as JSON text, hidden cases included."""
         return json.dumps(self.to_dict(), indent=2)
 
     def gradescope(self):
-        """A dict to be written as Gradescope's ``results.json``: a test for each case, hidden ones being hidden there."""
-        tests = [{"name": result.name, "score": result.points, "max_score": result.total,
-                  "status": "passed" if result.passed else "failed", "visibility": "hidden" if result.hidden else "visible",
-                  "output": "\n".join((*result.causes, *result.notes)) or "passed"} for result in self.results]
-        said = self.problem or "\n".join(f"Note: {note}" for note in self.notes)
-        return {"score": self.points, "output": said, "output_format": "text", "tests": tests}
+        """A dict to be written as Gradescope's ``results.json``, a test for each case.
+
+        Hidden cases are hidden there.
+        """
+        said = "\n".join(f"Note: {note}" for note in self.notes)
+        return {
+            "score": self.points,
+            "output": self.problem or said,
+            "output_format": "text",
+            "tests": [_gradescope_test(result) for result in self.results],
+        }
+
+
+def _gradescope_test(result):
+    """The entry of one case in Gradescope's ``results.json``."""
+    return {
+        "name": result.name,
+        "score": result.points,
+        "max_score": result.total,
+        "status": "passed" if result.passed else "failed",
+        "visibility": "hidden" if result.hidden else "visible",
+        "output": "\n".join((*result.causes, *result.notes)) or "passed",
+    }
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,33 +239,40 @@ class ClassReport(tables.Shown):
 
     def _tables(self):
         passed = sum(report.passed for report in self.reports)
-        rows = tuple((report.title, f"{report.points:g} / {report.total:g}", cut(report.cause) or "passed")
-                     for report in self.reports)
-        yield tables.Table(f"{len(self.reports)} submissions, {passed} of them passed every case")
-        yield tables.Table("", ("<Submission", "Points", "<First of all"), rows)
+        rows = []
+        for report in self.reports:
+            points = f"{report.points:g} / {report.total:g}"
+            rows.append((report.title, points, cut(report.cause) or "passed"))
+        count = len(self.reports)
+        yield tables.Table(f"{count} submissions, {passed} of them passed every case")
+        yield tables.Table("", ("<Submission", "Points", "<First of all"), tuple(rows))
 
     def to_json(self):
         """The reports as JSON text."""
         return json.dumps([report.to_dict() for report in self.reports], indent=2)
 
     def to_csv(self):
-        """A line for each submission: what it earned in all and by case, and what is wrong first of all."""
-        names = list(dict.fromkeys(result.name for report in self.reports for result in report.results))
+        """A line for each submission: its points in all and by case, and its first cause."""
+        results = [result for report in self.reports for result in report.results]
+        names = list(dict.fromkeys(result.name for result in results))
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["submission", "points", "total", "passed", *names, "cause"])
         for report in self.reports:
             points = {result.name: result.points for result in report.results}
-            table.writerow([report.title, f"{report.points:g}", f"{report.total:g}", report.passed,
-                            *(f"{points.get(name, 0.0):g}" for name in names), report.cause])
+            by_case = [f"{points.get(name, 0.0):g}" for name in names]
+            in_all = [f"{report.points:g}", f"{report.total:g}", report.passed]
+            table.writerow([report.title, *in_all, *by_case, report.cause])
         return text.getvalue()
 
 
-def shown_name(result, i):
-    """The name of a case, unless it is hidden."""
-    return f"hidden case {i + 1}" if result.hidden else result.name
+def _of(report):
+    """What was earned, of how much."""
+    return f"{report.points:g} of {report.total:g}"
 
 
 def cut(text):
     """A cause short enough for a table."""
-    return text if len(text) <= LONGEST else text[:LONGEST - 3].rstrip() + "..."
+    if len(text) <= LONGEST_CAUSE:
+        return text
+    return text[:LONGEST_CAUSE - 3].rstrip() + "..."

@@ -1,9 +1,11 @@
-"""One process for a submission: started, asked, listened to and ended by the judge, who cannot be hung or crashed by it.
+"""One process for a submission: started, asked, listened to and ended by the judge.
 
-The process gets a session of its own, one BLAS thread, a folder of its own to work in, a few environment variables, and
-limits of memory and time. It is ended with everything it started: by its process group, and on Linux, where a descendant
-may have left the group, by a mark in its environment. What is missing elsewhere: Windows has no limit of memory, macOS does
-not enforce one; on both a descendant that hides from its group or tree lives on.
+The judge cannot be hung or crashed by it. The process gets a session of its own, one BLAS thread,
+a folder of its own to work in, a few environment variables, and limits of memory and time. It is
+ended with everything it started: by its process group, and on Linux, where a descendant may have
+left the group, by a mark in its environment. What is missing elsewhere: Windows has no limit of
+memory, macOS does not enforce one; on both a descendant that hides from its group or tree lives
+on.
 """
 
 import base64
@@ -23,18 +25,61 @@ import threading
 import time
 from pathlib import Path
 
-from ..datasets import FOLDER
+from ..datasets import DATA_FOLDER
 
-HERE = Path(__file__).resolve().parent
-PASSED_ON = ("PATH PATHEXT SYSTEMROOT SYSTEMDRIVE LANG LC_ALL LC_CTYPE PYTHONPATH LD_LIBRARY_PATH DYLD_LIBRARY_PATH "
-             "VIRTUAL_ENV CONDA_PREFIX").split()
-THREADS = ("OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS VECLIB_MAXIMUM_THREADS BLIS_NUM_THREADS "
-           "NUMEXPR_NUM_THREADS").split()
-MOST_OUTPUT = 4000      # bytes of what a submission printed in one case that are kept
-LONGEST_LINE = 4_000_000    # of an answer, bytes
-LOADING = 60.0          # seconds for Python, numpy and pandas to start, on a busy machine
-STARTUP = ("import sys; sys.path.insert(0, {folder!r}); from inside.running import main; "
-           "[sys.modules.pop(name) for name in list(sys.modules) if name.partition('.')[0] == 'inside']; main()")
+GRADING_FOLDER = Path(__file__).resolve().parent
+MARK_NAME = "LMM_GRADING"       # of the environment variable that marks a process
+STARTUP = """
+import sys
+sys.path.insert(0, {folder!r})
+from inside.running import main
+for name in list(sys.modules):
+    if name.partition('.')[0] == 'inside':
+        del sys.modules[name]
+main()
+"""
+
+# -- the environment -----------------------------------------------------------------------------
+
+PASSED_ON = (
+    "PATH",
+    "PATHEXT",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+)
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+TEMPORARY = ("HOME", "TMPDIR", "TEMP", "TMP")
+
+# -- limits --------------------------------------------------------------------------------------
+
+MOST_OUTPUT = 4000          # bytes of what a submission printed in one case that are kept
+LONGEST_ANSWER = 4_000_000  # bytes
+PIECE = 65_536              # bytes, read at a time
+LOADING = 60.0              # seconds for Python, numpy and pandas to start, on a busy machine
+ENDING = 5.0                # seconds for a process that has closed its output to end
+PRINTING = 2.0              # seconds for what was printed before an answer to come in
+MOST_CASES = 20             # that one process may spend the limit of time on
+
+USUAL_CAUSES = {
+    "SIGSEGV": ": a crash of compiled code, or too deep a recursion",
+    "SIGKILL": ": memory, as a rule",
+    "SIGXCPU": ": it used too much processor time",
+}
 
 
 class Ended(Exception):
@@ -68,20 +113,27 @@ class Sandbox:
     """
 
     def __init__(self, submission, time_limit, memory_limit, count=False):
-        self.time_limit, self.token, self.output = time_limit, f"\0{secrets.token_hex(12)}\0", ""
-        self.mark = secrets.token_hex(12)           # of its environment, which the submission can read
+        self.time_limit = time_limit
+        self.token = f"\0{secrets.token_hex(12)}\0"     # before each answer: no submission knows it
+        self.mark = secrets.token_hex(12)               # of its environment, which it can read
+        self.output = ""
         self.scratch = tempfile.mkdtemp(prefix="lmm-grading-")
-        options = {"start_new_session": True} if os.name == "posix" else {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        self.process = subprocess.Popen(
-            [sys.executable, "-B", "-c", STARTUP.format(folder=str(HERE))], cwd=self.scratch, env=self._environment(),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-        self.answers, self.printed = queue.Queue(), Printed(self.process.stderr, self.token)
+        self.process = self._started()
+        self.answers = queue.Queue()
+        self.printed = Printed(self.process.stderr, self.token)
         threading.Thread(target=self._listen, daemon=True).start()
+        first = {
+            "path": str(submission.path),
+            "name": submission.name,
+            "helpers": submission.helpers,
+            "token": self.token,
+            "count": count,
+            "memory_limit": int(memory_limit * 2**20),
+            "cpu_limit": int(MOST_CASES * time_limit + 2 * LOADING),
+            "startup_path": str(GRADING_FOLDER),
+            "closed": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
+        }
         try:
-            first = {
-                "path": str(submission.path), "name": submission.name, "helpers": submission.helpers, "token": self.token,
-                "count": count, "memory_limit": int(memory_limit * 2**20), "cpu_limit": int(20 * time_limit + LOADING + 60),
-                "startup_path": str(HERE), "closed": [str(HERE.parent), str(FOLDER)]}
             self._write(json.dumps(first).encode())
             self._receive(max(time_limit, LOADING))
             self.loaded = self._receive(time_limit)
@@ -102,23 +154,47 @@ class Sandbox:
 
     def close(self):
         """End the process and all its descendants, and remove its folder."""
+        pid = self.process.pid
         if os.name == "posix":
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)
         else:
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self.process.pid)], capture_output=True, check=False)
+            end_tree = ["taskkill", "/T", "/F", "/PID", str(pid)]
+            subprocess.run(end_tree, capture_output=True, check=False)
         self.process.kill()
         self.process.wait()
         end_marked(self.mark)
         with contextlib.suppress(OSError):
-            self.process.stdin.close()              # the two threads that read close theirs, at its end
+            self.process.stdin.close()      # the two threads that read close theirs, at its end
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _started(self):
+        """The process, in a session of its own."""
+        apart = {"start_new_session": True}
+        if os.name != "posix":
+            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        startup = STARTUP.format(folder=str(GRADING_FOLDER))
+        return subprocess.Popen(
+            [sys.executable, "-B", "-c", startup],
+            cwd=self.scratch,
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **apart,
+        )
 
     def _environment(self):
         kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        return {**kept, **dict.fromkeys(THREADS, "1"), **dict.fromkeys(["HOME", "TMPDIR", "TEMP", "TMP"], self.scratch),
-                "PYTHONUSERBASE": site.getuserbase(), "PYTHONIOENCODING": "utf-8:replace", "MPLBACKEND": "Agg",
-                "LMM_GRADING": self.mark}
+        return {
+            **kept,
+            **dict.fromkeys(THREADS, "1"),
+            **dict.fromkeys(TEMPORARY, self.scratch),
+            "PYTHONUSERBASE": site.getuserbase(),
+            "PYTHONIOENCODING": "utf-8:replace",
+            "MPLBACKEND": "Agg",
+            MARK_NAME: self.mark,
+        }
 
     def _write(self, line):
         with contextlib.suppress(OSError):          # where it has ended, _receive says how
@@ -126,90 +202,121 @@ class Sandbox:
             self.process.stdin.flush()
 
     def _receive(self, seconds):
+        """The next answer, a dict; raises `Ended`."""
         try:
             line = self.answers.get(timeout=seconds)
         except queue.Empty:
-            raise Ended(f"was still running after {seconds:g} s, the limit; it loops for ever, or is very slow",
-                        self.printed.taken()) from None
+            running = (
+                f"was still running after {seconds:g} s, the limit; it loops for ever, "
+                "or is very slow"
+            )
+            raise Ended(running, self.printed.taken()) from None
         self.output = self.printed.up_to_token()
         if line is None:
             raise Ended(self._how_it_ended(), self.output)
-        token = self.token.encode()
-        if not (line.startswith(token) and line.endswith(b"\n")):      # a submission that writes into every open file
+        answer = self._answer_in(line)
+        if answer is None:                          # a submission that writes into every open file
             raise Ended("wrote into the judge's channel", self.output)
-        with contextlib.suppress(ValueError):
-            if isinstance(answer := json.loads(line[len(token):]), dict):
-                return answer
-        raise Ended("wrote into the judge's channel", self.output)
+        return answer
+
+    def _answer_in(self, line):
+        """The dict that a line holds after the token, or None if it is no such line."""
+        token = self.token.encode()
+        if not line.startswith(token) or not line.endswith(b"\n"):
+            return None
+        try:
+            answer = json.loads(line[len(token):])
+        except ValueError:
+            return None
+        return answer if isinstance(answer, dict) else None
 
     def _listen(self):
+        """Put the lines that come in into the queue of answers, and None at their end."""
         with self.process.stdout as lines:
-            while line := lines.readline(LONGEST_LINE):
+            while line := lines.readline(LONGEST_ANSWER):
                 self.answers.put(line)
                 if not line.endswith(b"\n"):
                     break
             self.answers.put(None)
 
     def _how_it_ended(self):
+        """A clause on a process that has closed its output."""
         try:
-            status = self.process.wait(5)
+            status = self.process.wait(ENDING)
         except subprocess.TimeoutExpired:
             return "closed its standard output"
-        if status < 0:
-            name = signal.Signals(-status).name if -status in signal.Signals.__members__.values() else f"signal {-status}"
-            usual = {"SIGSEGV": ": a crash of compiled code, or too deep a recursion", "SIGKILL": ": memory, as a rule",
-                     "SIGXCPU": ": it used too much processor time"}.get(name, "")
-            return f"ended the process by {name}{usual}"
-        return f"ended the whole process, with exit status {status}"
+        if status >= 0:
+            return f"ended the whole process, with exit status {status}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        return f"ended the process by {name}{USUAL_CAUSES.get(name, '')}"
 
 
 class Printed:
-    """What a process prints, read as it comes, cut at each token, and forgotten beyond a limit: megabytes do no harm."""
+    """What a process prints, read as it comes, cut at each token.
+
+    Beyond a limit it is forgotten: megabytes do no harm.
+    """
 
     def __init__(self, stream, token):
-        self.stream, self.token = stream, token.encode()
-        self.kept, self.total, self.pieces = bytearray(), 0, queue.Queue()
+        self.stream = stream
+        self.token = token.encode()
+        self.kept = bytearray()
+        self.total = 0              # bytes printed since the last token, kept or not
+        self.pieces = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        rest = b""
+        held = b""                  # what may be the beginning of a token
         with self.stream:
-            while piece := os.read(self.stream.fileno(), 65536):
-                *before, rest = (rest + piece).split(self.token)
-                for ended in before:
-                    self._keep(ended)
+            while read := os.read(self.stream.fileno(), PIECE):
+                *ended, last = (held + read).split(self.token)
+                for printed in ended:
+                    self._keep(printed)
                     self.pieces.put(self.taken())
-                begun = rest.rfind(self.token[:1], -len(self.token))        # what may be the beginning of a token is held back
-                self._keep(rest[:begun] if begun >= 0 else rest)
-                rest = rest[begun:] if begun >= 0 else b""
-        self._keep(rest)
+                begun = last.rfind(self.token[:1], -len(self.token))
+                if begun < 0:
+                    begun = len(last)
+                self._keep(last[:begun])
+                held = last[begun:]
+        self._keep(held)
         self.pieces.put(self.taken())
 
     def _keep(self, printed):
+        room = max(0, MOST_OUTPUT - len(self.kept))
         self.total += len(printed)
-        self.kept += printed[:max(0, MOST_OUTPUT - len(self.kept))]
+        self.kept += printed[:room]
 
     def taken(self):
         """The text kept so far, which is then forgotten."""
-        text, total = self.kept.decode("utf-8", "replace"), self.total
-        self.kept, self.total = bytearray(), 0
-        return text if total <= MOST_OUTPUT else f"{text}\n... ({total:,} bytes in all; the rest is left out)"
+        text = self.kept.decode("utf-8", "replace")
+        total = self.total
+        self.kept = bytearray()
+        self.total = 0
+        if total <= MOST_OUTPUT:
+            return text
+        return f"{text}\n... ({total:,} bytes in all; the rest is left out)"
 
-    def up_to_token(self, patience=2.0):
+    def up_to_token(self):
         """The text up to the next token, or the end."""
         with contextlib.suppress(queue.Empty):
-            return self.pieces.get(timeout=patience)
+            return self.pieces.get(timeout=PRINTING)
         return self.taken()
 
 
 def end_marked(mark):
-    """End the processes whose environment has the mark, until there are none left; where /proc shows environments."""
-    wanted = f"LMM_GRADING={mark}".encode()
+    """End the processes whose environment has the mark, until there are none left.
+
+    Where /proc shows environments. They are stopped first, so that none starts another meanwhile.
+    """
+    wanted = f"{MARK_NAME}={mark}".encode()
     for _ in range(50):
         found = [pid for pid in _processes() if wanted in _environment_of(pid)]
         if not found:
             return
-        for kind in (signal.SIGSTOP, signal.SIGKILL):           # stopped first, so that none starts another meanwhile
+        for kind in (signal.SIGSTOP, signal.SIGKILL):
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, kind)
@@ -217,7 +324,9 @@ def end_marked(mark):
 
 
 def _processes():
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()] if os.path.isdir("/proc/self") else []
+    if not os.path.isdir("/proc/self"):
+        return []
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
 
 
 def _environment_of(pid):

@@ -1,10 +1,11 @@
-"""The notebooks that come with the package, and how to get a copy to work in: ``lmm notebooks DIR``."""
+"""The notebooks that come with the package, and how to get a copy: ``lmm notebooks DIR``."""
 
 from pathlib import Path
 
 from ..errors import LMMError, shorten
 
-FOLDER = Path(__file__).parent
+NOTEBOOK_FOLDER = Path(__file__).parent
+CODE = (".py", ".pyc")      # suffixes of what is not copied
 
 
 def copy_notebooks(folder, force=False):
@@ -37,11 +38,15 @@ def copy_notebooks(folder, force=False):
     '.ipynb'
     """
     folder = Path(folder)
-    sources = sorted(path for path in FOLDER.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc"))
+    files = sorted(path for path in NOTEBOOK_FOLDER.iterdir() if path.is_file())
+    sources = [path for path in files if path.suffix not in CODE]
     copies = [folder / path.name for path in sources]
-    if not force and (there := [path.name for path in copies if path.exists()]):
-        raise LMMError(f"{folder} already holds {shorten(there)}; nothing was copied: give another folder, or --force "
-                       "(in Python, force=True) to overwrite")
+    there = [path.name for path in copies if path.exists()]
+    if there and not force:
+        raise LMMError(
+            f"{folder} already holds {shorten(there)}; nothing was copied: give another folder, "
+            "or --force (in Python, force=True) to overwrite"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for source, copy in zip(sources, copies):
         copy.write_bytes(source.read_bytes())
@@ -52,5 +57,7 @@ def report(folder, force=False):
     """The text that ``lmm notebooks`` prints after copying: what, and how to open it."""
     copies = copy_notebooks(folder, force)
     listed = "\n".join(f"  {path}" for path in copies)
-    return (f"Copied:\n{listed}\n"
-            'Open them with: jupyter notebook (where there is none: pip install notebook matplotlib)')
+    return (
+        f"Copied:\n{listed}\n"
+        "Open them with: jupyter notebook (where there is none: pip install notebook matplotlib)"
+    )

@@ -10,22 +10,26 @@ import types
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lmm as package
 from lmm import LMMError, grade, load_data
 from lmm.__main__ import main
 from lmm.grading import Case, ClassReport, Grading, Report, Result, built_in_cases, grade_all, read_cases
-from lmm.grading.answers import Unusable, read_answer
+from lmm.grading.answers import Unusable, raised, read_answer
 from lmm.grading.inside.describing import describe
 
 RIGHT = Path(__file__).parent / "submissions" / "correct" / "practical.py"
-MACHINES = built_in_cases()[:1]
-REPORT = Report("anne.py", (
+NOTHING = "def lmm(form, dat, ref=()):\n    return None\n"
+MACHINES = [case for case in built_in_cases() if case.name == "Machines"]
+LEAST_SQUARES = [case for case in built_in_cases() if case.name == "no random effects"]
+RESULTS = (
     Result("Machines", "the sheet's example", True, 1.0, 1.0, notes=("a tuple",), output="one\n\ntwo\n"),
     Result("Dyestuff2", "sd 0", False, 0.0, 2.0, ("sd[Batch] = 3, expected 0: REML <b>",), mistake="REML", seconds=0.5),
-    Result("secret", "for the grader", False, 0.0, 1.0, ("secret cause",), output="secret output", hidden=True)),
-    notes=("LMMprof is right",))
+    Result("secret", "for the grader", False, 0.0, 1.0, ("secret cause",), output="secret output", hidden=True),
+)
+REPORT = Report("anne.py", RESULTS, notes=("LMMprof is right",))
 
 
 def test_the_report_in_text():
@@ -72,25 +76,48 @@ def test_gradescope():
 
 
 def test_equal_causes_are_told_once():
-    twice = Report("ben.py", tuple(Result(name, name, False, 0.0, 1.0, ("lmm returned None",)) for name in "ab"))
+    results = tuple(Result(name, name, False, 0.0, 1.0, ("lmm returned None",)) for name in "ab")
+    twice = Report("ben.py", results)
     assert str(twice).count("lmm returned None") == 1 and "\na, b\n  - lmm returned None" in str(twice)
     assert twice.cause == "a: lmm returned None"
 
 
+def test_of_a_hidden_case_is_said_that_it_is_not_passed():
+    hidden = Report("eve.py", (RESULTS[0], RESULTS[2]))
+    assert hidden.cause == "a hidden case is not passed" and hidden.passed is False
+
+
+def test_much_output_and_long_causes_are_cut():
+    printed = "\n".join(f"line {i}" for i in range(9))
+    wordy = Report("eve.py", (Result("a", "", False, 0.0, 1.0, ("x" * 200,), output=printed),))
+    assert str(wordy).endswith("    line 5\n    ... (9 lines)")
+    both = ClassReport((wordy, REPORT))
+    assert f"a: {94 * 'x'}...\n" in str(both) and repr(both) == "ClassReport(2 submissions)"
+
+
 def test_the_table_of_a_class():
-    both = ClassReport((REPORT, Report("ben.py", (), "ben.py defines no function lmm"),
-                        Report("eve.py", (Result("Machines", "", True, 1.0, 1.0),))))
-    assert str(both) == """\
+    ben = Report("ben.py", (), "ben.py defines no function lmm")
+    eve = Report("eve.py", (Result("Machines", "", True, 1.0, 1.0),))
+    three = ClassReport((REPORT, ben, eve))
+    assert str(three) == """\
 3 submissions, 1 of them passed every case
 
  Submission  Points  First of all
  anne.py      1 / 4  Dyestuff2: sd[Batch] = 3, expected 0: REML <b>
  ben.py       0 / 0  ben.py defines no function lmm
  eve.py       1 / 1  passed"""
-    rows = list(csv.DictReader(io.StringIO(both.to_csv())))
-    assert rows[0] == {"submission": "anne.py", "points": "1", "total": "4", "passed": "False", "Machines": "1",
-                       "Dyestuff2": "0", "secret": "0", "cause": "Dyestuff2: sd[Batch] = 3, expected 0: REML <b>"}
-    assert len(json.loads(both.to_json())) == 3 and both.passed is False
+    rows = list(csv.DictReader(io.StringIO(three.to_csv())))
+    assert rows[0] == {
+        "submission": "anne.py",
+        "points": "1",
+        "total": "4",
+        "passed": "False",
+        "Machines": "1",
+        "Dyestuff2": "0",
+        "secret": "0",
+        "cause": "Dyestuff2: sd[Batch] = 3, expected 0: REML <b>",
+    }
+    assert len(json.loads(three.to_json())) == 3 and three.passed is False
 
 
 @pytest.fixture
@@ -98,7 +125,7 @@ def student(tmp_path):
     """A folder with a right submission and two that are not."""
     (tmp_path / "anne.py").write_text(RIGHT.read_text())
     (tmp_path / "ben").mkdir()
-    (tmp_path / "ben" / "lmm.py").write_text("def lmm(form, dat, ref=()):\n    return None\n")
+    (tmp_path / "ben" / "lmm.py").write_text(NOTHING)
     (tmp_path / "ben" / "tests.py").write_text("")
     (tmp_path / "eve").mkdir()
     (tmp_path / "notes.txt").write_text("no submission")
@@ -111,27 +138,34 @@ def further(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cases")
     load_data("Rail").to_csv(folder / "rail.csv", index=False)
     rail = {"form": "travel ~ 1", "data": "rail.csv", "ref": [["Rail"]], "factors": ["Rail"]}
-    entries = [{"name": "Rail", **rail, "why": "one block", "points": 3, "sd": [4.02077936060494, 22.6243477499598]},
-               {"name": "Rail again", **rail, "hidden": True}]
+    answer = {"sd": [4.02077936060494, 22.6243477499598]}
+    entries = [
+        {"name": "Rail", **rail, "why": "one block", "points": 3, **answer},
+        {"name": "Rail again", **rail, "hidden": True},
+    ]
     (folder / "cases.json").write_text(json.dumps(entries))
     return folder / "cases.json"
 
 
 def test_the_command(student, further, capsys):
-    options = ["--cases", str(further), "--only-cases", "--json", str(student / "r.json"), "--html", str(student / "r.html"),
-               "--gradescope", str(student / "results.json")]
-    assert main(["grade", str(student / "anne.py"), *options]) == 0
+    asked = ["--cases", str(further), "--only-cases"]
+    written = []
+    for option, file in (("--json", "r.json"), ("--html", "r.html"), ("--gradescope", "results.json")):
+        written += [option, str(student / file)]
+    assert main(["grade", str(student / "anne.py"), *asked, *written]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("anne.py: 4 of 4 points, 2 of 2 cases passed") and " hidden case 2   1 / 1\n" in printed
     assert json.loads((student / "r.json").read_text())["points"] == 4
     assert json.loads((student / "results.json").read_text())["tests"][0]["max_score"] == 3
     assert "<div><p>anne.py: 4 of 4 points" in (student / "r.html").read_text()
-    assert main(["grade", str(student / "ben"), "--cases", str(further), "--only-cases"]) == 1
+    assert main(["grade", str(student / "ben"), *asked]) == 1
     assert "lmm returned None" in capsys.readouterr().out
 
 
 def test_a_class(student, further, capsys):
     options = ["--cases", str(further), "--only-cases", "--jobs", "2", "--csv", str(student / "c.csv")]
+    (student / ".hidden").mkdir()
+    (student / "__pycache__").mkdir()
     assert main(["grade", "--all", str(student), *options]) == 1
     assert capsys.readouterr().out == """\
 3 submissions, 1 of them passed every case
@@ -151,6 +185,17 @@ def test_the_progress_of_a_class(student):
     assert "\r\x1b[K2 of 2 graded: " in line.getvalue() and line.getvalue().endswith("\r\x1b[K")
 
 
+def test_a_class_is_graded_to_its_end_whatever_happens_to_the_judge(student, monkeypatch):
+    def fail(grading, given, helpers=True):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(Grading, "report", fail)
+    report = grade_all(student / "ben", Grading(MACHINES))
+    problem = "the judge itself failed, at its answers: ZeroDivisionError: division by zero"
+    assert [one.problem for one in report.reports] == [problem, problem]
+    assert report.reports[0].results[0].causes == (f"not run: {problem}",)
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["grade"], "grade takes either a submission or --all DIR"),
     (["grade", "a.py", "--all", "b"], "grade takes either a submission or --all DIR"),
@@ -163,9 +208,22 @@ def test_the_progress_of_a_class(student):
     (["grade", "a.py", "--jobs", "0"], "--jobs is at least 1"),
     (["grade", "a.py", "--csv", "x"], "--csv is for --all"),
     (["grade", "--all", "b", "--gradescope", "x"], "--gradescope is for one submission"),
+    (["grade", "a.py", "--time-limit", "nan"], "--time-limit positive"),
+    (["grade", "a.py", "--memory-limit", "255"], "--memory-limit at least 256"),
+    (["grade", "--all", "EMPTY"], "holds no Python files, nor folders with one"),
+    (["grade", "--all", "EMPTY", "--json", "IN IT"], "would overwrite what is to be read"),
+    (["grade", "EMPTY"], "holds no Python file"),
+    (["grade", "TWO"], "the folder 'two' holds 2 Python files, none of them lmm.py; give one"),
+    (["grade", "a.py", "--cases", "BAD"], "bad.json is no JSON: Expecting value"),
 ])
-def test_mistakes_of_the_grader_exit_with_2_and_one_sentence(arguments, words, capsys):
-    assert main(arguments) == 2
+def test_mistakes_of_the_grader_exit_with_2_and_one_sentence(arguments, words, capsys, tmp_path):
+    empty, two, bad = tmp_path / "empty", tmp_path / "two", tmp_path / "bad.json"
+    empty.mkdir()
+    two.mkdir()
+    for path in (two / "anne.py", two / "ben.py", bad):
+        path.write_text("")
+    given = {"EMPTY": str(empty), "IN IT": str(empty / "anne.py"), "TWO": str(two), "BAD": str(bad)}
+    assert main([given.get(argument, argument) for argument in arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.startswith("lmm: ") and words in printed.err
 
@@ -234,7 +292,7 @@ import numpy as np
 from patsy import dmatrices
 from scipy.special import xlogy
 
-C, BIG, TOL, fig = np.array([0.5]), np.inf, 0.5, object()
+C, BIG, TOL, fig = np.array([0.5]), np.inf, np.float64(0.5), object()
 Fit = namedtuple("Fit", "beta theta")
 
 @lru_cache
@@ -251,15 +309,28 @@ def lmm(form, dat, ref=(), tol=TOL):
 
 def test_what_a_function_of_a_notebook_uses_is_carried():
     """Arrays, inf, defaults, decorated functions, ufuncs of scipy, named tuples; a local name is none of the notebook's."""
-    least_squares = next(case for case in built_in_cases() if case.name == "no random effects")
-    report = grade(notebook(CARRIED)["lmm"], [least_squares])
+    report = grade(notebook(CARRIED)["lmm"], LEAST_SQUARES)
     assert report.passed, str(report)
 
 
-def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students():
+@pytest.mark.parametrize("made, used", [
+    ("rng = np.random.default_rng(1)", "rng.normal()"),
+    ("rng = np.frompyfunc(float, 1, 1)", "rng(1)"),
+    ("rng = np.array([None])", "rng[0]"),
+])
+def test_what_cannot_be_carried_is_the_judges_error_and_not_the_students(made, used):
+    cell = CARRIED.replace("fig = min(BIG, xlogy(1, 1))", f"fig = 0 * {used}")
+    cell = cell.replace("object()\n", f"object()\n{made}\n")
     with pytest.raises(LMMError, match="'rng' cannot be taken out of the notebook"):
-        grade(notebook(CARRIED.replace("fig = min(BIG, xlogy(1, 1))", "fig = 0 * rng.normal()").replace(
-            "object()\n", "object()\nrng = np.random.default_rng(1)\n"))["lmm"], MACHINES)
+        grade(notebook(cell)["lmm"], MACHINES)
+
+
+def test_a_function_whose_source_is_lost_cannot_be_carried():
+    name = "<a cell whose source is lost>"
+    scope = notebook(NOTEBOOK.replace("HALF *", "half() *"))
+    exec(compile("def half():\n    return 0.5\n", name, "exec"), scope)
+    with pytest.raises(LMMError, match="'half' cannot be taken out of the notebook, for it has no source"):
+        grade(scope["lmm"], LEAST_SQUARES)
 
 
 def test_chosen_cases_and_a_loose_notebook(tmp_path, capsys):
@@ -273,7 +344,7 @@ def test_chosen_cases_and_a_loose_notebook(tmp_path, capsys):
 
 
 def test_the_html_file_is_a_page(tmp_path, capsys):
-    (tmp_path / "a&b.py").write_text("def lmm(form, dat, ref=()):\n    return None\n")
+    (tmp_path / "a&b.py").write_text(NOTHING)
     assert main(["grade", str(tmp_path / "a&b.py"), "--html", str(tmp_path / "a.html")]) == 1
     text = (tmp_path / "a.html").read_text()
     assert text.startswith("<!doctype html>") and "<title>a&amp;b.py</title>" in text and text.rstrip().endswith("</html>")
@@ -292,18 +363,25 @@ def test_a_notebook_is_no_python_file(tmp_path):
 
 
 def test_a_function_of_a_notebook_is_judged_with_what_it_uses():
-    least_squares = next(case for case in built_in_cases() if case.name == "no random effects")
-    report = grade(notebook()["lmm"], [least_squares])
+    report = grade(notebook()["lmm"], LEAST_SQUARES)
     assert report.passed and report.title == "lmm", str(report)
 
 
 def test_a_module_or_a_function_of_a_file(tmp_path):
-    (tmp_path / "mine.py").write_text(RIGHT.read_text().replace("def lmm(", "def mixed("))
+    text = RIGHT.read_text().replace("def lmm(", "def mixed(")
+    path = tmp_path / "mine.py"
+    path.write_text(text)
     module = types.ModuleType("mine")
-    module.__file__ = str(tmp_path / "mine.py")
-    exec(compile(Path(module.__file__).read_text(), module.__file__, "exec"), module.__dict__)
+    module.__file__ = str(path)
+    exec(compile(text, str(path), "exec"), module.__dict__)
     assert grade(module.mixed, MACHINES).passed
     assert grade(module, MACHINES).problem == "mine defines no function lmm"
+
+
+def test_the_one_file_of_a_folder_is_graded_whatever_its_name(tmp_path):
+    (tmp_path / "mixed.py").write_text(RIGHT.read_text())
+    report = grade(tmp_path, LEAST_SQUARES)
+    assert report.passed and report.title == tmp_path.name
 
 
 @pytest.mark.parametrize("given, words", [
@@ -330,34 +408,98 @@ BETA, THETA = np.array([1.0, 2.0]), np.array([0.1, 0.2, -np.inf])
 
 
 @pytest.mark.parametrize("returned", [
-    {"beta": BETA, "theta": THETA}, {"Beta": list(BETA), "Theta": tuple(THETA)}, (BETA, THETA), [BETA, THETA], Fit(BETA, THETA),
-    (THETA, BETA), {"beta": BETA[:, None], "theta": THETA[None, :]}, {"coef": BETA, "x": THETA}, (BETA, THETA, 3.5, "converged"),
-    {"beta": package.lmm("score ~ 1", load_data("Machines")).params.reindex(["a", "b"], fill_value=1.0) * [1, 2], "theta": THETA},
-    {"beta": {"Intercept": 1.0, "x": 2.0}, "theta": THETA}, (list(BETA), list(THETA)),
+    {"beta": BETA, "theta": THETA},
+    {"Beta": list(BETA), "Theta": tuple(THETA)},
+    (BETA, THETA),
+    [BETA, THETA],
+    Fit(BETA, THETA),
+    (THETA, BETA),
+    {"beta": BETA[:, None], "theta": THETA[None, :]},
+    {"coef": BETA, "x": THETA},
+    (BETA, THETA, 3.5, "converged"),
+    {"beta": pd.Series(BETA, ["Intercept", "x"]), "theta": THETA},
+    {"beta": {"Intercept": 1.0, "x": 2.0}, "theta": THETA},
+    (list(BETA), list(THETA)),
     {"beta": BETA.astype(object), "theta": np.matrix(THETA)},
+    {"beta": [BETA[:1], 2.0], "theta": THETA},
 ], ids=lambda returned: type(returned).__name__)
 def test_forms_of_an_answer(returned):
     answer = read_answer(json.loads(json.dumps(describe(returned))), 2, 2)
     assert answer.beta.tolist() == BETA.tolist() and answer.theta.tolist() == THETA.tolist()
 
 
+def test_two_lists_of_one_length_are_an_array_to_numpy():
+    """As a tuple of two: beta, then theta."""
+    answer = read_answer(json.loads(json.dumps(describe([[1.0, 2.0], [3.0, 4.0]]))), 2, 1)
+    assert answer.beta.tolist() == [1.0, 2.0] and answer.theta.tolist() == [3.0, 4.0]
+    assert not answer.named
+
+
+def test_notes_say_how_an_answer_was_given():
+    def notes(returned):
+        return read_answer(json.loads(json.dumps(describe(returned))), 2, 2).notes
+
+    assert notes({"coef": BETA, "x": THETA}) == ("beta is called 'coef'", "theta is called 'x'")
+    assert notes((BETA, THETA, 3.5)) == ("a tuple of 3, its first two taken as beta and theta",)
+    assert notes((THETA, BETA)) == ("a tuple (theta, beta); the sheet lists beta first",)
+
+
 @pytest.mark.parametrize("returned, words", [
-    (None, "lmm returned None"), ("52.3", "lmm returned a text, '52.3'"), (3.0, "where beta and theta were asked"),
-    (print, "lmm returned a function"), ({}, "lmm returned a dict without 'beta'; its keys are none"), (set(), "lmm returned a set"),
-    ({"beta": BETA}, "lmm returned a dict without 'theta'; its keys are 'beta'"), ({"beta": None, "theta": THETA}, "beta is None"),
+    (None, "lmm returned None: is a return statement missing?"),
+    ("52.3", "lmm returned a text, '52.3', where beta and theta were asked"),
+    (3.0, "lmm returned a float, where beta and theta were asked"),
+    (np.float64(3.0), "lmm returned one number, where beta and theta were asked"),
+    (np.zeros(6), "lmm returned one array of 6 numbers, where beta and theta were asked"),
+    (print, "lmm returned a function, where beta and theta were asked"),
+    ({}, "lmm returned a dict without 'beta'; its keys are none"),
+    (set(), "lmm returned a set without 'beta'; its attributes are none"),
+    ({"beta": BETA}, "lmm returned a dict without 'theta'; its keys are 'beta'"),
+    (Fit(BETA, print), "lmm returned a Fit without 'theta'; its attributes are 'beta'"),
+    ((BETA,), "lmm returned a tuple, where beta and theta were asked"),
+    ([1.0], "lmm returned one number, where beta and theta were asked"),
+    ({"beta": None, "theta": THETA}, "beta is None"),
+    ({"beta": "1, 2", "theta": THETA}, "beta is a text, '1, 2', where numbers were asked"),
     ({"beta": ["1", "2"], "theta": THETA}, "beta is a text, '1', where numbers were asked"),
-    ({"beta": BETA * 1j, "theta": THETA}, "beta is a text, 'an array of complex128'"),
-    ({"beta": BETA, "theta": THETA[:2]}, "theta has 2 elements, where 3 were asked: log sigma and 2 log standard deviations"),
+    ({"beta": {"Intercept": "1"}, "theta": THETA}, "beta is a dict, where numbers were asked"),
+    ({"beta": BETA * 1j, "theta": THETA}, "beta is a text, 'an array of complex128', where numbers were asked"),
+    ({"beta": BETA, "theta": THETA[:2]}, "theta has 2 elements, where 3 were asked: log sigma and 2 log standard deviations, "
+     "one for each block in the order of ref"),
     ({"beta": BETA[:1], "theta": THETA}, "beta has 1 element, where X has 2 columns"),
+    ({"beta": [], "theta": THETA}, "beta has 0 elements, where X has 2 columns"),
     ({"beta": BETA, "theta": np.diag(THETA[:2])}, "theta has shape (2, 2), where a vector was asked"),
-    ({"beta": THETA, "theta": BETA}, "beta and theta are exchanged"), ({"beta": BETA, "theta": -THETA}, "theta[2] is inf"),
-    ({"beta": BETA * np.nan, "theta": THETA}, "beta[0] is nan"), ((BETA,), "where beta and theta were asked"),
     ({"beta": BETA, "theta": np.zeros(10**6)}, "theta has shape (1000000,), where a vector was asked"),
+    ({"beta": THETA, "theta": BETA}, "beta and theta are exchanged: beta has the length of theta, theta that of beta"),
+    ({"beta": BETA, "theta": -THETA}, "theta[2] is inf"),
+    ({"beta": BETA, "theta": [-np.inf, 0, 0]}, "theta[0] is -inf"),
+    ({"beta": BETA * np.nan, "theta": THETA}, "beta[0] is nan"),
+    ({"beta": [1.0, -np.inf], "theta": THETA}, "beta[1] is -inf"),
 ], ids=str)
 def test_what_is_no_answer(returned, words):
     with pytest.raises(Unusable) as error:
         read_answer(json.loads(json.dumps(describe(returned))), 2, 2)
-    assert words in str(error.value)
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize("blocks, words", [
+    (0, "theta has 3 elements, where 1 was asked: log sigma"),
+    (1, "theta has 3 elements, where 2 were asked: log sigma and the block's log standard deviation"),
+])
+def test_what_theta_should_have_held(blocks, words):
+    with pytest.raises(Unusable) as error:
+        read_answer(json.loads(json.dumps(describe({"beta": BETA, "theta": THETA}))), 2, blocks)
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize("error, words", [
+    ({"type": "KeyError", "message": "'x'", "line": 3, "file": "a.py", "function": "f"}, "lmm raises KeyError at line 3 of a.py, in f: 'x'"),
+    ({"type": "KeyError", "message": "", "line": 3, "file": "a.py", "function": "<module>"}, "lmm raises KeyError at line 3 of a.py"),
+    ({"type": "OSError", "message": "no\n  file"}, "lmm raises OSError: no file"),
+    ({"type": "RecursionError", "message": "too deep"}, "lmm calls itself without end"),
+    ({"type": "MemoryError", "message": ""}, "lmm needs more memory than it was given"),
+    ({"type": "SystemExit", "message": "3"}, "lmm ends the program, by sys.exit or quit"),
+])
+def test_an_exception_is_a_clause(error, words):
+    assert raised(error, "lmm") == words
 
 
 def test_the_package_is_not_slowed_down_by_its_grader():

@@ -1,11 +1,13 @@
-"""The submission's process: reads one request a line, answers with one line of JSON, and knows no answers.
+"""The submission's process: reads one request a line, answers with one line of JSON.
 
-Standard output is where the answers go, so the submission gets another one: everything it prints goes to standard error,
-which the judge reads as it comes. A request holds pickled arguments from the judge; the other way there are only numbers.
+Standard output is where the answers go, so the submission gets another one: everything it prints
+goes to standard error, which the judge reads as it comes. A request holds pickled arguments from
+the judge; the other way there are only numbers and texts.
 """
 
 import base64
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -19,81 +21,123 @@ from pathlib import Path
 import numpy as np
 import pandas  # noqa: F401 - as pickled data need it, before the watch begins
 
-from .calling import profile_of
+from .calling import likelihood_of
 from .counting import Counts, MemoryWatch, quickest, reference_time
 from .describing import describe
 from .watching import Watch
 
-NAME = "_submission"    # never "lmm"
+MODULE_NAME = "_submission"     # never "lmm"
 FUNCTIONS = ("lmm", "LMMsetup", "LMMprof")
+LONGEST_MESSAGE = 300           # characters of an exception's
+LONGEST_LINE = 100              # characters of a line that does not parse
+LONGEST_NAMES = 80              # characters of the names of columns
 
 
 class Channel:
-    """Lines from and to the judge; only this process may write, not one that the submission has forked."""
+    """Lines from and to the judge.
+
+    Only this process may write, not one that the submission has forked.
+    """
 
     def __init__(self):
         self.requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
-        self.answers, self.process = os.dup(1), os.getpid()
+        self.answers = os.dup(1)
+        self.process = os.getpid()
         with open(os.devnull) as nothing:
             os.dup2(nothing.fileno(), 0)
         os.dup2(2, 1)
-        sys.stdout.reconfigure(line_buffering=True)         # what is printed before the process is ended is not lost
+        sys.stdout.reconfigure(line_buffering=True)     # so that a crash loses nothing printed
         self.first = json.loads(self.requests.readline())
 
     def send(self, message):
-        """Answer, after a token that ends what has been printed, by which the judge tells the cases apart."""
+        """Answer, after a token that ends what has been printed.
+
+        By the token the judge tells apart what was printed in one case and in the next.
+        """
         if os.getpid() != self.process:
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
+        token = self.first["token"]
         with contextlib.suppress(OSError):
-            os.write(2, self.first["token"].encode())
-        line = f"{self.first['token']}{json.dumps(message)}\n".encode()
+            os.write(2, token.encode())
+        line = f"{token}{json.dumps(message)}\n".encode()
         while line:
-            line = line[os.write(self.answers, line):]
+            written = os.write(self.answers, line)
+            line = line[written:]
 
 
 def main():
     """Load the submission that the first line names, then answer a case for each further line."""
     channel = Channel()
-    first, path, counts = channel.first, Path(channel.first["path"]), Counts()
+    first = channel.first
+    path = Path(first["path"])
     folders = [str(path.parent)] if first["helpers"] else []
+
+    # -- set the stage: limits, counters, and a path on which the submission finds its helpers
     limit(first["memory_limit"], first["cpu_limit"])
+    counts = Counts()
     if first["count"]:
         counts.install()
     sys.path.remove(first["startup_path"])
     watch = Watch(path, folders, first["closed"])
     sys.path[:0] = folders
     channel.send({"started": True})
+
+    # -- load
     watch.begin()
     module, error = load(path, first["name"])
-    found = {name: callable(getattr(module, name, None)) for name in FUNCTIONS}
-    channel.send({"loaded": error is None, "error": error, "functions": found, "events": watch.taken()})
+    channel.send({
+        "loaded": error is None,
+        "error": error,
+        "functions": {name: _has(module, name) for name in FUNCTIONS},
+        "events": watch.taken(),
+    })
+
+    # -- answer
+    def answer(given):
+        if first["count"]:
+            return costs(module, given, path, watch, channel, counts)
+        return run(module, given, path)
+
     for line in channel.requests:
-        given = pickle.loads(base64.b64decode(line))
-        answer = costs(module, given, path, watch, channel, counts) if first["count"] else run(module, given, path)
-        channel.send({"events": watch.taken(), **answer})
+        found = answer(pickle.loads(base64.b64decode(line)))
+        channel.send({"events": watch.taken(), **found})
     os._exit(0)
 
 
 def limit(memory, seconds):
-    """Bound this process and what it starts, where the platform can (not on Windows; macOS ignores the memory's)."""
+    """Bound this process and what it starts, where the platform can.
+
+    Windows cannot; macOS ignores the limit of memory.
+    """
     try:
         import resource
     except ImportError:
         return
-    for name, value in (("RLIMIT_AS", memory), ("RLIMIT_CPU", seconds), ("RLIMIT_CORE", 0)):
+    limits = {
+        "RLIMIT_AS": memory,
+        "RLIMIT_CPU": seconds,
+        "RLIMIT_CORE": 0,
+    }
+    for name, value in limits.items():
         if hasattr(resource, name):
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(getattr(resource, name), (value, value))
 
 
+# -- loading -------------------------------------------------------------------------------------
+
 def load(path, name):
-    """The submission as a module under a private name, `name` being its `lmm`; or what went wrong."""
-    loader = SourceFileLoader(NAME, str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(NAME, loader))
-    sys.modules[NAME] = module
+    """The submission as a module under a private name, `name` being its `lmm`; or what went wrong.
+
+    A pair of the module and None, or the description of an exception.
+    """
+    loader = SourceFileLoader(MODULE_NAME, str(path))
+    spec = importlib.util.spec_from_loader(MODULE_NAME, loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE_NAME] = module
     if path.stem == "lmm":
         sys.modules["lmm"] = module                 # a helper that imports lmm means this one
     try:
@@ -105,97 +149,151 @@ def load(path, name):
     return module, None
 
 
+def _has(module, name):
+    return callable(getattr(module, name, None))
+
+
 def explained(error, path):
     """An exception as its type, message, and the innermost place in the submission's folder."""
+    is_syntax = isinstance(error, SyntaxError)
     place = {}
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        place = {"file": path.name, "line": error.lineno, "source": (error.text or "").strip()[:100]}
+    if is_syntax and error.filename == str(path):
+        source = (error.text or "").strip()
+        place = {"file": path.name, "line": error.lineno, "source": source[:LONGEST_LINE]}
     else:
         for frame, line in traceback.walk_tb(error.__traceback__):
-            file = frame.f_code.co_filename
-            if os.path.dirname(os.path.abspath(file)) == str(path.parent):
-                place = {"file": os.path.basename(file), "line": line, "function": frame.f_code.co_name}
+            code = frame.f_code
+            folder, file = os.path.split(os.path.abspath(code.co_filename))
+            if folder == str(path.parent):
+                place = {"file": file, "line": line, "function": code.co_name}
     try:
-        message = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
-    except Exception:
+        message = str(error.msg if is_syntax else error)
+    except Exception:                               # a hostile one
         message = ""
-    return {"type": type(error).__name__, "message": message, "module": getattr(error, "name", None), **place}
+    return {
+        "type": type(error).__name__,
+        "message": " ".join(message.split())[:LONGEST_MESSAGE],
+        "module": getattr(error, "name", None),
+        **place,
+    }
+
+
+# -- a case --------------------------------------------------------------------------------------
+
+def run(module, given, path):
+    """One case: the likelihood at some thetas, then the fit, and whether arguments are changed."""
+    form, dat, ref, thetas = given
+    dat_before = dat.copy(deep=True)
+    ref_before = json.dumps(ref)
+    likelihood = evaluations(module, form, dat.copy(deep=True), ref, thetas, path)
+    fit = attempt(lambda: module.lmm(form, dat, ref), path)
+    return {
+        "likelihood": likelihood,
+        "fit": fit,
+        "changed": difference(dat_before, ref_before, dat, ref),
+    }
 
 
 def attempt(function, path):
-    """The description of what a function returns, or of what it raises, with the seconds it took."""
+    """The description of what a function returns, or of what it raises, with the seconds it took.
+
+    Describing is not counted.
+    """
     start = time.perf_counter()
     try:
         returned = function()
     except BaseException as error:
-        return {"error": explained(error, path), "seconds": time.perf_counter() - start}
-    return {"returned": describe(returned), "seconds": time.perf_counter() - start}
+        seconds = time.perf_counter() - start
+        return {"error": explained(error, path), "seconds": seconds}
+    seconds = time.perf_counter() - start
+    return {"returned": describe(returned), "seconds": seconds}
 
 
-def run(module, given, path):
-    """One case: the likelihood at some thetas, then the fit, and whether the arguments are what they were."""
-    form, dat, ref, thetas = given
-    kept = dat.copy(deep=True), json.dumps(ref)
-    answer = {"profile": profile(module, form, dat.copy(deep=True), ref, thetas, path)}
-    answer["fit"] = attempt(lambda: module.lmm(form, dat, ref), path)
-    answer["changed"] = difference(kept, dat, ref)
-    return answer
-
-
-def profile(module, form, dat, ref, thetas, path):
+def evaluations(module, form, dat, ref, thetas, path):
     """`LMMprof` at some thetas, or None if the submission has none."""
-    if not all(callable(getattr(module, name, None)) for name in ("LMMsetup", "LMMprof")):
+    if not _has(module, "LMMsetup") or not _has(module, "LMMprof"):
         return None
     try:
-        words, function = profile_of(module, form, dat, ref)
+        words, function = likelihood_of(module, form, dat, ref)
     except BaseException as error:
         return {"error": explained(error, path)}
-    return {"way": words, "values": [attempt(lambda t=t: function(np.array(t)), path) for t in thetas]}
+    values = []
+    for theta in thetas:
+        call = functools.partial(function, np.array(theta))
+        values.append(attempt(call, path))
+    return {"way": words, "values": values}
 
 
-def difference(kept, dat, ref):
-    """What of the arguments is not as it was, in words, or None."""
-    before, ref_before = kept
+def difference(dat_before, ref_before, dat, ref):
+    """What of the arguments is not as it was, in words, or None; `ref_before` is JSON."""
     try:
-        if list(dat.columns) != list(before.columns):
-            added = [str(c) for c in dat.columns if c not in set(before.columns)]
-            return f"dat has other columns ({', '.join(added)[:80]} added)" if added else "dat has other columns"
-        if not dat.index.equals(before.index):
-            return "the rows of dat" if len(dat) == len(before) else f"dat, of {len(before)} rows, has {len(dat)}"
-        for column in before.columns:
-            if dat[column].dtype != before[column].dtype or not dat[column].equals(before[column]):
-                return f"the column {str(column)!r} of dat"
-        if json.dumps(ref) != ref_before:
+        changed = _difference_of_data(dat_before, dat)
+        if changed is None and json.dumps(ref) != ref_before:
             return "ref"
     except Exception as error:
         return f"dat cannot be compared any more: {type(error).__name__}"
+    return changed
+
+
+def _difference_of_data(before, dat):
+    """What of the data is not as it was, in words, or None."""
+    if list(dat.columns) != list(before.columns):
+        old = set(before.columns)
+        added = ", ".join(str(column) for column in dat.columns if column not in old)
+        said = f" ({added[:LONGEST_NAMES]} added)" if added else ""
+        return f"dat has other columns{said}"
+    if not dat.index.equals(before.index):
+        if len(dat) == len(before):
+            return "the rows of dat"
+        return f"dat, of {len(before)} rows, has {len(dat)}"
+    for column in before.columns:
+        is_same_type = dat[column].dtype == before[column].dtype
+        if not is_same_type or not dat[column].equals(before[column]):
+            return f"the column {str(column)!r} of dat"
     return None
 
 
+# -- the case of many rows -----------------------------------------------------------------------
+
 def costs(module, given, path, watch, channel, counts):
-    """The case of many rows: memory, calls and seconds of a fit, and the time of an evaluation beside a factorisation's."""
+    """Memory, calls and seconds of a fit, and the time of an evaluation beside a QR's.
+
+    As soon as the memory is that of half an n x n matrix, or the calls are as many as there are
+    evaluations, what is known is sent, and the process ends.
+    """
     form, dat, ref, thetas = given
+    rows = len(dat)
     columns = 1 + sum(_levels(dat, names) for names in ref)
-    answer, too_large = {"rows": len(dat)}, 8 * len(dat) ** 2 // 2
+    answer = {"rows": rows}
 
     def give_up(peak=0):
-        channel.send({**answer, "events": watch.taken(), "peak": peak, "calls": counts.calls})
+        events = watch.taken()
+        channel.send({**answer, "events": events, "peak": peak, "calls": counts.calls})
         os._exit(0)
 
-    with MemoryWatch(too_large, give_up) as memory:
-        answer["profile"] = profile(module, form, dat, ref, thetas[:1], path)
-        counts.begin(len(dat), give_up)
+    # -- one evaluation, and a fit
+    half_n_by_n = 8 * rows**2 // 2
+    with MemoryWatch(half_n_by_n, give_up) as memory:
+        answer["likelihood"] = evaluations(module, form, dat, ref, thetas[:1], path)
+        counts.begin(rows, give_up)
         answer["fit"] = attempt(lambda: module.lmm(form, dat, ref), path)
-    answer |= {"peak": memory.peak, "calls": dict(counts.calls)}
-    if answer["profile"] is not None and "returned" in answer["profile"].get("values", [{}])[0]:
-        _, function = profile_of(module, form, dat, ref)
+    answer["peak"] = memory.peak
+    answer["calls"] = dict(counts.calls)
+
+    # -- the time of an evaluation, where there is one
+    values = (answer["likelihood"] or {}).get("values", [{}])
+    if "returned" in values[0]:
+        _, function = likelihood_of(module, form, dat, ref)
         theta = np.array(thetas[0])
-        times = [reference_time(len(dat), columns), quickest(lambda: function(theta)), reference_time(len(dat), columns)]
-        answer["evaluation"] = [times[1], min(times[0], times[2])]
+        before = reference_time(rows, columns)
+        seconds = quickest(lambda: function(theta))
+        after = reference_time(rows, columns)
+        answer["evaluation_time"] = [seconds, min(before, after)]
     return answer
 
 
 def _levels(dat, names):
+    """How many combinations of levels there may be."""
     product = 1
     for name in names:
         product *= dat[name].nunique()

@@ -8,17 +8,59 @@ import sys
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
-MOST = 20               # events that are kept
-FITTERS = frozenset("statsmodels pymer4 rpy2 bambi linearmodels merf gpboost glmmTMB rpy pyreadr".split())
-PROCESSES = frozenset("subprocess.Popen os.fork os.forkpty os.system os.exec os.posix_spawn os.spawn os.startfile".split())
-PROGRAMS = PROCESSES - {"os.fork", "os.forkpty"}     # a child that is forked hears the hook as well
-MOVES = frozenset(["os.link", "os.symlink", "os.rename"])
-SYSTEM = ("/sys/", "/proc/", "/dev/")   # what libraries ask of the machine
-KILLS = frozenset(["os.kill", "os.killpg"])
-NETWORK = frozenset("socket.connect socket.bind socket.sendto socket.getaddrinfo socket.gethostbyname".split())
-SHOWING = "linecache.py", "tokenize.py"
-HERE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "")
-FORBIDDEN = "lmm is the package that judges, which a submission cannot use: it is to be the student's own work"
+MOST_EVENTS = 20        # that are kept
+FITTERS = frozenset((
+    "statsmodels",
+    "pymer4",
+    "rpy2",
+    "bambi",
+    "linearmodels",
+    "merf",
+    "gpboost",
+    "glmmTMB",
+    "rpy",
+    "pyreadr",
+))
+
+# -- events of Python's audit hooks --------------------------------------------------------------
+
+FORKS = frozenset(("os.fork", "os.forkpty"))        # the child hears the hook as well
+PROGRAMS = frozenset((
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.startfile",
+))
+MOVES = frozenset((
+    "os.link",
+    "os.symlink",
+    "os.rename",
+))
+KILLS = frozenset((
+    "os.kill",
+    "os.killpg",
+))
+NETWORK = frozenset((
+    "socket.connect",
+    "socket.bind",
+    "socket.sendto",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+))
+HEARD = frozenset(("open",)) | FORKS | PROGRAMS | MOVES | KILLS | NETWORK
+
+# -- places --------------------------------------------------------------------------------------
+
+SYSTEM = ("/sys/", "/proc/", "/dev/")               # what libraries ask of the machine
+SHOWING = ("linecache.py", "tokenize.py")           # in which Python reads the sources it shows
+INSIDE_FOLDER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "")
+
+FORBIDDEN = (
+    "lmm is the package that judges, which a submission cannot use: it is to be the student's own "
+    "work"
+)
 
 
 class Watch(MetaPathFinder):
@@ -35,13 +77,20 @@ class Watch(MetaPathFinder):
     """
 
     def __init__(self, path, folders, closed):
-        self.path, self.events, self.busy = path, [], False
-        self.has_own = path.stem == "lmm" or any(
-            (Path(folder) / "lmm.py").exists() or (Path(folder) / "lmm").is_dir() for folder in folders)
-        self.own, self.scratch = _folders(folders), _folders([os.getcwd()])
-        entries = [entry for entry in sys.path if entry and os.path.isdir(entry) and entry not in folders]
-        self.python = _folders([sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.__file__), *entries])
-        self.closed = _folders([*closed, *(os.path.join(entry, "lmm") for entry in entries)])
+        self.path = path
+        self.events = []
+        self.busy = False           # with an event, whose own events are not heard
+        self.has_own = path.stem == "lmm" or any(_has_lmm(Path(folder)) for folder in folders)
+        on_path = [
+            entry for entry in sys.path if entry and os.path.isdir(entry) and entry not in folders
+        ]
+        installed = [os.path.join(entry, "lmm") for entry in on_path]
+        library = os.path.dirname(os.__file__)
+        pythons = [sys.prefix, sys.base_prefix, sys.exec_prefix, library, *on_path]
+        self.own = _folders(folders)
+        self.scratch = _folders([os.getcwd()])
+        self.python = _folders(pythons)
+        self.closed = _folders([*closed, *installed])
 
     def begin(self):
         sys.meta_path.insert(0, self)
@@ -49,7 +98,8 @@ class Watch(MetaPathFinder):
 
     def taken(self):
         """The events so far, which are then forgotten."""
-        events, self.events = self.events, []
+        events = self.events
+        self.events = []
         return events
 
     def find_spec(self, name, path=None, target=None):
@@ -63,57 +113,87 @@ class Watch(MetaPathFinder):
         return None
 
     def _note(self, kind, what):
-        if [kind, what] not in self.events and len(self.events) < MOST:
-            self.events.append([kind, what])
+        event = [kind, what]
+        if event not in self.events and len(self.events) < MOST_EVENTS:
+            self.events.append(event)
+
+    # -- the hook --------------------------------------------------------------------------------
 
     def _hear(self, event, arguments):
-        if self.busy or not (event == "open" or event in PROCESSES | NETWORK | KILLS | MOVES):
+        if self.busy or event not in HEARD:
             return
         self.busy = True
         try:
-            if event == "open":
-                self._opened(*arguments)
-            elif event in KILLS:
-                if arguments[0] <= 0 or arguments[0] == os.getppid():
-                    self._note("kill", event)
-                    raise PermissionError("a submission may not end the judge")
-            elif event in MOVES:
-                if os.path.realpath(os.fsdecode(arguments[0])).startswith(self.closed):
-                    self._note("package", os.path.basename(os.fsdecode(arguments[0])))
-                    raise PermissionError(FORBIDDEN)
-            elif event in PROCESSES:
-                if self._is_asking():
-                    self._note("process", event)
-                    if event in PROGRAMS:
-                        raise PermissionError("a submission may not start other programs")
-            elif event in NETWORK:
-                if self._is_asking():
-                    self._note("network", event)
-                raise PermissionError("a submission may not use the network")
+            self._heard(event, arguments)
         finally:
             self.busy = False
+
+    def _heard(self, event, arguments):
+        """Note an event; raises PermissionError where it is refused."""
+        if event == "open":
+            self._opened(*arguments)
+        elif event in KILLS:
+            self._killed(event, arguments[0])
+        elif event in MOVES:
+            self._moved(arguments[0])
+        elif event in FORKS:
+            if self._is_asking():
+                self._note("process", event)
+        elif event in PROGRAMS:
+            if self._is_asking():
+                self._note("process", event)
+                raise PermissionError("a submission may not start other programs")
+        else:
+            if self._is_asking():
+                self._note("network", event)
+            raise PermissionError("a submission may not use the network")
+
+    def _killed(self, event, pid):
+        """Not the judge, nor, as 0 and below mean, whole groups."""
+        if pid <= 0 or pid == os.getppid():
+            self._note("kill", event)
+            raise PermissionError("a submission may not end the judge")
+
+    def _moved(self, path):
+        """Not what is in this package's folders."""
+        where = os.fsdecode(path)
+        if os.path.realpath(where).startswith(self.closed):
+            self._note("package", os.path.basename(where))
+            raise PermissionError(FORBIDDEN)
 
     def _opened(self, path, mode, flags):
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         where = os.path.realpath(os.fsdecode(path))
-        if where.startswith(HERE) and _is_shown():      # of a warning or a traceback, Python shows these lines
+        if where.startswith(INSIDE_FOLDER) and _is_shown():
             return
         if where.startswith(self.closed):
             self._note("package", os.path.basename(where))
             raise PermissionError(FORBIDDEN)
-        writes = set(mode or "") & set("wax+") or (mode is None and flags & (os.O_WRONLY | os.O_RDWR))
-        mine = where == os.path.realpath(self.path) or where.startswith(self.own)
-        if where == os.path.realpath(os.devnull) or where.startswith((*self.scratch, *SYSTEM)):
+        if self._is_open_to_all(where):
             return
-        if not writes and (mine or where.startswith(self.python)):
+        writes = _writes(mode, flags)
+        if not writes and self._may_read(where):
             return
         if self._is_asking():
             self._note("write" if writes else "read", where)
 
+    def _is_open_to_all(self, where):
+        """Whether a path is the process's own folder, or the machine's."""
+        is_null = where == os.path.realpath(os.devnull)
+        return is_null or where.startswith((*self.scratch, *SYSTEM))
+
+    def _may_read(self, where):
+        """Whether a path is the submission's, its folder's, or a library's."""
+        is_submission = where == os.path.realpath(self.path)
+        return is_submission or where.startswith((*self.own, *self.python))
+
     def _is_asking(self):
-        """Whether it is the submission that asks, not a library being imported, nor Python for a traceback."""
-        frame = sys._getframe(2)
+        """Whether it is the submission that asks.
+
+        And not a library that is imported, nor Python, to show lines of a traceback.
+        """
+        frame = sys._getframe(1)
         while frame is not None:
             file = frame.f_code.co_filename
             if Path(file) == self.path or os.path.abspath(file).startswith(self.own):
@@ -124,12 +204,26 @@ class Watch(MetaPathFinder):
         return False
 
 
+def _writes(mode, flags):
+    """Whether a file is opened to be written: by `open`, with a mode, or by `os.open`."""
+    if mode is None:
+        return flags & (os.O_WRONLY | os.O_RDWR) != 0
+    return not set("wax+").isdisjoint(mode)
+
+
 def _is_shown():
-    """Whether it is Python that reads a source, to show a line of it."""
-    frame = sys._getframe(2)
-    while frame is not None and os.path.basename(frame.f_code.co_filename) not in SHOWING:
+    """Whether it is Python that reads a source, to show a line of it: of a warning, a traceback."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if os.path.basename(frame.f_code.co_filename) in SHOWING:
+            return True
         frame = frame.f_back
-    return frame is not None
+    return False
+
+
+def _has_lmm(folder):
+    """Whether a folder has a module lmm."""
+    return (folder / "lmm.py").exists() or (folder / "lmm").is_dir()
 
 
 def _folders(paths):

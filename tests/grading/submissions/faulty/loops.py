@@ -1,4 +1,4 @@
-"""Loops for ever. -> lmm was still running after 3 s, the limit"""
+"""Loops for ever. -> lmm was still running after 1 s, the limit"""
 
 
 def lmm(form, dat, ref=()):

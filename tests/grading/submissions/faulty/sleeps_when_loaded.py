@@ -1,4 +1,4 @@
-"""Never gets loaded. -> was still running after 3 s, the limit; it loops for ever, or is very slow, when it was loaded"""
+"""Never gets loaded. -> was still running after 1 s, the limit; it loops for ever, or is very slow, when it was loaded"""
 
 import time
 
