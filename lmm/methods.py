@@ -5,7 +5,7 @@ fit, which its docstring leaves out of the parameters, as those of methods leave
 """
 
 from .fit import refit, update
-from .inference import bootstrap, conf_int, df, profile, pvalues, simulate
+from .inference import bootstrap, conf_int, cov_theta, df, profile, pvalues, simulate
 from .result import (
     LMMResult,
     align,
@@ -14,7 +14,6 @@ from .result import (
     cooks_distance,
     corr,
     cov_params,
-    cov_theta,
     fittedvalues,
     icc,
     leverage,

@@ -270,9 +270,11 @@ class Optimum:
     gradient_norm : float
         The largest of its absolute values.
     hessian : ndarray, two axes like theta
-        Of nll in theta; rows and columns of blocks at zero are 0. Where several terms are
-        eliminated, or
-        more than 300 columns are left to factor, average information takes its place.
+        Of nll in theta; rows and columns of blocks at zero are 0.
+    averaged : bool
+        Whether `hessian` is average information, as it is where several terms are eliminated or many
+        columns are left to factor. Errors of estimates and degrees of freedom never are: they take
+        the exact one, by differences of the gradient.
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float
@@ -296,6 +298,7 @@ class Optimum:
     gradient: np.ndarray
     gradient_norm: float
     hessian: np.ndarray
+    averaged: bool
     smallest_eigenvalue: float
     nll_error: float
     theta_error: np.ndarray
@@ -305,12 +308,13 @@ class Optimum:
 
     def __repr__(self):
         phases = ", ".join(f"{count} {phase}" for phase, count in self.evaluations.items())
+        curvature = "average information" if self.averaged else "Hessian"
         verdict = "certified"
         if not self.certified:
             verdict = f"not certified: {'; '.join(self.reasons)}"
         return (
             f"Optimum({verdict}; gradient {self.gradient_norm:.1e}, smallest eigenvalue of the "
-            f"Hessian {self.smallest_eigenvalue:.3g}, error of nll {self.nll_error:.1e}, "
+            f"{curvature} {self.smallest_eigenvalue:.3g}, error of nll {self.nll_error:.1e}, "
             f"of theta {self.theta_error.max(initial=0):.1e}; evaluations: {phases or 'none'})"
         )
 
@@ -377,6 +381,7 @@ def certify(criterion, theta, value=None):
         gradient=D.gradient,
         gradient_norm=float(np.abs(D.gradient).max()),
         hessian=D.hessian,
+        averaged=not setup.engine.exact,
         smallest_eigenvalue=float(np.linalg.eigvalsh(D.hessian[free][:, free])[0]),
         nll_error=decrement,
         theta_error=step,

@@ -1,6 +1,7 @@
 """What fits again, or tests: profiles, intervals, bootstrap, comparison, hypotheses."""
 
 from .comparison import Comparison, anova
+from .curvature import cov_theta, hessian
 from .intervals import conf_int
 from .profiles import profile
 from .satterthwaite import df, p_of_t, pvalues
@@ -12,7 +13,9 @@ __all__ = [
     "anova",
     "bootstrap",
     "conf_int",
+    "cov_theta",
     "df",
+    "hessian",
     "p_of_t",
     "profile",
     "pvalues",

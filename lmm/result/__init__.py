@@ -7,7 +7,6 @@ from .modes import coef, column_starts, modes_of, ranef
 from .parameters import (
     check_level,
     correlation_pairs,
-    cov_theta,
     natural,
     on_straight_scale,
     parameter_names,
@@ -30,7 +29,6 @@ __all__ = [
     "corr",
     "correlation_pairs",
     "cov_params",
-    "cov_theta",
     "fittedvalues",
     "fixed_names",
     "icc",

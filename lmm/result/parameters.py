@@ -55,7 +55,7 @@ def on_straight_scale(fit):
     correlation of +-1, and errors also if the optimum is not certified.
     """
     covariance = fit.setup.covariance
-    A = cov_theta(fit).to_numpy()
+    A = fit.cov_theta().to_numpy()
     if covariance.elementwise:                             # theta is on this scale itself
         return fit.theta, np.sqrt(np.diag(A))
 
@@ -100,24 +100,6 @@ def _straight_gradients(fit, variances, sds, correlations):
     gradients[0, 0] = 1.0                               # log sigma is an element of theta
     gradients[1:, 1:] = of_others
     return gradients
-
-
-def cov_theta(fit):
-    """The covariance of theta's estimate, the inverse of the Hessian of nll.
-
-    Returns
-    -------
-    DataFrame
-        By the elements of theta, ``"log sigma"`` first; nan for blocks at zero, and everywhere if
-        the optimum is not certified.
-    """
-    labels = list(fit.setup.log_labels)
-    matrix = np.full((len(labels), len(labels)), np.nan)
-    if fit.optimum.certified:
-        free = np.flatnonzero(fit.setup.covariance.free(fit.theta))
-        places = np.ix_(free, free)
-        matrix[places] = np.linalg.inv(fit.optimum.hessian[places])
-    return pd.DataFrame(matrix, labels, labels)
 
 
 def sd_se(fit):

@@ -252,7 +252,8 @@ def health(fit):
     """What to know before trusting the numbers: the optimum's line, and singular covariances."""
     yield Table("")
     if fit.optimum.certified:
-        yield Table("Optimum: certified (gradient zero, curvature positive)")
+        curvature = "average information" if fit.optimum.averaged else "curvature"
+        yield Table(f"Optimum: certified (gradient zero, {curvature} positive)")
     else:
         yield Table(f"Optimum: NOT certified: {'; '.join(fit.optimum.reasons)}")
     zero = list(fit.sd.index[fit.sd == 0])
