@@ -261,3 +261,11 @@ def test_a_slope_block_and_its_copy_are_the_same_grouping_also_where_the_variabl
     dat = load_data("sleepstudy").assign(S2=lambda d: d["Subject"])
     with pytest.raises(LMMError, match="are the same grouping"):
         LMMsetup("Reaction ~ Days", dat, [["Subject", "Days"], ["S2", "Days"]])
+
+
+def test_slope_blocks_are_the_same_grouping_where_levels_without_a_slope_differ():
+    dat = load_data("sleepstudy")
+    dat["x"] = dat["Days"].where(dat["Subject"] != "308", 0)
+    dat["finer"] = dat["Subject"].astype(str).where(dat["Subject"] != "308", "308 " + dat["Days"].astype(str))
+    with pytest.raises(LMMError, match="blocks 'Subject:x' and 'finer:x' are the same grouping"):
+        LMMsetup("Reaction ~ Days", dat, [["Subject", "x"], ["finer", "x"]])
