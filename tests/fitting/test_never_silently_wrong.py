@@ -43,18 +43,18 @@ def test_zero_wins_an_exact_tie(engine, reml):
     """This used to be a warning, or an sd of 1e-8, in half of the cases: the sign of a rounding error decided."""
     for dat in ties(reml, 12):
         fit = lmer("y ~ 1 + (1 | g)", dat, reml=reml, engine=engine)
-        assert fit.converged and fit.sd["g"] == 0 and fit.singular == ("g",) and fit.optimum.multipliers["g"] == 0
+        assert fit.converged and fit.sd["g"] == 0 and fit.singular == ("g",)
+        assert 0 <= fit.optimum.multipliers["g"] < 1e-13
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_zero_wins_a_tie_of_a_slope_and_of_two_groupings(engine):
     """The same for a slope in a covariate of +-1, and for a second grouping beside one with a large variance."""
     for dat in ties(True, 4):
-        n = len(dat)
         both = pd.concat([dat.assign(x=1.0), dat.assign(x=-1.0, y=-dat["y"])])
         fit = lmer("y ~ 0 + x + (0 + x | g)", both, reml=False, engine=engine)
         assert fit.converged
-        far = dat.assign(h=np.arange(n) % 2)
+        far = pd.concat([dat.assign(h="a"), dat.assign(h="b", y=dat["y"] + 7)])
         assert lmer("y ~ 1 + (1 | g) + (1 | h)", far, engine=engine).converged
 
 
@@ -112,7 +112,7 @@ def test_reml_cannot_tell_two_groupings_apart_that_differ_by_a_fixed_factor(engi
     """Beside f, g and h are the same contrast: this used to be certified in 30 of 100 cases."""
     rng = np.random.default_rng(0)
     f, g, h = np.repeat([0, 0, 1, 1], 6), np.repeat([0, 1, 2, 2], 6), np.repeat([0, 1, 1, 1], 6)
-    dat = pd.DataFrame({"f": f.astype(str), "g": g.astype(str), "h": h.astype(str), "k": (rng.permutation(24) % 6).astype(str)})
+    dat = pd.DataFrame({**{name: [f"{name}{i}" for i in of] for name, of in {"f": f, "g": g, "h": h, "k": rng.permutation(24) % 6}.items()}})
     dat["y"] = f + 3 * rng.normal(size=3)[g] + rng.normal(size=24)
     with pytest.raises(LMMError, match=r"the \(co\)variances 'g', 'h' cannot be told apart beside the fixed effects by REML"):
         lmer("y ~ f + (1 | g) + (1 | h) + (1 | k)", dat, engine=engine)
@@ -149,7 +149,8 @@ def digits(found, exact):
 @pytest.mark.parametrize("path", sorted((DATA_FOLDER / "nist").iterdir()), ids=lambda path: path.name.split(".")[0])
 def test_nists_one_way_layouts_to_fourteen_digits_of_their_doubles(path):
     """SmLs08 and SmLs09, with 13 constant leading digits, used to be refused as perfect fits. Source: NIST StRD, ANOVA."""
-    text = (gzip.open(path) if path.suffix == ".gz" else path.open("rb")).read().decode()
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     rows = [line.split() for line in text.split("\n")[60:] if len(line.split()) == 2]
     dat = pd.DataFrame({"g": [row[0] for row in rows], "y": [float(row[1]) for row in rows]})
     groups = [[Fraction(y) for y in of["y"]] for _, of in dat.groupby("g", sort=False)]
@@ -187,7 +188,7 @@ def test_errors_and_degrees_of_freedom_are_exact_where_average_information_drove
     fit = lmer("y ~ x + (1 | g) + (1 | h) + (1 | k)", dat)
     dense = lmer("y ~ x + (1 | g) + (1 | h) + (1 | k)", dat, engine="dense")
     assert fit.optimum.averaged and not dense.optimum.averaged
-    assert_allclose(fit.cov_theta(), dense.cov_theta(), rtol=1e-5)
+    assert_allclose(fit.cov_theta(), dense.cov_theta(), rtol=1e-5, atol=1e-8)
     assert_allclose(fit.sd_se, dense.sd_se, rtol=1e-5)
     assert_allclose(fit.df, dense.df, rtol=1e-5)
     assert "average information positive" in str(fit) and "average information" in repr(fit.optimum)
