@@ -65,8 +65,7 @@ def refitted(fit, y=None, reml=None, thorough=True):
     ended.
 
     Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where
-    the one
-    it finds cannot be certified.
+    the one it finds cannot be certified.
     """
     setup = fit.setup if y is None else responding(fit.setup, y)
     if reml is not None and reml != setup.reml:
@@ -90,8 +89,7 @@ def refit(fit, y):
     ----------
     y : array_like, shape (nobs,), or with one value per row of `dat`
         On the scale of the formula's left-hand side. A Series goes by its index, which is that of
-        `dat`, anything else
-        by position.
+        `dat`, anything else by position.
     """
     if y is None:
         raise LMMError("y is None; it is one number for each row used")
@@ -197,10 +195,8 @@ def certify(theta, setup, value=None):
     -------
     Optimum
         ``certified`` if the gradient is small enough for an error of nll below 1e-9 (relative to
-        |nll|)
-        and of theta below 1e-6, the Hessian is positive definite, and nothing at zero would lower
-        nll by
-        leaving it.
+        |nll|) and of theta below 1e-6, the Hessian is positive definite, and nothing at zero would
+        lower nll by leaving it.
     """
     theta = np.array(checked(theta, setup))
     return certify_criterion(Criterion(LMMprof, setup), theta, value)

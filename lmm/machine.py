@@ -1,10 +1,8 @@
 """This machine: BLAS on one thread where more do not pay, and what a fit needs of memory.
 
 OpenBLAS starts threads for matrices of some thirty columns on. Where another process keeps a core
-busy each
-such call waits for it, and a small fit takes many times as long. threadpoolctl, an extra, is the
-well-kept
-way to hold BLAS to one.
+busy each such call waits for it, and a small fit takes many times as long. threadpoolctl, an extra,
+is the well-kept way to hold BLAS to one.
 """
 
 import os
@@ -63,8 +61,8 @@ def refuse_too_large(kept, pairs):
         return
     raise LMMError(
         f"{kept} columns of Z remain beside the eliminated terms, and {pairs:.3g} pairs of columns "
-        f"meet in a level, which takes {needed:.1f} GiB of memory; this machine has {memory():.1f}. "
-        "Use fewer or coarser blocks"
+        f"meet in a level, which takes {needed:.1f} GiB of memory; "
+        f"this machine has {memory():.1f}. Use fewer or coarser blocks"
     )
 
 

@@ -1,23 +1,23 @@
-"""The practical, from top to bottom: `LMMsetup`, `LMMprof`, Nelder-Mead, `lmm`. Every fit is this.
+"""The practical: `LMMsetup`, `LMMprof`, Nelder-Mead, `lmm`. Every fit runs here.
 
-    y = X beta + Z b + e,  b ~ N(0, psi),  e ~ N(0, sigma^2 I),  hence  y ~ N(X beta, V),
+    y = X beta + Z b + epsilon,  b ~ N(0, psi),  epsilon ~ N(0, sigma^2 I),  so  y ~ N(X beta, V),
 
-    V = Z psi Z' + sigma^2 I,  W = V^-1,  y (n,), X (n, k), Z (n, p): a column a level of a block.
+    V = Z psi Z' + sigma^2 I,   W = V^-1,   y (n,),   X (n, k),   Z (n, p), in blocks of columns.
 
-theta is log sigma, then the log standard deviation of each block, in the units of y; psi has their
-squares on its diagonal, the same for all columns of a block. With Z = QR, Q (n, n), R (p, p):
+theta is log sigma, then the log standard deviation of each block, in the units of y; psi has
+exp(2 theta_j) for every column of block j; phi is sigma^2 and these. With Z = Q [R ; 0], Q (n, n):
 
-    (1)  W = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'
+    (1)  W = Q [ (R psi R' + sigma^2 I)^-1, 0 ; 0, sigma^-2 I ] Q'     [the sheet's (1)]
     (2)  log|V| = log|R psi R' + sigma^2 I| + (n - p) log sigma^2
-    (3)  beta(theta) = (X'WX)^-1 X'Wy
+    (3)  beta(theta) = (X'WX)^-1 X'Wy                                  [the sheet's (2)]
     (4)  nll(theta) = 1/2 log|V| + 1/2 (y - X beta)' W (y - X beta)    [REML: + 1/2 log|X'WX|]
 
-nll is minus the log-likelihood without n/2 log(2 pi). It needs log|V| and C = [X y]' W [X y] alone:
-(1) and (2) are in engines/qr.py. If n < p, R has n rows and then zeros, and all holds as it stands.
-Two changes of coordinates keep digits and leave (4) alone: X = Q_X R_X, Q_X'Q_X = I, and
-y = X beta_0 + e, so that U = [Q_X e] stands for [X y]. Source: the course practical.
+nll leaves out n/2 log(2 pi). It needs log|V| and C = U'WU alone: see engines/qr.py for (1) and (2).
+If n < p, rows of zeros fill up R: each adds log sigma^2 to the first term of (2), n - p takes it
+off. U = [Q_X e], not [X y], keeps digits: X = Q_X R_X, Q_X'Q_X = I, e = y - X beta_0. (4) is the
+same then; beta, |X'WX| come back by R_X. Weights w: rows times sqrt(w), and log|V| less log w.
 
-Beyond the sheet, at four seams: psi of several effects of a level (model/covariance.py); an engine
+Beyond the sheet, in four places: psi of several effects of a level (model/covariance.py); an engine
 with the same two answers for many levels (engines/blocked/); derivatives and Newton's iteration,
 which take the criterion as an argument (fitting/); certificate and result (fitting/, result/).
 """
@@ -35,7 +35,7 @@ from .machine import few_threads
 from .model import make_design, matrix_design, refused_theta, with_arguments
 
 METHOD = "Nelder-Mead"
-TOLERANCE = 0.5         # of the simplex in theta, and of nll over it: Newton does the rest
+TOLERANCE = 0.5         # of the simplex, log units, and of nll over it: loose, as Newton ends it
 STEP = 0.5              # of the first simplex, log units
 MOST_SCALAR = 60        # evaluations for each element of theta, ...
 MOST_CORRELATED = 3     # ... with correlated effects, where Newton searches better
@@ -45,8 +45,8 @@ MOST_CORRELATED = 3     # ... with correlated effects, where Newton searches bet
 def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=None):
     """Build y, X and the blocks of Z, and QR-factor Z once: the `Setup` that `LMMprof` takes.
 
-    Its ``design`` holds the matrices and their labels. O(n p^2); nothing that follows depends on n.
-    What is no model that can be fitted is an LMMError, or patsy's error, that says what to mend.
+    Its ``design`` holds the matrices and their labels. O(n p^2); no evaluation depends on n. Raises
+    an LMMError, or patsy's error, that says what to mend where this is no model that can be fitted.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=No
 
 
 def LMMprof(theta, setup, reml=None):
-    """The negative profile log-likelihood of theta, (4): a float with the attribute ``beta``, (3).
+    """The criterion at theta, (4), profiled over beta: a float with the attribute ``beta``, (3).
 
     Parameters
     ----------
@@ -77,20 +77,20 @@ def LMMprof(theta, setup, reml=None):
     Returns
     -------
     Nll
-        A float, fit for any optimiser: ``inf`` where theta is so extreme that a triangle fails, and
-        an LMMError if it is no theta. One p x p Cholesky triangle, O(p^3), independent of n.
+        A float, fit for any optimiser; ``inf``, and beta nan, where theta is so extreme that a
+        triangle fails. No theta is an LMMError. Cholesky's of p x p and of C: O(p^3), whatever n.
     """
     theta = checked(theta, setup)
     try:
         phi = setup.design.covariance.phi(theta)            # sigma^2 and psi: exp(2 theta)
-        V = setup.engine(phi)                               # (1), (2): log|V| and C = U'WU
-        G = triangle(V)                                     # C = G'G, G = [ G_XX  G_Xy ; 0  g_yy ]
+        found = setup.engine(phi)                           # (1), (2): log|V| and C = U'WU
+        G = triangle(found)                                 # C = G'G; g_yy^2: the form of (4)
         gamma = back_substitute(G[:-1, :-1], G[:-1, -1])    # (3): G_XX^-1 G_Xy, for Q_X and e ...
         beta = setup.beta_0 + back_substitute(setup.R_X, gamma)                 # ... for X and y
-        nll = 0.5 * V.logdet + 0.5 * G[-1, -1] ** 2 - setup.log_weights         # (4)
+        nll = 0.5 * found.logdet + 0.5 * G[-1, -1] ** 2 - setup.log_weights     # (4)
         if setup.reml if reml is None else reml:
             nll += log_diagonal(G[:-1, :-1], setup.R_X)     # 1/2 log|X'WX| = log|G_XX R_X|
-        return Nll(nll, beta, G, phi, V.state)
+        return Nll(nll, beta, G, phi, found.state)
     except ArithmeticError:                                 # theta too extreme: worse than others
         return Nll(inf, np.full(len(setup.beta_0), np.nan))
 
@@ -120,7 +120,7 @@ class Nll(float):
         return self
 
     def rescaled(self, shift, df):
-        """What it is with all standard deviations times c = exp(shift); `df` is the set-up's.
+        """What a finite one is with all sds times c = exp(shift); `df` is n, for REML n - k.
 
         V becomes c^2 V: log|V| + 2 n log c, for REML log|X'WX| - 2 k log c, and C / c^2.
         """
@@ -136,9 +136,9 @@ class Nll(float):
 def nelder_mead(criterion, theta):
     """Where the practical's optimiser ends, loosely, and its message."""
     if len(theta) == 1:
-        return theta, "No random effects: the optimum is known in closed form."
+        return theta, "No random effects: the optimum is known in closed form."     # the start's
     covariance = criterion.setup.covariance
-    units = covariance.simplex_units(theta)                 # 1, but for what is no logarithm
+    units = covariance.simplex_units(theta)                 # 1 for a logarithm
     start = theta / units
     most = MOST_SCALAR if covariance.elementwise else MOST_CORRELATED
     options = {
@@ -167,7 +167,7 @@ def lmm(
     LMMResult
         A mapping with the keys ``"beta"`` (k,) and ``"theta"``: estimated fixed effects, and the
         estimated log sigma and log sds of the blocks, units of y, ``-inf`` for an sd of zero.
-        Everything else is an attribute; printing it shows a table.
+        All else is an attribute, as these are; printing it shows a table.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def fit_of(setup, plan, theta=None):
     with few_threads(setup.engine.widest):
         if theta is None:
             theta = first_theta(criterion)
-            if setup.engine.cheap:                          # else derivatives drive from the start
+            if setup.engine.cheap:                          # else derivatives replace this search
                 with criterion.phase(SEARCH):
                     theta, message = nelder_mead(criterion, theta)
         return finished(criterion, theta, message)

@@ -1,9 +1,8 @@
 """What an engine answers: the contract between the model and its linear algebra.
 
 The whole likelihood is two things, log|V| and C = U'WU with U = [Q_X e], which stands for [X y];
-what
-derivatives, conditional modes and other uses ask for besides is listed here once. `phi` is sigma^2
-and the entries of psi (model/psi.py): an engine knows nothing of theta.
+what derivatives, conditional modes and other uses ask for besides is listed here once. `phi` is
+sigma^2 and the entries of psi (model/psi.py): an engine knows nothing of theta.
 """
 
 from typing import NamedTuple, Protocol
@@ -20,7 +19,7 @@ class Evaluation(NamedTuple):
 
     logdet: float           # log|V|
     cross: np.ndarray       # C = U' V^-1 U, (m, m), its upper triangle, and ...
-    root: tuple             # ... W, S and sigma with W'W + S'S / sigma^2 = C, or None
+    root: tuple             # ... B, S and sigma with B'B + S'S / sigma^2 = C, or None
     state: object = None    # what a derivative can use again; it has `rescaled(sigma2)`
 
 

@@ -58,8 +58,7 @@ class Dense(Decomposed):
         """The block that was decomposed first: it may dwarf sigma and the others without loss."""
         return self.block_of[0]
 
-    # -- derivatives (6), (7)
-    # --------------------------------------------------------------------------
+    # -- derivatives (6), (7) ----------------------------------------------------------------------
 
     def information(self, phi, state, pulled, reml):
         """tr(W V_a), y'P V_a P y and (7) for the entries a of psi. O(p^3)."""
@@ -75,12 +74,11 @@ class Dense(Decomposed):
         """Z'WZ, (p, p), and Z'WU, (p, m), columns of Z in the order of R's: what (5)-(8) need."""
         if not self.p:
             return self.R, self.QtU
-        _, L, W = state or self(phi).state
-        B = dtrsm(1.0, L, self.R, trans_a=1)                    # (1): Z'WZ = R' (L'L)^-1 R = B'B
-        return B.T @ B, B.T @ W
+        _, L, B = state or self(phi).state
+        A = dtrsm(1.0, L, self.R, trans_a=1)                    # (1): Z'WZ = R' (L'L)^-1 R = A'A
+        return A.T @ A, A.T @ B
 
-    # -- conditional modes (5)
-    # -------------------------------------------------------------------------
+    # -- conditional modes (5) ---------------------------------------------------------------------
 
     @property
     def _order(self):
@@ -110,7 +108,7 @@ class Dense(Decomposed):
         L = cholesky(np.asfortranarray(K))
         return dtrsm(sigma, L, np.asfortranarray(Lambda.T.toarray()), trans_a=1)
 
-    # -- which parameters data can tell -----------------------------------------------------------------
+    # -- which parameters data can tell ------------------------------------------------------------
 
     def identifying_parts(self, projected):
         """I and the V_a as columns, of which dependent ones cannot be told apart; or P V_a P.
@@ -135,8 +133,7 @@ class Dense(Decomposed):
         others[0] = np.sqrt(max(n - rows, 0))
         return np.vstack([parts, others])
 
-    # -- the same engine for something else
-    # ------------------------------------------------------------
+    # -- the same engine for something else --------------------------------------------------------
 
     def combined(self, A):
         """The same engine for U A in place of U."""

@@ -1,7 +1,8 @@
 """The practical's algebra: Z = QR once, then equations (1) and (2) by one Cholesky triangle for
 each theta.
 
-`decompose` meets the n rows and leaves a triangle of p + m columns, m being those of U = [X y]:
+`decompose` meets the n rows and leaves a triangle of p + m columns, m being those of U = [Q_X e],
+which stands for [X y] (practical.py). Rows of zeros below S are not shown:
 
     Q' [Z U] = [ R  QtU ]     Q (n, n) orthogonal, never formed;  R (p, p) upper triangular;
                [ 0  S   ]     QtU (p, m);  S (m, m), whose S'S is that of the n - p rows below R.
@@ -21,21 +22,21 @@ from scipy.linalg.lapack import dormqr, dpotrf
 from .contract import Evaluation, NotPositiveDefinite
 
 LEAST_VARIANCE = 1e-307     # of sigma^2, below which its reciprocal overflows
-LOST_DIGITS = 1e-6  # share of the residual in y'Wy below which its digits are lost to the square
+LOST_DIGITS = 1e-6          # share of the residual in y'Wy below which squares lose its digits
 WORKSPACE = 64              # numbers, LAPACK's usual block size: enough for one column
 
 
 class Triangles(NamedTuple):
-    """R psi R' + sigma^2 I = L'L, and W = L'^-1 (the first p rows of Q'U)."""
+    """R psi R' + sigma^2 I = L'L, L upper triangular, and B = L'^-1 QtU."""
 
     sigma2: float
     L: np.ndarray
-    W: np.ndarray
+    B: np.ndarray
 
     def rescaled(self, sigma2):
         """The same where sigma^2 is another, and psi in proportion."""
         ratio = sqrt(sigma2 / self.sigma2)
-        return Triangles(sigma2, self.L * ratio, self.W / ratio)
+        return Triangles(sigma2, self.L * ratio, self.B / ratio)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,7 @@ class Decomposed:
     R: np.ndarray = field(repr=False)       # (p, p)
     QtU: np.ndarray = field(repr=False)     # (p, m)
     S: np.ndarray = field(repr=False)       # (m, m)
-    # (p p, 1 + q) the matrices that R psi R' + sigma^2 I sums
-    parts: np.ndarray = field(repr=False)
+    parts: np.ndarray = field(repr=False)   # (p p, 1 + q) I and R_j R_j', flat, to be summed
 
     def __call__(self, phi):
         """log|V| and U'WU where phi is sigma^2 and the entries of psi. O(p^3), whatever n is."""
@@ -59,13 +59,13 @@ class Decomposed:
         cross = dsyrk(1 / sigma2, self.S, trans=1)              # S'S / sigma^2
         if not p:
             return Evaluation(logdet, cross, (self.QtU, self.S, sqrt(sigma2)))
-        # R psi R' + sigma^2 I, linear in phi: one product of a matrix made once with phi
+        # R psi R' + sigma^2 I is linear in phi: one product of `parts`, made once, with phi
         A = dgemv(1.0, self.parts, phi).reshape(p, p, order="F")
         L = cholesky(A)                                         # A = L'L
         logdet += 2 * np.add.reduce(np.log(L.diagonal()))       # (2)
-        W = dtrsm(1.0, L, self.QtU, trans_a=1)                  # L'^-1 Q'U
-        cross = dsyrk(1.0, W, trans=1, beta=1.0, c=cross)       # (1): U'WU = W'W + S'S / sigma^2
-        return Evaluation(logdet, cross, (W, self.S, sqrt(sigma2)), Triangles(sigma2, L, W))
+        B = dtrsm(1.0, L, self.QtU, trans_a=1)                  # L'^-1 QtU
+        cross = dsyrk(1.0, B, trans=1, beta=1.0, c=cross)       # (1): U'WU = B'B + S'S / sigma^2
+        return Evaluation(logdet, cross, (B, self.S, sqrt(sigma2)), Triangles(sigma2, L, B))
 
 
 def cholesky(A):
@@ -77,28 +77,26 @@ def cholesky(A):
     return L
 
 
-# -- small triangles: of C = U'WU and of X
-# ------------------------------------------------------------
+# -- small triangles: of C = U'WU and of X ---------------------------------------------------------
 
 
-def triangle(V):
-    """The upper triangular G with G'G = C = U'WU, of an evaluation V.
+def triangle(found):
+    """The upper triangular G with G'G = C = U'WU, of an `Evaluation`.
 
     C's Cholesky triangle; but where (y - X beta)' W (y - X beta) is so small a part of C that
-    squares
-    have lost it, by QR of [W ; S / sigma], whose square C is.
+    squares have lost it, by QR of [B ; S / sigma], whose square C is.
     """
-    G, failed = dpotrf(V.cross, lower=0)
-    if failed or G[-1, -1] ** 2 < LOST_DIGITS * V.cross[-1, -1]:
-        return triangle_by_qr(V, G, failed)
+    G, failed = dpotrf(found.cross, lower=0)
+    if failed or G[-1, -1] ** 2 < LOST_DIGITS * found.cross[-1, -1]:
+        return triangle_by_qr(found, G, failed)
     return G
 
 
-def triangle_by_qr(V, G, failed):
+def triangle_by_qr(found, G, failed):
     """The same from the root of C, if the engine has one."""
-    if V.root is not None:
-        W, S, sigma = V.root
-        G = np.linalg.qr(np.vstack([W, S / sigma]))[1]
+    if found.root is not None:
+        B, S, sigma = found.root
+        G = np.linalg.qr(np.vstack([B, S / sigma]))[1]
         failed = not np.isfinite(G).all()
     if failed:
         raise NotPositiveDefinite
@@ -109,8 +107,7 @@ def back_substitute(R, b, trans=0):
     """The x with R x = b, or R' x = b if `trans`; R upper triangular.
 
     Not LAPACK's trtrs, which OpenBLAS hands to its threads however small R is: where another
-    process
-    keeps a core busy, each call waits for it.
+    process keeps a core busy, each call waits for it.
     """
     if b.ndim == 1 and b.size:
         return dtrsv(R, b, trans=trans)
@@ -129,8 +126,7 @@ def covariance_of_beta(G, setup):
     return root @ root.T
 
 
-# -- Z = QR
-# -------------------------------------------------------------------------------------------
+# -- Z = QR ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +158,7 @@ def centred(first, columns, low):
     column.
 
     The second pass removes what rounding left in the first, and finds y's column small enough to
-    take
-    the digits `low` that it lost.
+    take the digits `low` that it lost.
     """
     Q1, transposed = first
     along = 0

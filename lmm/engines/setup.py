@@ -23,7 +23,7 @@ LEAST_SINGULAR = 1e-10  # singular value of the matrices that V is linear in, ea
 # ... and an eigenvalue of their products, from which no closer look is needed
 CLEARLY_REGULAR = 1e-6
 CONTAINED = 1e-10           # of a block's squared length, left by X, below which X spans it
-REPRESENTED = 8             # rounding errors of y's length, by which y is not what was meant, and ...
+REPRESENTED = 8             # rounding errors of y's length, as which y itself is given, and ...
 NOTHING_LEFT = 30           # ... of e's, in each row, by which it is not found exactly
 MOST_SUBSETS = 6            # terms, of which each subset is looked at
 
@@ -32,12 +32,10 @@ MOST_SUBSETS = 6            # terms, of which each subset is looked at
 class Setup:
     """A model ready for any theta: what `LMMsetup` returns. Nothing in it changes.
 
-    X is represented by an orthonormal basis of its columns, X = Q_X R_X, and y by a residual,
-    y = X beta_0 + e: the likelihood is the same whatever beta_0, and large means cannot cancel.
-    Weights
+    X is represented by an orthonormal basis of its columns, X = Q_X R_X, and y by a residual, y = X
+    beta_0 + e: the likelihood is the same whatever beta_0, and large means cannot cancel. Weights
     w, where the residuals have the variances sigma^2 / w, come in as rows times sqrt(w): log|V| is
-    then
-    the sum of log w less.
+    then the sum of log w less.
     """
 
     design: Design
@@ -196,7 +194,7 @@ def residual(design, beta, R_X, doubled):
     return e, (exact - e).astype(float)
 
 
-# -- what no data, or these data, cannot tell ---------------------------------------------------------
+# -- what no data, or these data, cannot tell ------------------------------------------------------
 
 
 def refuse_perfect_fit(design, engine, reml):
@@ -248,8 +246,8 @@ def subsets(terms):
 def refuse_unidentified(design, engine, reml):
     """Raise an LMMError if I and the matrices that V is linear in depend on each other.
 
-    No data tell their parameters apart then. The REML criterion knows y by K'y alone, K'X = 0, so it
-    is K'V_a K that matter there, or P V_a P with P = I - Q_X Q_X'.
+    No data tell their parameters apart then. The REML criterion knows y by K'y alone, K'X = 0, so
+    it is K'V_a K that matter there, or P V_a P with P = I - Q_X Q_X'.
     """
     p = engine.p
     if not p:
@@ -290,7 +288,8 @@ def refuse_dependent(design, Q_X, reml):
 
 
 def projected_trace_products(plain, parts, Q_X):
-    """tr(P V_a P V_b), P = I - QQ', for parts of V as in model/traces.py, from `plain`, tr(V_a V_b).
+    """tr(P V_a P V_b), P = I - QQ', for parts of V as in model/traces.py, from `plain`, tr(V_a
+    V_b).
 
     = tr(V_a V_b) - 2 tr((V_a Q)'(V_b Q)) + tr(Q'V_a Q Q'V_b Q)
     """
@@ -318,8 +317,8 @@ def _dependent(design, vector, reml):
     culprits = [design.labels[i] for i in np.flatnonzero(large)]
     beside = " beside the fixed effects by REML" if reml else ""
     return LMMError(
-        f"the (co)variances {shorten(culprits)} cannot be told apart{beside}, whatever the response; "
-        "use fewer random effects, or a coarser grouping"
+        f"the (co)variances {shorten(culprits)} cannot be told apart{beside}, whatever the "
+        "response; use fewer random effects, or a coarser grouping"
     )
 
 

@@ -8,10 +8,9 @@ entries psi_a, which V is linear in, are
     first term]
 
 with no second derivative of V. What belongs to sigma follows because W V = I: summed over all
-parameters,
-psi_a tr(W V_a) gives n [REML: n - k], and so on. The chain rule of model/covariance.py makes them
-those in
-theta. At a standard deviation of zero theta is flat; there (6) itself decides, see newton.py.
+parameters, psi_a tr(W V_a) gives n [REML: n - k], and so on. The chain rule of model/covariance.py
+makes them those in theta. At a standard deviation of zero theta is flat; there (6) itself decides,
+see newton.py.
 """
 
 import sys
@@ -193,8 +192,8 @@ def in_theta(theta, psi, traces, quadratics, hessian_psi, averaged, df, quadrati
     """The `Derivatives`, from those in the entries of psi, psi (q,), which are all but sigma's.
 
     (6) is (traces - quadratics) / 2 and (7) is `hessian_psi`, or if `averaged` (8). V is
-    homogeneous in
-    phi, so what belongs to sigma follows from sums over all parameters, sigma^2 among them:
+    homogeneous in phi, so what belongs to sigma follows from sums over all parameters, sigma^2
+    among them:
 
         sum phi_a tr(W V_a) = df,               sum phi_a y'P V_a P y = quadratic,
         sum phi_a tr(W V_a W V_b) = tr(W V_b),  sum phi_a y'P V_a P V_b P y = y'P V_b P y.

@@ -1,18 +1,14 @@
 """From the basin to the optimum: a safeguarded Newton iteration, and the boundary.
 
 On the log scale a standard deviation of zero lies at minus infinity and the criterion is flat
-before it.
-So a direction of psi that makes use of few degrees of freedom is judged on the scale of the
-variance,
-where the derivative at zero decides (the Karush-Kuhn-Tucker condition): it becomes exactly zero,
--inf in
-theta, if that is not negative, and otherwise moves to where the parabola there has its minimum.
+before it. So a direction of psi that makes use of few degrees of freedom is judged on the scale of
+the variance, where the derivative at zero decides (the Karush-Kuhn-Tucker condition): it becomes
+exactly zero, -inf in theta, if that is not negative, and otherwise moves to where the parabola
+there has its minimum.
 
 For a term with correlated effects psi + w v v' grows from a singular psi with the slope v'G v in w,
-G
-having the derivatives (6) of its entries, those of covariances halved and twice. At an optimum no v
-has
-a negative one.
+G having the derivatives (6) of its entries, those of covariances halved and twice. At an optimum no
+v has a negative one.
 """
 
 from math import log
@@ -68,8 +64,7 @@ def minimum(criterion, theta, rival=None, held=(), done=NEWTON_DONE):
         Elements of theta that stay as they are.
     done : float, optional
         The largest change of theta, log units, after which the iteration ends: the error is of the
-        order
-        of its square. If more than by default, a hundredth of it is not made any more.
+        order of its square. If more than by default, a hundredth of it is not made any more.
     """
     held = list(held)
     theta, value = iterated(criterion, theta, rival, held, done)
@@ -148,8 +143,7 @@ def newton_step(D, free, units):
     """-H^-1 g in the free coordinates, (size,), g'step, and whether H is positive definite.
 
     Scaled by their units. Where H is not positive definite its eigenvalues are made positive, so
-    that the
-    step goes down; None if H is zero.
+    that the step goes down; None if H is zero.
     """
     by = units[free]
     g = D.step_gradient[free] * by
@@ -184,8 +178,7 @@ def pointless(criterion, theta, value, decrement, x, rival):
     return bool(np.abs(away).max() < SAME_OPTIMUM)
 
 
-# -- the boundary
-# -------------------------------------------------------------------------------------
+# -- the boundary ----------------------------------------------------------------------------------
 
 
 def settled(criterion, theta, value, held=()):
@@ -193,8 +186,7 @@ def settled(criterion, theta, value, held=()):
     the open.
 
     Each direction that makes use of few degrees of freedom is set to zero, and the slope there, as
-    psi
-    grows again, decides where it belongs; unless that raises the criterion.
+    psi grows again, decides where it belongs; unless that raises the criterion.
     """
     covariance = criterion.setup.covariance
     D = criterion.derivatives(theta, value)
@@ -235,8 +227,9 @@ def leaving_zero(criterion, theta, value, held=()):
 def falls(D, along):
     """Whether nll falls as psi grows along a matrix with these entries, (q,).
 
-    Its slope is the difference of two numbers that an exact tie makes equal, as whole-number data do
-    at times: within their rounding errors the curvature decides, and zero wins where it is positive.
+    Its slope is the difference of two numbers that an exact tie makes equal, as whole-number data
+    do at times: within their rounding errors the curvature decides, and zero wins where it is
+    positive.
     """
     slope = D.phi_gradient @ along
     tie = TIE * (D.phi_scale @ np.abs(along))

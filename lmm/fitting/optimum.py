@@ -25,8 +25,7 @@ COLLINEAR = 0.95            # correlation of a start where two effects are nearl
 DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that costs digits
 
 
-# -- the start
-# ----------------------------------------------------------------------------------------
+# -- the start -------------------------------------------------------------------------------------
 
 
 def first_theta(criterion):
@@ -77,10 +76,8 @@ def fixed_point(criterion, theta, value):
     optimum.
 
     From far above, where a Newton step on the log scale would be about one half, this is close to
-    the
-    estimate at once: the sum of squares of the modes over the degrees of freedom they make use of.
-    For
-    theta without correlations. The gradient in log sd is the difference of the two.
+    the estimate at once: the sum of squares of the modes over the degrees of freedom they make use
+    of. For theta without correlations. The gradient in log sd is the difference of the two.
     """
     D = criterion.derivatives(theta, value)
     directions = criterion.setup.covariance.directions
@@ -95,8 +92,7 @@ def log_rms(setup):
     return 0.5 * np.log(setup.engine.residual_ss / len(setup.design.y))
 
 
-# -- from there to the result
-# -------------------------------------------------------------------------
+# -- from there to the result ----------------------------------------------------------------------
 
 
 def finished(criterion, theta, message):
@@ -175,8 +171,7 @@ def refuse_unbounded(criterion, theta, value):
     )
 
 
-# -- other optima
-# -------------------------------------------------------------------------------------
+# -- other optima ----------------------------------------------------------------------------------
 
 
 def best_optimum(criterion, theta, value):
@@ -196,9 +191,10 @@ def best_optimum(criterion, theta, value):
 def elsewhere(theta, setup):
     """Thetas from which another optimum might be reached, if there is one.
 
-    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma, the
-    last other one set to zero; each term alone in being large; in small data, of correlated effects any
-    two nearly of one line, up or down; and where Z has half as many columns as rows, a small sigma.
+    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma,
+    the last other one set to zero; each term alone in being large; in small data, of correlated
+    effects any two nearly of one line, up or down; and where Z has half as many columns as rows, a
+    small sigma.
     """
     covariance = setup.covariance
     log_unit = theta[0] + setup.units
@@ -224,7 +220,8 @@ def elsewhere(theta, setup):
 
 
 def across_the_boundary(theta, covariance, usual):
-    """Each direction that is zero put back near its value in the theta `usual`, each term's last other one at zero."""
+    """Each direction that is zero put back near its value in the theta `usual`, each term's last
+    other one at zero."""
     zero = covariance.is_zero(theta)
     first = 0
     for one in covariance.structures:
@@ -242,7 +239,8 @@ def across_the_boundary(theta, covariance, usual):
 
 
 def nearly_collinear(theta, covariance, blocks, log_unit):
-    """Thetas where two effects of a term, of one or two log units above sigma's, are nearly of one line."""
+    """Thetas where two effects of a term, of one or two log units above sigma's, are nearly of one
+    line."""
     for i, j in itertools.combinations(range(blocks.start, blocks.stop), 2):
         for correlation, log_size in itertools.product((-COLLINEAR, COLLINEAR), (1.0, 2.0)):
             sds = np.exp(log_unit + log_size)
@@ -251,8 +249,7 @@ def nearly_collinear(theta, covariance, blocks, log_unit):
             yield covariance.theta(theta[0], psi)
 
 
-# -- the certificate
-# ----------------------------------------------------------------------------------
+# -- the certificate -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,23 +269,20 @@ class Optimum:
     hessian : ndarray, two axes like theta
         Of nll in theta; rows and columns of blocks at zero are 0.
     averaged : bool
-        Whether `hessian` is average information, as it is where several terms are eliminated or many
-        columns are left to factor. Errors of estimates and degrees of freedom never are: they take
-        the exact one, by differences of the gradient.
+        Whether `hessian` is average information, as it is where several terms are eliminated or
+        many columns are left to factor. Errors of estimates and degrees of freedom never are: they
+        take the exact one, by differences of the gradient.
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float
         The Newton decrement: how far nll is above the minimum, to second order.
     theta_error : ndarray, shape of theta
         The size of the next Newton step, log units, or for the T of several effects relative to
-        their
-        standard deviations; 0 for blocks at zero.
+        their standard deviations; 0 for blocks at zero.
     multipliers : dict
         By the names of the blocks with a variance of zero, or the terms with a singular covariance:
-        the
-        derivative of nll in the variance over sigma^2, or the smallest as the covariance becomes
-        regular;
-        not negative at an optimum.
+        the derivative of nll in the variance over sigma^2, or the smallest as the covariance
+        becomes regular; not negative at an optimum.
     evaluations, seconds : dict
         By phase of the fit.
     """
@@ -323,10 +317,8 @@ def certify(criterion, theta, value=None):
     """Whether theta is a local minimum of the criterion: an `Optimum`.
 
     It is certified if the gradient is small enough for an error of nll below 1e-9 (relative to
-    |nll|) and
-    of theta below 1e-6, the Hessian is positive definite, and no direction at zero would lower nll
-    by
-    leaving it.
+    |nll|) and of theta below 1e-6, the Hessian is positive definite, and no direction at zero would
+    lower nll by leaving it.
     """
     setup = criterion.setup
     covariance = setup.covariance

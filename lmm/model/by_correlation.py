@@ -13,8 +13,7 @@ class ByCorrelation(Unstructured):
     held.
 
     In place of T_21 stands the z of the correlation of the first two effects, and in place of log
-    T_22
-    the log standard deviation of the second:
+    T_22 the log standard deviation of the second:
 
         T_21 = tanh(z) s,    T_22 = s / cosh(z),    s = exp(theta of the second).
 

@@ -6,11 +6,9 @@ negative.
     a = v (1 + (c - 1) rho),    b = v (1 - rho).
 
 a is the variance of the sum of the effects over sqrt(c), b that of any contrast of length 1. Both
-are
-free of each other, and zero at the ends of rho's range, -1 / (c - 1) and 1: so theta holds their
-logs,
-and nothing else need be known here. Source: the covariance of a split plot, Scheffe (1959), section
-8.1.
+are free of each other, and zero at the ends of rho's range, -1 / (c - 1) and 1: so theta holds
+their logs, and nothing else need be known here. Source: the covariance of a split plot, Scheffe
+(1959), section 8.1.
 """
 
 import numpy as np

@@ -275,8 +275,7 @@ class Covariance:
         new[0] += shift
         return new
 
-    # -- steps, in coordinates where the criterion is best approximated by a parabola
-    # ------------------
+    # -- steps, in coordinates where the criterion is best approximated by a parabola --------------
 
     def free(self, theta):
         """Which elements of theta are not zero for good, bool."""
@@ -310,8 +309,7 @@ class Covariance:
             return np.ones(self.size)
         return self._each("simplex_units", np.concatenate([[1.0], theta[1:]]))
 
-    # -- the chain rule
-    # -------------------------------------------------------------------------------
+    # -- the chain rule ----------------------------------------------------------------------------
 
     def jacobian(self, theta):
         """d psi_a / d steps, (q, size - 1), 0 where an element is zero for good."""
@@ -358,8 +356,7 @@ class Covariance:
         stretch = self._each("stretch", np.concatenate([[0.0], theta[1:]]))[1:]
         return self.jacobian(theta) * np.where(self.free(theta)[1:], stretch, 0.0)
 
-    # -- directions in which psi may be singular
-    # -------------------------------------------------------
+    # -- directions in which psi may be singular ---------------------------------------------------
 
     def is_zero(self, theta):
         """Which directions are zero, (number of directions,), bool."""
@@ -400,8 +397,7 @@ class Covariance:
         direction.
 
         `held` are elements of theta that stay as they are; slopes within `rounding` of zero,
-        relative
-        to the largest, are zero.
+        relative to the largest, are zero.
         """
         if np.isfinite(theta).all():
             return

@@ -92,7 +92,7 @@ class Design:
     def labels(self):
         """The names of theta's elements: ``"sigma"``, then what the structures of the terms say.
 
-        Of independent effects the blocks' names, of others such as ``"T[Subject: Days, Intercept]"``.
+        Of independent effects the blocks' names, of others ``"T[Subject: Days, Intercept]"``.
         """
         return ("sigma", *self._by_structure("labels"))
 

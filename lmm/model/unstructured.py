@@ -12,8 +12,7 @@ class Unstructured:
 
     theta holds T column by column, its diagonal on the log scale. A column whose diagonal is zero,
     -inf in theta, is zero. Steps are made in T as it is, so that an element of its diagonal may
-    pass
-    through zero, where a column of T and its negative are the same.
+    pass through zero, where a column of T and its negative are the same.
     """
 
     kind = ""
@@ -67,8 +66,7 @@ class Unstructured:
         """Which elements are not zero for good: those of columns of T that are not."""
         return np.isfinite(t[self.logs])[self.j]
 
-    # -- steps
-    # ---------------------------------------------------------------------------------------
+    # -- steps -------------------------------------------------------------------------------------
 
     def steps(self, t):
         """The coordinates in which steps are made: T's elements."""
@@ -109,8 +107,7 @@ class Unstructured:
         same_column = self.j[:, None] == self.j
         return 2.0 * same_column * G[self.i][:, self.i]
 
-    # -- directions in which psi may be singular
-    # ------------------------------------------------------
+    # -- directions in which psi may be singular ---------------------------------------------------
 
     def df_used(self, t, M):
         """u'M u for each column u of T: the degrees of freedom it makes use of, M being tr(W
@@ -140,8 +137,7 @@ class Unstructured:
         best grows.
 
         Only effects that are not held count. Directions in the range of psi are left out where T
-        says
-        all about them, its zero columns being the last: there the derivative is 0.
+        says all about them, its zero columns being the last: there the derivative is 0.
         """
         zero = t[self.logs] == -np.inf
         chosen = ~held[self.logs]
