@@ -5,7 +5,16 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import CRITERION, LINEAR_ALGEBRA, SD, lmer_setup, roots, triangles, vector_designs, vector_oracle
+from helpers import (
+    CRITERION,
+    LINEAR_ALGEBRA,
+    SD,
+    lmer_setup,
+    roots,
+    triangles,
+    vector_designs,
+    vector_oracle,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lmm import LMMError, LMMprof, LMMWarning, anova, certify, derivatives, lmer, lmm, load_data

@@ -3,7 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import CRITERION, LINEAR_ALGEBRA, crossed, designs, lmer_setup, oracle_of, vector_designs, vector_oracle
+from helpers import (
+    CRITERION,
+    LINEAR_ALGEBRA,
+    crossed,
+    designs,
+    lmer_setup,
+    oracle_of,
+    vector_designs,
+    vector_oracle,
+)
 from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, derivatives, lmer, lmm, load_data

@@ -9,7 +9,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lmm import LMMError
-from lmm.formula import Formula, IndependentEffects, parse_bars, split_bars, with_bars_of, without_dots
+from lmm.formula import (
+    Formula,
+    IndependentEffects,
+    parse_bars,
+    split_bars,
+    with_bars_of,
+    without_dots,
+)
 from lmm.model.columns import complete_rows, is_numeric
 
 N = 24

@@ -16,7 +16,16 @@ import pytest
 import lmm as package
 from lmm import LMMError, grade, load_data
 from lmm.__main__ import main
-from lmm.grading import Case, ClassReport, Grading, Report, Result, built_in_cases, grade_all, read_cases
+from lmm.grading import (
+    Case,
+    ClassReport,
+    Grading,
+    Report,
+    Result,
+    built_in_cases,
+    grade_all,
+    read_cases,
+)
 from lmm.grading.answers import Unusable, raised, read_answer
 from lmm.grading.inside.describing import describe
 
