@@ -24,6 +24,13 @@ def test_the_readme_runs():
     assert results.failed == 0 and results.attempted > 15
 
 
+def test_the_glossary_runs():
+    path = ROOT / "lmm" / "guide" / "words.md"
+    test = doctest.DocTestParser().get_doctest(path.read_text(), {}, path.name, path.name, 0)
+    results = doctest.DocTestRunner(optionflags=OPTIONS).run(test)
+    assert results.failed == 0 and results.attempted > 8
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_run(name):
     module = importlib.import_module(f"lmm.{name}")

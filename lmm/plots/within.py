@@ -132,12 +132,13 @@ def _within(fit, grouping):
     effects = [block.effect for block in blocks]
     level_of_row = pd.Series(codes_of(blocks))
 
-    # -- what the other parts of the model leave: y - X beta - sum of Z_j b_j
-    left = design.y - _of_other_parts(fit, grouping, level_of_row)
+    # -- what the other parts of the model leave: y - offset - X beta - sum of Z_j b_j, weighted
+    left = design.y - design.offset - _of_other_parts(fit, grouping, level_of_row)
+    left = design.weighted(left)
 
     # -- the values of the effects, (n, c): in each row of Z_j one level has an entry
     values = [np.asarray(block.matrix.sum(axis=1)).ravel() for block in blocks]
-    Z = np.column_stack(values)
+    Z = design.weighted(np.column_stack(values))
 
     # -- in each level, min |left - Z gamma|; y - X beta + Z fixed would have fixed + gamma
     fixed = np.array(_fixed_parts(fit, effects))

@@ -131,3 +131,14 @@ def test_of_three_effects_the_first_two_are_drawn():
         X = np.column_stack([np.ones(10), rows["Days"], rows["square"]])
         within.append(np.linalg.lstsq(X, rows["Reaction"], rcond=None)[0])
     assert_allclose(arrows(plots.shrinkage(fit))[0], np.array(within)[:, :2], rtol=1e-9)
+
+
+def test_shrinkage_knows_offsets_and_weights():
+    """Arrows used to start from the means of y itself: an offset moved them all."""
+    dat = load_data("Dyestuff").assign(known=60.0, w=np.tile([1.0, 2.0, 1.0, 2.0, 1.0], 6))
+    plain = plots.shrinkage(lmm("Yield ~ 1", dat, ["Batch"])).lines[-2].get_xdata()
+    moved = plots.shrinkage(lmm("Yield ~ 1", dat, ["Batch"], offset="known")).lines[-2].get_xdata()
+    assert_allclose(np.sort(moved), np.sort(plain) - 60.0, rtol=1e-9)
+    weighted = plots.shrinkage(lmm("Yield ~ 1", dat, ["Batch"], weights="w")).lines[-2].get_xdata()
+    means = dat.groupby("Batch", observed=True).apply(lambda of: np.average(of["Yield"], weights=of["w"]))
+    assert_allclose(np.sort(weighted), np.sort(means), rtol=1e-9)
