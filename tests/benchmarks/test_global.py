@@ -61,16 +61,19 @@ class Oracle:
             yield T
 
     def __call__(self, x):
+        try:
+            return self.value_and_gradient(x)
+        except np.linalg.LinAlgError:
+            return 1e10, np.zeros(len(x))
+
+    def value_and_gradient(self, x):
         n, k = self.X.shape
         sigma2 = np.exp(2 * x[0])
         V = sigma2 * np.eye(n)
         for T, Z in zip(self.roots(x), self.Z):
             ZT = [sum(T[i, j] * Z[i] for i in range(j, len(Z))) for j in range(len(Z))]
             V += sum(one @ one.T for one in ZT)
-        try:
-            L = np.linalg.cholesky(V)
-        except np.linalg.LinAlgError:
-            return 1e10, np.zeros(len(x))
+        L = np.linalg.cholesky(V)
         W = np.linalg.solve(L.T, np.linalg.solve(L, np.eye(n)))
         XWX = self.X.T @ W @ self.X
         P = W - W @ self.X @ np.linalg.solve(XWX, self.X.T @ W) if k else W
