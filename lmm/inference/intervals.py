@@ -5,10 +5,8 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from ..errors import LMMError
-from ..fit import by_likelihood
-from ..machine import few_threads
 from ..result import check_level, on_straight_scale, parameter_names
-from .profiles import curves_of, interval
+from .profiles import intervals
 from .satterthwaite import satterthwaite
 from .simulation import bootstrap
 
@@ -78,11 +76,7 @@ def around(fit, quantiles, level):
 
 
 def profiled(fit, level):
-    with few_threads(fit.setup.engine.widest):
-        curves = curves_of(by_likelihood(fit)).values()
-        bounds = [(-1.0, 1.0) if curve is None else [curve.natural(u) for u in interval(curve, ndtri(0.5 + level / 2))]
-                  for curve in curves]
-    return _frame(fit, *np.transpose(bounds))
+    return _frame(fit, *intervals(fit, ndtri(0.5 + level / 2)).T)
 
 
 def bootstrapped(fit, level, **options):
