@@ -19,14 +19,13 @@ from ..engines import covariance_of_beta
 from ..fitting import NLL_ERROR, Criterion, minimum, opened, size_of
 from ..model import LARGEST_LOGIT, LARGEST_Z
 from ..practical import LMMprof
+from .starts import samples
 
 OTHERS_DONE = 1e-3          # of Newton's iteration over the others, log units: nll's error is of its fourth power
 LARGEST_SE = 0.5            # log units or z, the first step's: a small standard deviation lies on a plateau
 OPEN_Z = 3.0                # Fisher's z where a profile starts whose estimate is a correlation of +-1
-SAMPLES = 64                # thetas that are looked at for other branches ...
-CHOSEN = 12                 # ... and how many of them are followed to their minimum
-SMALLEST, GREATEST = -4.0, 3.0      # of the log sds among them, over sigma's unit
-STRONG = 0.95               # correlation of two effects among them, positive or negative
+SAMPLES = 16                # thetas that are looked at for other branches, for each element ...
+CHOSEN = 4                  # ... and how many of them are followed to their minimum
 SEED = 20                   # of the samples
 
 
@@ -170,28 +169,14 @@ class Curve:
         """Those of the samples, u being put into them, where the criterion is lowest."""
         starts = [self.placed(start, u) for start in self.samples]
         values = np.array([criterion(start) for start in starts])
-        order = np.argsort(values)[:CHOSEN]
+        order = np.argsort(values)[: CHOSEN * self.setup.covariance.size]
         return [starts[i] for i in order if np.isfinite(values[i])]
 
     @cached_property
     def samples(self):
-        """(SAMPLES, size): thetas all over: small and large sds and sigma, correlations of 0 and +-0.95."""
-        rng = np.random.default_rng(SEED)
-        return [sample(self.setup, self.fit.theta[0], rng) for _ in range(SAMPLES)]
-
-
-def sample(setup, log_sigma, rng):
-    """A theta at random: sds from far below sigma's unit to far above it, correlations of 0 or +-0.95."""
-    covariance = setup.covariance
-    log_sds = log_sigma + setup.units + rng.uniform(SMALLEST, GREATEST, covariance.entries.J)
-    sds = np.exp(log_sds)
-    psi = np.diag(sds**2)
-    for blocks in covariance.spans:
-        signs = rng.choice([-1.0, 1.0], blocks.stop - blocks.start)
-        strength = rng.choice([0.0, STRONG])
-        signed = signs * sds[blocks]
-        psi[blocks, blocks] += strength * (np.outer(signed, signed) - np.diag(signed**2))
-    return covariance.theta(log_sigma + rng.uniform(SMALLEST, 1.0), psi)
+        """Thetas all over: small and large sds and sigma, correlations of any size."""
+        number = SAMPLES * self.setup.covariance.size
+        return samples(self.setup, self.fit.theta[0], number, SEED)
 
 
 class SigmaCurve(Curve):

@@ -27,10 +27,11 @@ MOST_BRANCHES = 12      # lower branches at a crossing
 FIRST_OUTWARDS = 0.25   # of Wald's distance, the first step outwards
 FURTHER = 3.0           # by which a step outwards may be longer than the last
 PAST = 0.2              # of zeta, how far past the level a step outwards aims
-LOOKS_BETWEEN = 3       # where zeta falls outwards
+LOOKS = np.array([0.25, 0.5, 0.75])     # parts of a way, where zeta is looked at for a hill in between ...
+LOOKS_DOWN = (0.5, 1.5, 3.0)            # ... and log units, on the way to a standard deviation of zero
 SLOW = 3                # steps in which a bracket halves at least
 PLATEAU = 2.0           # log units of a step down in log sd, after which zeta at zero decides
-FAR_LOG = 40.0          # log units, or of Fisher's z, of a bound from the estimate ...
+FAR_LOG = 30.0          # log units of a bound from the estimate, where V has no digits left ...
 FAR_BETA = 1e6          # ... and in widths of Wald's interval
 NO_SIGMA = 14.0         # log units that sigma may be below its estimate before it is as good as zero
 VANISHED = 23.0         # log units below the estimate, where sigma is zero but for rounding, if ...
@@ -56,9 +57,9 @@ NO_VALUE = "the likelihood cannot be evaluated on the way"
 NO_END = "it could not be followed"
 
 
-def is_small(fit):
-    """Whether other branches are looked for at length from the outset."""
-    return fit.nobs <= SMALL_NOBS
+def is_delicate(fit):
+    """Whether other branches are looked for at length from the outset: few rows, or a singular covariance."""
+    return fit.setup.engine.cheap and (fit.nobs <= SMALL_NOBS or bool(fit.singular))
 
 
 def interval(curve, z):
@@ -80,17 +81,26 @@ class Search:
         self.z = z
         self.edge = curve.edges.get(sign)
         self.width = z * curve.se
-        self.thorough = is_small(curve.fit)
+        self.thorough = is_delicate(curve.fit)
 
     def bound(self):
+        """The first crossing, as a u, or the edge."""
+        try:
+            return self._bound()
+        except ArithmeticError:
+            raise NoBound(NO_VALUE) from None
+
+    def _bound(self):
         curve = self.curve
         if curve.estimate == self.edge or self.is_anything():
             return self.edge
-        if self.edge is not None and self.height(self.at_edge(curve.theta)) <= self.z:
-            return self.edge
+        if self.edge is not None:
+            at_edge = self.at_edge(curve.theta)
+            if self.height(at_edge) <= self.z:
+                return self.before(at_edge)
         crossing = self.by_newton()
         if crossing is None:
-            self.thorough = True
+            self.thorough = curve.setup.engine.cheap
             crossing = self.outwards(self.first())
         for _ in range(MOST_BRANCHES):
             if crossing.u == self.edge:
@@ -98,7 +108,7 @@ class Search:
             lower = curve.below(crossing, self.thorough)
             if lower is None:
                 return float(crossing.u)
-            self.thorough = True
+            self.thorough = curve.setup.engine.cheap
             self.height(lower)
             crossing = self.outwards(lower)
         raise NoBound(NO_END)
@@ -127,6 +137,18 @@ class Search:
             return self.curve.without
         return self.at(self.edge, theta)
 
+    def before(self, at_edge):
+        """The edge, where zeta <= z; or, if delicate, the crossing of a hill before it, where there is one."""
+        if not self.thorough:
+            return self.edge
+        origin = self.curve.origin
+        ways = np.array(LOOKS_DOWN) if self.edge == -np.inf else LOOKS * abs(self.edge - origin)
+        near = self.at(origin, self.curve.theta)
+        if self.height(near) > self.z:
+            return self.edge
+        hill = self.hill(origin + self.sign * ways, near, at_edge)
+        return self.edge if hill is None else float(self.bracketed(near, hill).u)
+
     def outward_slope(self, point, height):
         """d zeta / du outwards."""
         return self.sign * point.slope / height if height > 0 else np.inf
@@ -141,10 +163,11 @@ class Search:
         away = self.width
         theta = curve.theta
         for _ in range(MOST_NEWTON):
-            if not inside < away < outside:
+            u = curve.origin + self.sign * away
+            if not inside < away < outside or self.is_far(u):
                 return None
             try:
-                point = self.at(curve.origin + self.sign * away, theta)
+                point = self.at(u, theta)
             except (ArithmeticError, NoBound):
                 return None
             zeta = self.height(point)
@@ -215,7 +238,7 @@ class Search:
             if u == self.edge:
                 return trial
             if self.sign * trial.slope < 0:
-                hill = self.hill_between(inside, trial)
+                hill = self.hill(inside.u + LOOKS * (trial.u - inside.u), inside, trial)
                 if hill is not None:
                     return self.bracketed(inside, hill)
 
@@ -246,12 +269,12 @@ class Search:
             return inside._replace(u=-np.inf)
         raise NoBound(NO_CROSSING)
 
-    def hill_between(self, inside, beyond):
-        """A `Point` with zeta > z between two that are within, if there is one."""
-        for part in np.arange(1, LOOKS_BETWEEN + 1) / (LOOKS_BETWEEN + 1):
-            point = self.at(inside.u + part * (beyond.u - inside.u), inside.theta, beyond.theta)
+    def hill(self, values, inside, beyond):
+        """The first `Point` with zeta > z at one of these u between two points that are within, or None."""
+        for u in values:
+            point = self.at(u, inside.theta, beyond.theta)
             if self.height(point) > self.z:
-                point = self.curve.below(point, True) or point
+                point = self.curve.below(point, self.thorough) or point
             if self.height(point) > self.z:
                 return point
         return None

@@ -76,7 +76,7 @@ def around(fit, quantiles, level):
 
 
 def profiled(fit, level):
-    return _frame(fit, *intervals(fit, ndtri(0.5 + level / 2)).T)
+    return _frame(fit, *intervals(fit, -ndtri(0.5 * (1 - level))).T)
 
 
 def bootstrapped(fit, level, **options):

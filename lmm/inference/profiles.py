@@ -20,12 +20,13 @@ from ..model import ByCommonCorrelation, ByCorrelation, CompoundSymmetry, Covari
 from ..practical import fit_of
 from ..result import correlation_pairs, on_straight_scale, parameter_names
 from .curves import BetaCurve, CommonCorrelationCurve, CorrelationCurve, SdCurve, SigmaCurve
-from .following import BelowFit, NoBound, better_start, bound, height, is_small, refuse_vanishing
+from .following import BelowFit, NoBound, better_start, bound, height, is_delicate, refuse_vanishing
 
 GAP = 0.4               # of zeta between the points of a curve
 REACH = 3.0             # of zeta, to which curves are drawn
 LONG = 2.0              # of a step down in log sd after which the next one is to zero
 MOST_POINTS = 50        # on each side of a curve
+MOST_NAMED = 5          # bounds without a value, for each reason, in a warning
 MOST_REFITS = 3         # of a REML fit's likelihood, each at a better optimum than the last
 
 
@@ -153,21 +154,18 @@ def intervals(fit, z):
 def _intervals(fit, z):
     known = {}
     bounds = []
-    missing = []
+    missing = {}
     for (kind, name), curve in curves_of(fit).items():
         if curve is not None and id(curve) not in known:
             known[id(curve)] = bounds_of(curve, z, f"{kind} {name!r}", missing)
         bounds.append((-1.0, 1.0) if curve is None else known[id(curve)])
     if missing:
-        warn(
-            f"the profile has {'; '.join(missing)}: these bounds are nan. Use method='wald' or 'boot', "
-            "or fewer or coarser blocks in ref"
-        )
+        warn(f"{without_bounds(missing)}; use method='wald' or 'boot', or fewer or coarser blocks in ref")
     return np.array(bounds)
 
 
 def bounds_of(curve, z, name, missing):
-    """The two bounds of a curve; nan for one that is not there, which is said in `missing`."""
+    """The two bounds of a curve; nan for one that is not there, which `missing` gets to know by its reason."""
     bounds = []
     for sign, side in ((-1, "lower"), (1, "upper")):
         try:
@@ -176,9 +174,19 @@ def bounds_of(curve, z, name, missing):
             except BelowFit as below:
                 raise BetterOptimum(better_start(curve, below.point)) from None
         except NoBound as reason:
-            missing.append(f"no {side} bound for {name} ({reason})")
+            missing.setdefault(str(reason), []).append(f"{name} ({side})")
             bounds.append(np.nan)
     return bounds
+
+
+def without_bounds(missing):
+    """Which bounds are nan, and why: ``"no bound is found for sd 'a' (upper), for ..."``."""
+    parts = []
+    for reason, names in missing.items():
+        listed = ", ".join(names[:MOST_NAMED])
+        more = f", ... ({len(names)} in all)" if len(names) > MOST_NAMED else ""
+        parts.append(f"{listed}{more}, for {reason}")
+    return f"profiles have no bound, hence nan, of {'; and of '.join(parts)}"
 
 
 class BetterOptimum(Exception):
@@ -239,7 +247,7 @@ def side_of(curve, sign):
     """(u, zeta) of the points on one side: outwards from the estimate, and back if the end has a lower branch."""
     try:
         points = walk(curve, sign, curve.origin, curve.theta)
-        if points and is_small(curve.fit) and np.isfinite(points[-1].u):
+        if points and is_delicate(curve.fit) and np.isfinite(points[-1].u):
             lower = curve.below(points[-1], thorough=True)
             if lower is not None:
                 points = back(curve, [*points[:-1], lower])

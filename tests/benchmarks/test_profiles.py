@@ -14,16 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
 from lmm import LMMError, LMMWarning, lmer
 
 LEVEL = 3.841458820694124 / 2       # of nll above its least, at a bound of 95 %
 NEAR = 1e-3                         # of a bound's distance from the estimate
-STARTS = 40
+STARTS = 30
 NOISE = 1e-6                        # of nll
-PARTS = (0.02, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)     # of the way to a bound, where the profile is looked at
+PARTS = (0.02, 0.2, 0.4, 0.6, 0.8)     # of the way to a bound, where the profile is looked at
 MOST_TIMES = 100                    # a call of conf_int for each parameter, in times of the fit
 
 SCALAR = ["(1 | a)", "(1 | a) + (1 | b)", "(1 | a) + (0 + x | b)", "(1 | a) + (1 | b) + (1 | c)", "(0 + x | a)", "(x || a)"]
@@ -99,11 +98,13 @@ class Oracle:
                     if i == j or not self.diagonal[t]:
                         homes.append(t), rows.append(i), columns.append(j)
         homes, rows, columns = np.array(homes), np.array(rows), np.array(columns)
-        own = lambda t: np.flatnonzero(homes == t)
+        own = [np.flatnonzero(homes == t) for t, _ in terms]
+        eye = np.eye(len(y))
+        products = [(t, np.array([[0.5 * (a @ b.T + b @ a.T) for b in Z] for a in Z])) for t, Z in terms]
         fixed_sigma = held.kind == "sd" and held.which == "sigma"
         fixed_sd = held.kind == "sd" and not fixed_sigma
         corr = held.kind == "corr"
-        k0 = own(held.which[0]) if fixed_sd or corr else None
+        k0 = own[held.which[0]] if fixed_sd or corr else None
         place = {(homes[k], rows[k], columns[k]): k for k in range(len(homes))}
 
         def criterion(x):
@@ -115,43 +116,41 @@ class Oracle:
                 e[k0[0]] = value
             if corr:
                 t = held.which[0]
-                s = x[1 + place[t, 1, 1]]
-                e[place[t, 1, 0]], e[place[t, 1, 1]] = value * s, np.sqrt(max(1 - value**2, 0)) * s
-            V = np.exp(2 * x[0]) * np.eye(len(y))
+                s, a = x[1 + place[t, 1, 1]], x[1 + place[t, 0, 0]]
+                turned = 1.0 if a * s >= 0 else -1.0            # T_11 and s may be negative
+                e[place[t, 1, 0]], e[place[t, 1, 1]] = turned * value * s, np.sqrt(max(1 - value**2, 0)) * s
             Ts = []
-            for t, Z in terms:
-                T = np.zeros((len(Z), len(Z)))
-                k = own(t)
+            V = np.exp(2 * x[0]) * eye
+            for t, K in products:
+                T = np.zeros((len(K), len(K)))
+                k = own[t]
                 T[rows[k], columns[k]] = e[k]
                 Ts.append(T)
-                for j in range(len(Z)):
-                    ZT = sum(T[i, j] * Z[i] for i in range(j, len(Z)))
-                    V += ZT @ ZT.T
+                V = V + np.tensordot(T @ T.T, K, 2)
             if not np.isfinite(V).all():
                 return 1e8, np.zeros(len(x))
             try:
-                L = np.linalg.cholesky(V)
+                logdet = np.log(np.linalg.cholesky(V).diagonal()).sum()
+                W = np.linalg.inv(V)
+                r = y
+                if X.shape[1]:
+                    WX = W @ X
+                    r = y - X @ np.linalg.solve(X.T @ WX, WX.T @ y)
             except np.linalg.LinAlgError:
                 return 1e8, np.zeros(len(x))
-            A = solve_triangular(L, np.column_stack([X, y]), lower=True)
-            r = A[:, -1]
-            if X.shape[1]:
-                r = r - A[:, :-1] @ np.linalg.lstsq(A[:, :-1], r, rcond=None)[0]
-            nll = np.log(np.diag(L)).sum() + 0.5 * r @ r
-            inv = solve_triangular(L, np.eye(len(y)), lower=True)
-            W, d = inv.T @ inv, inv.T @ r
+            d = W @ r
+            nll = logdet + 0.5 * r @ d
             g = np.zeros(len(e))
-            for (t, Z), T in zip(terms, Ts):
-                WZ = [W @ z for z in Z]
-                dz = [z.T @ d for z in Z]
-                G = np.array([[0.5 * (np.sum(Z[i] * WZ[j]) - dz[i] @ dz[j]) for j in range(len(Z))] for i in range(len(Z))])
-                k = own(t)
+            inner = W - np.outer(d, d)
+            for (t, K), T in zip(products, Ts):
+                G = 0.5 * np.tensordot(K, inner, 2)
+                k = own[t]
                 g[k] = (2 * G @ T)[rows[k], columns[k]]
             if fixed_sd:
                 g[k0[0]] = 0
             if corr:
                 one, two = place[held.which[0], 1, 0], place[held.which[0], 1, 1]
-                g[two] = value * g[one] + np.sqrt(max(1 - value**2, 0)) * g[two]
+                g[two] = turned * value * g[one] + np.sqrt(max(1 - value**2, 0)) * g[two]
                 g[one] = 0
             g0 = 0 if fixed_sigma else np.exp(2 * x[0]) * (np.trace(W) - d @ d)
             return nll, np.concatenate([[g0], g])
@@ -163,7 +162,7 @@ class Oracle:
             x[0] = np.log(scale) + rng.uniform(-3, 0.5)
             for t, _ in terms:
                 size = np.exp(rng.uniform(-3, 2, len(units[t])))
-                for k in own(t):
+                for k in own[t]:
                     x[1 + k] = scale * size[rows[k]] / units[t][rows[k]] * rng.normal()
             if X.shape[1] == 0 and not np.isfinite(x).all():
                 continue
