@@ -24,7 +24,7 @@ from .grading import command as grading
 from .practical import lmm
 from .result import tables
 
-UNREADABLE = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
+CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -192,7 +192,7 @@ def _read(options):
     try:
         dat = pd.read_csv(file)
         header = _header(file, dat)
-    except UNREADABLE as error:
+    except CSV_ERRORS as error:
         message = " ".join(str(error).split())
         raise LMMError(f"{file} is no CSV file in UTF-8 with commas: {message}") from error
     twice = header[header.duplicated()].tolist()

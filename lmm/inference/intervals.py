@@ -8,10 +8,8 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from ..errors import LMMError
-from ..fit import by_likelihood
-from ..machine import few_threads
 from ..result import check_level, on_straight_scale, parameter_names
-from .profiles import curves_of, interval
+from .profiles import intervals
 from .satterthwaite import satterthwaite
 from .simulation import bootstrap
 
@@ -102,15 +100,8 @@ def around(fit, quantiles, level):
 
 def profiled(fit, level):
     """Where zeta, the signed root of twice the profile's drop, is -+ the normal quantile."""
-    quantile = ndtri(0.5 + level / 2)
-    bounds = []
-    with few_threads(fit.setup.engine.widest):
-        for curve in curves_of(by_likelihood(fit)).values():
-            if curve is None:                       # a correlation with an effect whose sd is zero
-                bounds.append((-1.0, 1.0))
-            else:
-                bounds.append([curve.natural(u) for u in interval(curve, quantile)])
-    lower, upper = np.transpose(bounds)
+    quantile = -ndtri(0.5 * (1 - level))
+    lower, upper = intervals(fit, quantile).T
     return _frame(fit, lower, upper)
 
 

@@ -4,7 +4,7 @@ from .arguments import with_arguments
 from .blocks import codes_of, values_of
 from .by_correlation import EDGE, LARGEST_Z, ByCorrelation
 from .columns import like, over_rows, root_of_weights
-from .compound_symmetry import CompoundSymmetry
+from .compound_symmetry import LARGEST_LOGIT, ByCommonCorrelation, CompoundSymmetry
 from .covariance import Covariance, Independent, refused_theta
 from .design import Design, make_design
 from .matrices import Matrices, matrix_design
@@ -14,7 +14,9 @@ from .unstructured import Unstructured
 
 __all__ = [
     "EDGE",
+    "LARGEST_LOGIT",
     "LARGEST_Z",
+    "ByCommonCorrelation",
     "ByCorrelation",
     "CompoundSymmetry",
     "Covariance",

@@ -51,3 +51,106 @@ class CompoundSymmetry(Variances):
     def rank(self, t):
         a, b = np.isfinite(t)
         return int(a) + (self.c - 1) * int(b)
+
+
+class ByCommonCorrelation(CompoundSymmetry):
+    """The same psi by its log standard deviation s and z, which stands for the correlation: its profiles.
+
+        v = exp(2 s),    z = 1/2 log(a / ((c - 1) b)),    w = 1 / (1 + exp(-2 z)),
+
+        a = c v w,    b = c v (1 - w) / (c - 1),    rho = (c w - 1) / (c - 1),
+
+    so that z goes from -inf to inf as rho goes from -1 / (c - 1) to 1; for c = 2 it is Fisher's z. w is
+    a's share of the trace of psi. Neither a nor b can be zero here but with s = -inf, where both are.
+    Steps are made in theta itself.
+    """
+
+    s = 0                                                       # the places of the two elements
+    z = 1
+
+    def __init__(self, c):
+        super().__init__(c)
+        self.logs = np.array([True, False])
+        self.directions = np.zeros(0, int)
+        self.step_logs = self.logs
+
+    def labels(self, blocks):
+        return [blocks[0].name, f"z of {blocks[0].group}"]
+
+    def direction_names(self, blocks, term_name):
+        return []
+
+    def _shares(self, t):
+        """w and 1 - w, neither as a difference."""
+        z = t[self.z]
+        return 1 / (1 + np.exp(-2 * z)), 1 / (1 + np.exp(2 * z))
+
+    def _variances(self, t):
+        """(2,): a and b."""
+        w, rest_of_w = self._shares(t)
+        return self.c * np.exp(2 * t[self.s]) * np.array([w, rest_of_w / (self.c - 1)])
+
+    def _d_variances(self, t):
+        """(2, 2): d (a, b) / d (s, z); a has 2 a and 2 a (1 - w), b has 2 b and -2 b w."""
+        w, rest_of_w = self._shares(t)
+        a, b = self._variances(t)
+        return 2 * np.array([[a, a * rest_of_w], [b, -b * w]])
+
+    def psi(self, t):
+        return np.tensordot(self._variances(t), self.basis, 1)
+
+    def root(self, t):
+        return np.tensordot(np.sqrt(self._variances(t)), self.basis, 1)
+
+    def theta(self, psi):
+        """s and z from a and b; z is bounded where one of them is nothing beside the other."""
+        half_log_a, half_log_b = super().theta(psi)
+        s = 0.5 * np.log(psi.trace() / self.c)
+        z = half_log_a - half_log_b - 0.5 * np.log(self.c - 1)
+        largest = LARGEST_LOGIT / 2
+        return np.array([s, np.clip(z, -largest, largest)])
+
+    def correlation(self, z):
+        """rho of z, exactly -1 / (c - 1) or 1 at the ends."""
+        largest = LARGEST_LOGIT / 2
+        if abs(z) >= largest:
+            return 1.0 if z > 0 else -1 / (self.c - 1)
+        w, _ = self._shares([0.0, z])
+        return (self.c * w - 1) / (self.c - 1)
+
+    def per_fisher(self, z):
+        """dz / d arctanh(rho) = (1 - rho^2) (c - 1) / (2 c w (1 - w))."""
+        w, rest_of_w = self._shares([0.0, z])
+        rho = (self.c * w - 1) / (self.c - 1)
+        return (1 - rho**2) * (self.c - 1) / (2 * self.c * w * rest_of_w)
+
+    def rescaled(self, t, shift):
+        return t + np.array([shift, 0.0])
+
+    def free(self, t):
+        return np.full(2, t[self.s] > -np.inf)
+
+    def jacobian(self, t):
+        """d psi_a / d (s, z), by the chain rule through a and b."""
+        return self.entries @ self._d_variances(t)
+
+    def bend(self, t, G):
+        """tr(G M) d^2 a + tr(G (I - M)) d^2 b, M = 11'/c.
+
+        d^2 a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; d^2 b: 4 b, -4 b w, -4 b w (1 - 2 w).
+        """
+        w, rest_of_w = self._shares(t)
+        a, b = self._variances(t)
+        in_a, in_b = np.einsum("ij,kji->k", G, self.basis)
+        in_s = 4 * (in_a * a + in_b * b)
+        mixed = 4 * (in_a * a * rest_of_w - in_b * b * w)
+        return np.array([[in_s, mixed], [mixed, mixed * (rest_of_w - w)]])
+
+    def df_used(self, t, M):
+        return np.zeros(0)
+
+    def growths(self, t, G, unit, held, rounding):
+        return iter(())
+
+    def rank(self, t):
+        return self.c if t[self.s] > -np.inf else 0

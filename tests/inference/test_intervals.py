@@ -194,7 +194,7 @@ def test_without_a_certified_optimum_there_is_no_profile():
 
 def test_curves_start_anew_for_each_bound(machines):
     """The order in which bounds are asked for does not matter."""
-    from lmm.inference.profiles import interval
+    from lmm.inference.following import interval
     curve = curves_of(machines)["sd", "Worker"]
     first = interval(curve, 2.0)
     interval(curve, 1.0)

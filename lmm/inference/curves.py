@@ -1,0 +1,279 @@
+"""A profile as a function of one parameter u: the minimum p(u) of nll over all the others.
+
+    u = a fixed effect, log sigma, a log standard deviation, or Fisher's z of a correlation.
+
+The others may have several minima, so p is the lower envelope of branches, each of them followed from
+one start. p is continuous, with kinks where branches cross. By the envelope theorem p'(u) is the
+partial derivative of nll in u, the others being at their best.
+
+Whatever a search finds at u is at least p(u): no start is ever wrong, it only may not be the best one.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from ..engines import covariance_of_beta
+from ..fitting import NLL_ERROR, Criterion, minimum, opened, size_of
+from ..model import LARGEST_LOGIT, LARGEST_Z
+from ..practical import LMMprof
+from .starts import samples
+
+OTHERS_DONE = 1e-3          # of Newton's iteration over the others, log units: nll's error is of its fourth power
+LARGEST_SE = 0.5            # log units or z, the first step's: a small standard deviation lies on a plateau
+OPEN_Z = 3.0                # Fisher's z where a profile starts whose estimate is a correlation of +-1
+SAMPLES = 16                # thetas that are looked at for other branches, for each element ...
+CHOSEN = 4                  # ... and how many of them are followed to their minimum
+SEED = 20                   # of the samples
+
+
+class Point(NamedTuple):
+    """Where the parameter is u: the others' best that one start, or several, led to."""
+
+    u: float
+    theta: np.ndarray
+    nll: float
+    slope: float            # d nll / du
+
+
+class Curve:
+    """The profile of one parameter that is an element of theta; a subclass says which.
+
+    Parameters
+    ----------
+    fit : LMMResult
+        By maximum likelihood.
+    setup : Setup
+        The fit's, or one of the same model with other elements of theta.
+    theta : ndarray, shape (size,)
+        The estimate there.
+    place : int, optional
+        Which element is the parameter; None for a fixed effect.
+    se : float
+        The standard error of its estimate: how far the first step goes.
+    order : sequence of int, optional
+        Which of the fit's blocks stands where in `setup`, if they are not in its order.
+
+    Attributes
+    ----------
+    estimate : float
+        The u of the estimate, where p(u) is `nll`.
+    origin : float
+        The same, but finite: where outward steps start.
+    edges : dict
+        Where the parameter ends, by the sign of the way there.
+    """
+
+    edges: ClassVar = {}
+
+    def __init__(self, fit, setup, theta, place, se, order=None):
+        self.fit = fit
+        self.setup = setup
+        self.theta = theta
+        self.place = place
+        self.order = order
+        self.held = [] if place is None else [place]
+        self.nll = fit.nll
+        self.se = se if 0 < se < LARGEST_SE else LARGEST_SE
+        if place is not None:
+            self.estimate = theta[place]
+            self.origin = opened(theta, setup)[place]
+
+    def __call__(self, u):
+        """p(u), looked for from many starts, and its derivative."""
+        point = self.thorough(u)
+        return point.nll, point.slope
+
+    def natural(self, u):
+        """The parameter in the units of its table."""
+        return np.exp(u)
+
+    def criterion(self, u):
+        """The criterion of which p(u) is the minimum, `held` being held."""
+        return Criterion(LMMprof, self.setup)
+
+    def placed(self, theta, u):
+        """theta with u for the parameter."""
+        theta = theta.copy()
+        theta[self.place] = u
+        return theta
+
+    def slope(self, u, theta, value, criterion):
+        """d nll / du."""
+        return criterion.derivatives(theta, value).gradient[self.place]
+
+    def in_fit(self, theta):
+        """The fit's own theta with the same sigma and psi."""
+        psi = self.setup.covariance.psi(theta)
+        if self.order is not None:
+            back = np.argsort(self.order)
+            psi = psi[np.ix_(back, back)]
+        return self.fit.setup.covariance.theta(theta[0], psi)
+
+    # -- p(u), from few starts or many ----------------------------------------------------------------
+
+    def least(self, u, *starts):
+        """The `Point` of the lowest minimum that these thetas lead to. ArithmeticError if none can be evaluated."""
+        criterion = self.criterion(u)
+        found = None
+        for start in starts:
+            theta, value = minimum(criterion, self.placed(start, u), held=self.held, done=OTHERS_DONE)
+            if found is None or value < found[1]:
+                found = theta, value
+        return self._point(u, *found, criterion)
+
+    def _point(self, u, theta, value, criterion):
+        return Point(u, theta, float(value), float(self.slope(u, theta, value, criterion)))
+
+    def thorough(self, u):
+        """The `Point` at u by all that is known: from the estimate, and then from elsewhere."""
+        point = self.least(u, self.theta, opened(self.theta, self.setup))
+        return self.below(point, thorough=True) or point
+
+    def below(self, point, thorough):
+        """A `Point` at the same u with a lower nll, if one is found; None if not.
+
+        From each direction at zero put into the open, and each other one at zero; and if `thorough` from
+        the best of many samples of the others.
+        """
+        criterion = self.criterion(point.u)
+        best = point.theta, point.nll
+        starts = list(self.across(point.theta))
+        if thorough:
+            starts += self.promising(point.u, criterion)
+        for start in starts:
+            theta, value = minimum(criterion, start, best, self.held, OTHERS_DONE)
+            if value < best[1] - NLL_ERROR * size_of(best[1]):
+                best = minimum(criterion, theta, held=self.held, done=OTHERS_DONE)
+        if best[0] is point.theta:
+            return None
+        return self._point(point.u, *best, criterion)
+
+    def across(self, theta):
+        """theta with a direction at zero, each in turn; if some are, also with these in the open."""
+        covariance = self.setup.covariance
+        u = theta[self.held]
+        bases = [theta]
+        if not np.isfinite(theta).all():
+            bases.append(opened(theta, self.setup))
+            bases[1][self.held] = u
+        for base in bases:
+            for d, place in enumerate(covariance.directions):
+                if base[place] > -np.inf and place not in self.held:
+                    yield covariance.without(base, d)
+        yield from bases[1:]
+
+    def promising(self, u, criterion):
+        """Those of the samples, u being put into them, where the criterion is lowest."""
+        starts = [self.placed(start, u) for start in self.samples]
+        values = np.array([criterion(start) for start in starts])
+        order = np.argsort(values)[: CHOSEN * self.setup.covariance.size]
+        return [starts[i] for i in order if np.isfinite(values[i])]
+
+    @cached_property
+    def samples(self):
+        """Thetas all over: small and large sds and sigma, correlations of any size."""
+        number = SAMPLES * self.setup.covariance.size
+        return samples(self.setup, self.fit.theta[0], number, SEED)
+
+
+class SigmaCurve(Curve):
+    """u = log sigma."""
+
+    def __init__(self, fit, se):
+        super().__init__(fit, fit.setup, fit.theta, 0, se)
+
+
+class SdCurve(Curve):
+    """u = the log standard deviation of one block; -inf where its variance, and its covariances, are zero."""
+
+    edges: ClassVar = {-1: -np.inf}
+
+    def placed(self, theta, u):
+        if u > -np.inf:
+            return super().placed(theta, u)
+        covariance = self.setup.covariance
+        for d, place in enumerate(covariance.directions):
+            if place == self.place:
+                return covariance.without(theta, d)
+        return super().placed(theta, u)
+
+    @cached_property
+    def without(self):
+        """The `Point` where the standard deviation is zero."""
+        return self.least(-np.inf, self.theta)
+
+
+class CorrelationCurve(Curve):
+    """u = Fisher's z of the correlation of two effects, +-LARGEST_Z where it is +-1.
+
+    Where the standard deviation of one of them is zero the correlation is anything: p(u) is at most
+    the least nll without the one or the other, which `sd_curves` know.
+    """
+
+    edges: ClassVar = {-1: -LARGEST_Z, 1: LARGEST_Z}
+
+    def __init__(self, fit, setup, theta, place, se, sd_curves, order=None):
+        super().__init__(fit, setup, theta, place, se, order)
+        self.sd_curves = sd_curves
+        self.origin = np.clip(self.estimate, -OPEN_Z, OPEN_Z)
+
+    def natural(self, u):
+        return np.tanh(u)
+
+
+class CommonCorrelationCurve(CorrelationCurve):
+    """u = z of the one correlation of a compound symmetric term, see `ByCommonCorrelation`."""
+
+    edges: ClassVar = {-1: -LARGEST_LOGIT / 2, 1: LARGEST_LOGIT / 2}
+
+    @property
+    def structure(self):
+        """The structure of the term."""
+        covariance = self.setup.covariance
+        return next(one for one, share in zip(covariance.structures, covariance.shares) if self.place < share.stop)
+
+    def natural(self, u):
+        return self.structure.correlation(u)
+
+
+class BetaCurve(Curve):
+    """u = one fixed effect, which is no element of theta: y - u X_i is regressed on the others.
+
+    With X_others = Q_X Q R, [Q_X Q, e'] is the new [Q_X, e]: e' = e + (beta_0i - u) Q_X w for the part
+    Q_X w of X_i that is orthogonal to the others.
+    """
+
+    def __init__(self, fit, i, se):
+        super().__init__(fit, fit.setup, fit.theta, None, se)
+        self.i = i
+        self.se = se
+        self.estimate = self.origin = fit.beta[i]
+        others = np.arange(len(fit.beta)) != i
+        column = fit.setup.R_X[:, i]
+        self.Q, R = np.linalg.qr(fit.setup.R_X[:, others])
+        self.R = np.asfortranarray(R)
+        self.w = column - self.Q @ (self.Q.T @ column)
+
+    def natural(self, u):
+        return float(u)
+
+    def placed(self, theta, u):
+        return theta
+
+    def criterion(self, u):
+        k = len(self.w)
+        A = np.zeros((k + 1, k))
+        A[:k, :-1] = self.Q
+        A[:k, -1] = (self.setup.beta_0[self.i] - u) * self.w
+        A[k, -1] = 1.0
+        engine = self.setup.engine.combined(A)
+        return Criterion(LMMprof, replace(self.setup, engine=engine, beta_0=np.zeros(k - 1), Q_X=None, R_X=self.R))
+
+    def slope(self, u, theta, value, criterion):
+        """nll(theta, u) = nll(theta) + (u - beta_i)^2 / (2 var beta_i), both at this theta."""
+        full = LMMprof(theta, self.setup)
+        variance = covariance_of_beta(full.triangle, self.setup)[self.i, self.i]
+        return (u - full.beta[self.i]) / variance
