@@ -161,13 +161,14 @@ class Search:
         inside = 0.0                                            # distances outwards from the origin
         outside = np.inf if self.edge in (None, -np.inf) else abs(self.edge - curve.origin)
         away = self.width
-        theta = curve.theta
+        last = curve.origin
+        theta = ahead = curve.theta
         for _ in range(MOST_NEWTON):
             u = curve.origin + self.sign * away
             if not inside < away < outside or self.is_far(u):
                 return None
             try:
-                point = self.at(u, theta)
+                point = self.at(u, ahead)
             except (ArithmeticError, NoBound):
                 return None
             zeta = self.height(point)
@@ -180,6 +181,8 @@ class Search:
                 inside = away
             step = (self.z - zeta) / slope
             away += step
+            ahead = predicted(theta, point.theta, self.sign * step / (u - last))
+            last = u
             theta = point.theta
             if abs(step) < ROOT * self.width:
                 crossing = self.crossing(curve.origin + self.sign * away, point)
@@ -191,10 +194,13 @@ class Search:
         return Point(u, near.theta, self.curve.nll + self.z**2 / 2, near.slope)
 
     def is_plain(self, crossing):
-        """Whether half-way, from the crossing's theta, zeta is below the level and rises outwards."""
+        """Whether half-way zeta is below the level and rises outwards."""
         if self.sign * (crossing.u - self.curve.estimate) <= 0:
             return False
-        middle = self.at(0.5 * (self.curve.origin + crossing.u), crossing.theta)
+        theta = crossing.theta
+        if np.isfinite(theta).all() and np.isfinite(self.curve.theta).all():
+            theta = 0.5 * (theta + self.curve.theta)
+        middle = self.at(0.5 * (self.curve.origin + crossing.u), theta)
         return self.height(middle) < self.z and self.sign * middle.slope > 0
 
     # -- 2. steps outwards, and a bracketed root ------------------------------------------------------
@@ -315,6 +321,13 @@ class Search:
             else:
                 inside = near
         return self.crossing(0.5 * (inside.u + outside.u), outside)
+
+
+def predicted(theta, last, ratio):
+    """theta on the line through two of them, as far beyond the last as `ratio` times their distance."""
+    if abs(ratio) > 1 or not (np.isfinite(theta).all() and np.isfinite(last).all()):
+        return last
+    return last + ratio * (last - theta)
 
 
 def height(curve, point):

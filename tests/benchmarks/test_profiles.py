@@ -130,8 +130,10 @@ class Oracle:
             if not np.isfinite(V).all():
                 return 1e8, np.zeros(len(x))
             try:
-                logdet = np.log(np.linalg.cholesky(V).diagonal()).sum()
-                W = np.linalg.inv(V)
+                L = np.linalg.cholesky(V)
+                logdet = np.log(L.diagonal()).sum()
+                root = np.linalg.inv(L)
+                W = root.T @ root
                 r = y
                 if X.shape[1]:
                     WX = W @ X
@@ -156,7 +158,7 @@ class Oracle:
             return nll, np.concatenate([[g0], g])
 
         best = np.inf
-        bounds = [(np.log(scale) - 16, None)] + [(None, None)] * len(homes)
+        bounds = [(np.log(scale) - 9, None)] + [(None, None)] * len(homes)
         for i in range(starts):
             x = np.zeros(1 + len(homes))
             x[0] = np.log(scale) + rng.uniform(-3, 0.5)
