@@ -14,6 +14,7 @@ from ..errors import LMMError
 from ..fit import by_likelihood
 from ..fitting import NLL_ERROR
 from ..result import LMMResult, tables
+from ..translation import explained
 from .nesting import nested, on_the_boundary
 from .simulation import checked_seed, draws
 
@@ -78,6 +79,7 @@ class Comparison(tables.Shown):
         return tables.Table("", tuple(by_heading), tables.rows_of(*by_heading.values()))
 
 
+@explained
 def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
     """Compare nested models by likelihood ratio tests.
 

@@ -13,6 +13,7 @@ import pandas as pd
 from ..errors import LMMError, shorten, warn
 from ..fit import refitted
 from ..result import check_level, natural, parameter_names, tables
+from ..translation import explained
 from .replicates import replicated
 
 # -- simulation ------------------------------------------------------------------------------------
@@ -137,6 +138,7 @@ class Bootstrap(tables.Shown):
         """The means of the replicates minus the estimate."""
         return (self.replicates.mean() - self.estimate).rename("bias")
 
+    @explained
     def conf_int(self, level=0.95):
         """Intervals that leave (1 - level) / 2 of the replicates on each side.
 
