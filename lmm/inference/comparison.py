@@ -271,21 +271,57 @@ def _check_same_data(first, other, name):
     """Raise an LMMError unless the first design and the one of this name have the same response."""
     n = len(first.y)
     if n != len(other.y):
-        raise LMMError(
-            f"m0 was fitted to {n} rows and {name} to {len(other.y)}; fit both to the rows where "
-            "no variable of either is missing: "
-            f"dat = dat.dropna(subset={list(first.data | other.data)})"
-        )
+        raise _other_rows(first, other, f"m0 was fitted to {n} rows and {name} to {len(other.y)}")
     ones = np.ones(n)
     if not np.array_equal(first.weighted(ones), other.weighted(ones)):
         raise LMMError(
             f"m0 and {name} were fitted with different weights; their likelihoods cannot be "
             "compared"
         )
-    if not np.array_equal(first.y, other.y):
-        what = f"values of {first.response!r}, or other rows, or the same in another order"
-        if first.response != other.response:
-            what = f"responses, {first.response!r} and {other.response!r}"
+    if np.array_equal(first.y, other.y):
+        return
+    differ = f"m0 and {name} were fitted to different"
+    if first.response != other.response:
         raise LMMError(
-            f"m0 and {name} were fitted to different {what}; their likelihoods cannot be compared"
+            f"{differ} responses, {first.response!r} and {other.response!r}; their likelihoods "
+            "cannot be compared"
         )
+    if np.array_equal(np.sort(first.y), np.sort(other.y)):
+        raise LMMError(
+            f"m0 and {name} were fitted to the same values of {first.response!r} in another order; "
+            "fit both to the same dat"
+        )
+    if first.index.equals(other.index):
+        raise LMMError(
+            f"{differ} values of {first.response!r}; their likelihoods cannot be compared"
+        )
+    raise _other_rows(first, other, f"{differ} rows, {n} each")
+
+
+def _other_rows(first, other, found):
+    """The LMMError about other rows: of other data, or left out where values are missing."""
+    dropped = first.n_dropped + other.n_dropped
+    if not dropped:
+        return LMMError(
+            f"{found}, and neither left any out, so their data differ; fit both to the same dat"
+        )
+    if not first.dat.index.equals(other.dat.index):
+        return LMMError(
+            f"{found}, and their data differ, of {len(first.dat)} and {len(other.dat)} rows; "
+            "fit both to the same dat"
+        )
+    return LMMError(
+        f"{found}; fit both to the rows where no variable of either is missing: "
+        f"dat = dat.dropna(subset={_with_missing(first, other)})"
+    )
+
+
+def _with_missing(first, other):
+    """The columns of `dat` that the two designs use and that miss values."""
+    missing = []
+    for design in (first, other):
+        by_row = (name for name in design.given.values() if isinstance(name, str))
+        for name in [*design.data, *by_row]:
+            if name in design.dat and design.dat[name].isna().any():
+                missing.append(name)
+    return list(dict.fromkeys(missing))
