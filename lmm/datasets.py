@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .errors import LMMError, shorten
+from .errors import LMMError, shorten, unknown_name
 
 _installed = files(__package__) / "data"
 FOLDER = _installed if _installed.is_dir() else Path(__file__).resolve().parents[1] / "data"    # or a checkout
@@ -74,7 +74,7 @@ def load_data(name):
     """
     columns = _read("columns.csv", index_col="data")
     if name not in columns.index:
-        raise LMMError(f"there is no data set {name!r}; there are {shorten(columns.index.unique(), 20)}")
+        raise unknown_name("data set", name, columns.index.unique())
     columns = columns.loc[[name]].set_index("column")
     factors = {column: str for column in columns.index[columns["type"] != "number"]}
     file = f"{name}.csv"
@@ -120,7 +120,7 @@ def lme4_reference(name, part="fit"):
     file, keys = PARTS[part]
     fits = _read(file, keep_default_na=True, na_filter=True, dtype={"level": str}).fillna({"term": "", "level": ""})
     if name not in set(fits["data"]):
-        raise LMMError(f"there is no data set {name!r}; there are {shorten(fits['data'].unique(), 20)}")
+        raise unknown_name("data set", name, fits["data"].unique())
     fits = fits[fits["data"] == name].drop(columns="data").set_index(keys)
     versions = _read("versions.csv", dtype=str).set_index("software")["version"]
     fits.attrs.update(formula=models().lmer[name], versions=versions.to_dict())
