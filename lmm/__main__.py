@@ -5,6 +5,8 @@
 import argparse
 import json
 import math
+import os
+import shlex
 import sys
 import warnings
 from importlib.metadata import version
@@ -14,11 +16,14 @@ from patsy import PatsyError
 
 from . import notebooks
 from .datasets import lme4_reference, load_data, models
-from .errors import LMMError, LMMWarning
+from .errors import LMMError, LMMWarning, with_category_advice
 from .fit import lmer
 from .grading import command as grading
 from .practical import lmm
 from .result import tables
+
+INTERRUPTED = 130       # the exit status of what was ended by Ctrl-C: 128 + SIGINT
+PIPE_CLOSED = 141       # and of what printed into a pipe that nobody reads: 128 + SIGPIPE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,13 +63,28 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", LMMWarning)
-        warnings.showwarning = lambda message, *_: print(
-            f"lmm: warning: {message}".replace("dat = dat.astype", "--factor, or dat.astype"), file=sys.stderr)
+        warnings.showwarning = _show_warning
         try:
             return options.act(options)
+        except BrokenPipeError:
+            raise
+        except KeyboardInterrupt:
+            print("lmm: interrupted", file=sys.stderr)
+            return INTERRUPTED
         except (LMMError, PatsyError, OSError) as error:
             print(f"lmm: {error}", file=sys.stderr)
             return 2
+
+
+def _show_warning(message, *_):
+    """A warning on one line, in the words of the command line."""
+    said = with_category_advice(str(message), _factor_options)
+    print(f"lmm: warning: {said}", file=sys.stderr)
+
+
+def _factor_options(columns):
+    """The options that make these columns categories."""
+    return " ".join(f"--factor {shlex.quote(column)}" for column in columns)
 
 
 def printing(text):
@@ -126,8 +146,20 @@ def demonstrate(name="Machines"):
 
 
 def run():
-    """The entry point of the installed command."""
-    sys.exit(main())
+    """The entry point of the installed command; it ends quietly where nobody reads what it prints."""
+    try:
+        try:
+            status = main()
+        except SystemExit as ended:                     # by the parser: --help, or a mistake
+            status = ended.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)      # for what Python writes when it ends
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())
+        status = PIPE_CLOSED
+    sys.exit(status)
 
 
 if __name__ == "__main__":

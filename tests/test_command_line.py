@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from lmm import __main__ as command_line
 from lmm import lmer, lmm, load_data
 from lmm.__main__ import main
 
@@ -77,6 +79,41 @@ def test_an_integer_group_is_a_warning_on_one_line(machines, capsys):
     assert main(["fit", "score ~ Machine", machines, "--ref", "Worker"]) == 0
     error = capsys.readouterr().err
     assert error.startswith("lmm: warning: 'Worker' holds integers and no factor") and error.count("\n") == 1
+    assert error.endswith("; if it labels groups make it a category: --factor Worker\n")
+
+
+def test_the_option_that_makes_categories_is_written_so_that_a_shell_reads_it(machines, tmp_path, capsys):
+    dat = load_data("Machines").rename(columns={"Worker": "the worker"}).assign(run=range(54))
+    dat.to_csv(tmp_path / "named.csv", index=False)
+    with pytest.raises(SystemExit):
+        main(["fit", "score ~ Machine", str(tmp_path / "named.csv"), "--ref", "the worker:run", "--rif"])
+    assert main(["fit", "score ~ Machine", str(tmp_path / "named.csv"), "--ref", "the worker:run"]) == 0
+    assert "make it a category: --factor 'the worker' --factor run\n" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_and_130(machines, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "lmm", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    assert main(["fit", "score ~ Machine", machines]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err == "lmm: interrupted\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes that are closed")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "score ~ Machine", "FILE", *BOTH], ["fit", "x"], ["grade", "no-such.py"]])
+def test_a_reader_that_leaves_is_no_error(arguments, unbuffered, machines):
+    """As in ``lmm fit ... | head``: this used to end with a traceback, or an Errno 32."""
+    out, into = os.pipe()
+    os.close(out)
+    arguments = [machines if argument == "FILE" else argument for argument in arguments]
+    run = subprocess.run([sys.executable, "-m", "lmm", *arguments], stdout=into, stderr=subprocess.PIPE, text=True,
+                         env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, check=False)
+    fails = len(arguments) == 2
+    assert (run.stderr.count("\n"), run.returncode) == (1, 2) if fails else run.stderr == "" and run.returncode in (0, 141)
+    run = subprocess.run([sys.executable, "-m", "lmm", *arguments], stdout=into, stderr=into,
+                         env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, check=False)
+    os.close(into)
+    assert run.returncode in ((2, 141) if fails else (0, 141))
 
 
 @pytest.mark.parametrize("arguments, words", [

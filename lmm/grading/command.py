@@ -51,7 +51,7 @@ def run(options):
     cases = (() if options.only_cases else _chosen(options.case)) + (read_cases(options.cases) if options.cases else ())
     grading = Grading(cases, options.time_limit, options.memory_limit)
     if options.all is None:
-        report = grading.report(options.submission)
+        report = _report_on_one(options.submission, grading)
     else:
         report = grade_all(options.all, grading, options.jobs, sys.stderr if sys.stderr.isatty() else None)
     print(report)
@@ -61,6 +61,17 @@ def run(options):
         if file:
             Path(file).write_text(text() + "\n", encoding="utf-8")
     return 0 if report.passed else 1
+
+
+def _report_on_one(submission, grading):
+    """The `Report` on one submission; of a folder of several the LMMError names --all."""
+    try:
+        return grading.report(submission)
+    except LMMError as error:
+        folder = Path(submission)
+        if sum(1 for _ in (*folder.glob("*.py"), *folder.glob("*/*.py"))) < 2:
+            raise
+        raise LMMError(f"{error}; or, for all of a class, give --all {submission}") from None
 
 
 def _chosen(names):
@@ -109,6 +120,8 @@ def grade_all(folder, grading, jobs=2, progress=None):
     written over and over.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise LMMError(f"{str(folder)!r} is a file, not a folder of submissions; leave out --all")
     if not folder.is_dir():
         raise LMMError(f"there is no folder {str(folder)!r}")
     given = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__"))
@@ -118,11 +131,16 @@ def grade_all(folder, grading, jobs=2, progress=None):
     reports = {}
     with ThreadPoolExecutor(jobs) as pool:
         waiting = {pool.submit(_grade_one, path, grading): path for path in given}
-        for future in as_completed(waiting):
-            reports[waiting[future]] = future.result()
-            if progress is not None:
-                progress.write(f"\r\x1b[K{len(reports)} of {len(given)} graded: {waiting[future].name}")
-                progress.flush()
+        try:
+            for future in as_completed(waiting):
+                reports[waiting[future]] = future.result()
+                if progress is not None:
+                    progress.write(f"\r\x1b[K{len(reports)} of {len(given)} graded: {waiting[future].name}")
+                    progress.flush()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            grading.stop()
+            raise
     if progress is not None:
         progress.write("\r\x1b[K")
     return ClassReport(tuple(reports[path] for path in given))

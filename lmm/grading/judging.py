@@ -69,6 +69,11 @@ class Grading:
     def __init__(self, cases, time_limit=20.0, memory_limit=2048.0):
         self.judges = [Judge(case) for case in cases]
         self.time_limit, self.memory_limit = time_limit, memory_limit
+        self.stopped = False
+
+    def stop(self):
+        """Judge no further case: what is being judged, in whichever thread, ends with its case."""
+        self.stopped = True
 
     def report(self, given, helpers=True):
         """The `Report` on a path, module or function; see `grade`."""
@@ -76,6 +81,8 @@ class Grading:
         facts = Facts(submitted.title)
         with Processes(submitted, self.time_limit, self.memory_limit) as processes:
             for judge in self.judges:
+                if self.stopped:
+                    break
                 try:
                     results.append(judged(judge, processes, facts))
                 except Unfit as unfit:

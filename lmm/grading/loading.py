@@ -86,9 +86,17 @@ def only_file(folder):
     files = sorted(path for path in folder.glob("*.py") if path.is_file())
     chosen = files if len(files) == 1 else [path for path in files if path.name == "lmm.py"]
     if not chosen:
-        raise LMMError(f"the folder {folder.name!r} holds " + (
-            f"{len(files)} Python files, none of them lmm.py; give one" if files else "no Python file"))
+        raise LMMError(f"the folder {folder.name!r} holds {_instead_of_one(folder, files)}")
     return chosen[0]
+
+
+def _instead_of_one(folder, files):
+    """What a folder holds where one Python file, or lmm.py, was meant, and what to do about it."""
+    if files:
+        return f"{len(files)} Python files, none of them lmm.py; give one"
+    if any(folder.glob("*.ipynb")):
+        return "no Python file, but a notebook; write its cells to a file: jupyter nbconvert --to script"
+    return "no Python file"
 
 
 def source_with_all_it_uses(function):
