@@ -16,7 +16,7 @@ from patsy import PatsyError
 
 from . import notebooks
 from .datasets import lme4_reference, load_data, models
-from .errors import LMMError, LMMWarning, with_category_advice
+from .errors import LMMError, LMMWarning, unknown_column, with_category_advice
 from .fit import lmer
 from .grading import command as grading
 from .practical import lmm
@@ -24,6 +24,7 @@ from .result import tables
 
 INTERRUPTED = 130       # the exit status of what was ended by Ctrl-C: 128 + SIGINT
 PIPE_CLOSED = 141       # and of what printed into a pipe that nobody reads: 128 + SIGPIPE
+OTHER_SEPARATORS = (";", "\t")    # of files that are called CSV as well
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +98,8 @@ def printing(text):
 
 def fit_file(options):
     """The fit of a CSV file as the text to print."""
+    if "~" in options.file and "~" not in options.form:
+        raise LMMError(f"{options.file!r} is a formula; it comes first, as in: lmm fit FORMULA FILE")
     try:
         dat = pd.read_csv(options.file)
         header = dat.columns
@@ -104,13 +107,15 @@ def fit_file(options):
             header = pd.read_csv(options.file, header=None, nrows=1, dtype=str).iloc[0]
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise LMMError(f"{options.file} is no CSV file in UTF-8 with commas: {' '.join(str(error).split())}") from error
+    if len(header) == 1 and any(mark in header[0] for mark in OTHER_SEPARATORS):
+        raise LMMError(f"{options.file} has one column, {header[0]!r}; it takes commas between the values")
     twice = header[header.duplicated()].tolist()
     if twice:
         raise LMMError(f"{options.file} has several columns named {twice[0]!r}; rename all but one")
     for column in options.factor:
         if column not in dat:
-            raise LMMError(f"--factor names {column!r}, which is not a column of {options.file}; "
-                           f"its columns are {', '.join(map(repr, dat.columns))}")
+            named = unknown_column(column, list(dat.columns)).replace("of dat;", f"of {options.file};")
+            raise LMMError(f"--factor names {named}")
         dat[column] = dat[column].astype("category")
     if "|" in options.form and not options.ref:
         fit = lmer(options.form, dat, reml=options.reml)

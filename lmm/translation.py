@@ -276,7 +276,8 @@ STATSMODELS = (
     Word(
         '`re_formula="~ x"`',
         r'`lmer("y ~ x + (x \| g)", dat)`',
-        arguments="lmm.re_formula lmer.re_formula LMMsetup.re_formula lmer.groups lmer.group",
+        arguments="lmm.re_formula lmer.re_formula LMMsetup.re_formula "
+        "lmer.groups lmer.group lmer.ref",
     ),
     Word(
         "`MixedLM(endog, exog, groups, exog_re)`",

@@ -128,13 +128,19 @@ def test_a_reader_that_leaves_is_no_error(arguments, unbuffered, machines):
     (["fit", "score ~ main()", "FILE"], "form calls 'main', which a formula may not"),
     (["fit", "y ~ 1", "TWICE", "--ref", "g"], "has several columns named 'y'; rename all but one"),
     (["fit", "score ~ Machine", "EMPTY"], "No columns to parse from file"),
+    (["fit", "FILE", "score ~ Machine"], "'score ~ Machine' is a formula; it comes first, as in: lmm fit FORMULA FILE"),
+    (["fit", "score ~ Machine", "FILE", "--factor", "worker"], "machines.csv; did you mean 'Worker'?"),
+    (["fit", "y ~ 1", "SEMICOLONS"], "has one column, 'y;g'; it takes commas between the values"),
 ])
 def test_mistakes_exit_with_2_and_one_sentence(arguments, words, machines, tmp_path, capsys):
     empty = tmp_path / "empty.csv"
     empty.write_text("")
     twice = tmp_path / "twice.csv"
     twice.write_text("y,g,y\n1,a,3\n2,a,4\n3,b,5\n4,b,6\n")
-    arguments = [{"FILE": machines, "EMPTY": str(empty), "TWICE": str(twice)}.get(argument, argument) for argument in arguments]
+    semicolons = tmp_path / "semicolons.csv"
+    semicolons.write_text("y;g\n1;a\n2;b\n")
+    files = {"FILE": machines, "EMPTY": str(empty), "TWICE": str(twice), "SEMICOLONS": str(semicolons)}
+    arguments = [files.get(argument, argument) for argument in arguments]
     try:
         status = main(arguments)
     except SystemExit as exit:

@@ -149,6 +149,7 @@ ARGUMENTS = [
     (lambda fit, dat: lmm(FORM, dat, groups="Worker"), "lmm has no argument 'groups'; write ref='Worker'"),
     (lambda fit, dat: lmm(FORM, dat, groups=dat.Worker), "lmm has no argument 'groups'; write ref=\"g\""),
     (lambda fit, dat: lmer(FORM, dat, groups="g"), "write lmer(\"y ~ x + (x | g)\", dat)"),
+    (lambda fit, dat: lmer(FORM, dat, ref=["Worker"]), "write lmer(\"y ~ x + (x | g)\", dat)"),
     (lambda fit, dat: lmm(FORM, dat, "g", re_formula="~x"), "write lmer(\"y ~ x + (x | g)\", dat)"),
     (lambda fit, dat: lmm(FORM, dat, "g", vc_formula={}), 'write lmm("y ~ x", dat, ["g", "h"])'),
     (lambda fit, dat: lmm(FORM, dat, random="~1|g"), 'write lmer("y ~ x + (x | g)", dat)'),

@@ -252,9 +252,10 @@ def _checked(fits):
     """The models' names; an LMMError if they cannot be compared."""
     for i, fit in enumerate(fits):
         if not isinstance(fit, LMMResult):
+            one_by_one = ", one by one: anova(*fits)" if isinstance(fit, (list, tuple)) else ""
             raise LMMError(
                 f"argument {i} of anova is of type {type(fit).__name__}; it compares what lmm "
-                "returns"
+                f"returns{one_by_one}"
             )
     if len(fits) < 2:
         raise LMMError(
@@ -276,7 +277,7 @@ def _check_same_data(first, other, name):
     if not np.array_equal(first.weighted(ones), other.weighted(ones)):
         raise LMMError(
             f"m0 and {name} were fitted with different weights; their likelihoods cannot be "
-            "compared"
+            "compared: fit both with the same weights="
         )
     if np.array_equal(first.y, other.y):
         return

@@ -239,7 +239,8 @@ def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=T
             continue
         if len(value) != len(row):
             raise LMMError(
-                f"statistic returned {len(row)} numbers for the fit and {len(value)} for a refit"
+                f"statistic returned {len(row)} numbers for the fit and {len(value)} for a refit; "
+                "it returns as many for each fit"
             )
         row[:] = value
     reasons = tuple(dict.fromkeys(failures))
@@ -311,7 +312,7 @@ class Statistic:
         if len(labels) != len(self.labels) or not labels.isin(self.labels).all():
             raise LMMError(
                 f"statistic returned {shorten(self.labels)} for the fit and "
-                f"{shorten(labels)} for a refit"
+                f"{shorten(labels)} for a refit; it returns the same names for each fit"
             )
         return series[self.labels].to_numpy()
 
