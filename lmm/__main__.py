@@ -295,10 +295,7 @@ def demonstrate(name="Machines"):
 
 
 def run():
-    """The entry point of the installed command.
-
-    It ends quietly where nobody reads what it prints.
-    """
+    """The entry point of the installed command: it ends quietly where nobody reads any more."""
     try:
         status = _status()
         sys.stdout.flush()

@@ -93,8 +93,8 @@ def attach():
 
 
 def _method(function):
-    """The function, explained, under the name by which a pickle finds it: the class's."""
+    """The function, explained, under the name by which a pickle finds it: ``lmm.LMMResult...``."""
     method = explained(function)
-    method.__module__ = LMMResult.__module__
+    method.__module__ = __package__
     method.__qualname__ = f"{LMMResult.__qualname__}.{function.__name__}"
     return method

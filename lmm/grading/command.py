@@ -268,8 +268,8 @@ def grade_all(folder, grading, jobs=2, progress=None):
         raise LMMError(f"the folder {str(folder)!r} holds no Python files, nor folders with one")
     reports = {}
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_grade_one, path, grading): path for path in given}
         try:
+            waiting = {pool.submit(_grade_one, path, grading): path for path in given}
             for future in as_completed(waiting):
                 path = waiting[future]
                 reports[path] = future.result()
