@@ -51,7 +51,12 @@ LME4 = (
     Word("`I(x^2)`", "`I(x**2)`"),
     Word("`lmer(..., data = dat)`", "`lmer(..., dat=dat)`", arguments="data df frame"),
     Word("`lmer(..., REML = FALSE)`", "`lmer(..., reml=False)`", arguments="REML"),
-    Word("nlme's `method = \"ML\"`", "`reml=False`, or `reml=True`", arguments="method"),
+    Word(
+        "nlme's `lme(..., method = \"ML\")`",
+        "`reml=False`, or `reml=True`",
+        arguments="lmm.method lmer.method LMMsetup.method update.method",
+    ),
+    Word("nlme's `lme(fixed = y ~ x)`", '`lmm(form="y ~ x")`', arguments="fixed"),
     Word(
         "`lmer(..., REML = TRUE)`, lme4's default",
         "the default of `lmer`; `lmm` fits by ML, as in the practical, unless `reml=True`",
@@ -115,16 +120,21 @@ LME4 = (
     Word(
         "`model.matrix(m)`, `getME(m, \"X\")`, `getME(m, \"Z\")`",
         "`fit.setup.design.X`, and `fit.setup.design.blocks` for Z",
-        names="getME model_matrix X Z",
+        names="getME model_matrix X Z y",
     ),
     Word("`formula(m)`", "`fit.setup.design.form`", names="formula form call terms"),
+    Word(
+        '`weights(m)`, `getME(m, "offset")`',
+        "`fit.setup.design.given`, of `weights` and `offset`",
+        names="weights offset",
+    ),
     Word("`model.frame(m)`", "`fit.setup.design.dat`", names="model_frame dat data frame"),
     # -- the random effects
     Word("`VarCorr(m)`", "`fit.varcorr()`, `fit.sd`, `fit.corr`"),
     Word("nlme's `getVarCov(m)`", "`fit.psi()`", names="getVarCov"),
     Word("`ranef(m)$g`, `coef(m)$g`", '`fit.ranef()["g"]`, `fit.coef()["g"]`', names="blup blups"),
     Word("`ranef(m, condVar = TRUE)`", "`fit.ranef(cond_sd=True)`", arguments="condVar postVar se"),
-    Word("`ngrps(m)`", '`len(fit.ranef()["g"])`', names="ngrps flist n_groups"),
+    Word("`ngrps(m)`", '`len(fit.ranef()["g"])`', names="ngrps flist n_groups groups"),
     Word(
         "`isSingular(m)`, `rePCA(m)`",
         "`fit.singular`, the names of the terms, and `fit.rank`",
@@ -172,14 +182,14 @@ LME4 = (
     Word("`logLik(m)`", "`fit.llf`", names="logLik log_likelihood ll"),
     Word("`AIC(m)`, `BIC(m)`, `deviance(m)`", "`fit.aic`, `fit.bic`, `fit.deviance`"),
     Word("`REMLcrit(m)`", "`fit.deviance`, the fit being by REML", names="REMLcrit"),
-    Word("`isREML(m)`", "`fit.reml`", names="isREML"),
+    Word("`isREML(m)`", "`fit.reml`", names="isREML method"),
     Word("`df.residual(m)`", "`fit.df_resid`", names="df_residual"),
     Word("`nobs(m)`, `sigma(m)`", "`fit.nobs`, `fit.sigma`"),
     Word("`r.squaredGLMM(m)`", "`fit.r2()`", names="r_squaredGLMM rsquared r_squared"),
     Word(
         "convergence warnings, `allFit(m)`",
         "`fit.optimum`, `fit.optimum.certified`",
-        names="allFit optinfo convergence",
+        names="allFit optinfo convergence optimizer",
     ),
     # -- intervals and tests
     Word(
@@ -262,7 +272,7 @@ STATSMODELS = (
         '`lmm("y ~ x", dat, "g")`',
         names="MixedLM mixedlm from_formula",
     ),
-    Word('`groups="g"`', '`lmm("y ~ x", dat, ref="g")`', arguments="groups group"),
+    Word('`groups="g"`', '`lmm("y ~ x", dat, ref="g")`', arguments="groups group random_effects"),
     Word(
         "`.fit()`, `.fit_regularized()`",
         "the fit is what `lmm` returns",
@@ -302,7 +312,7 @@ STATSMODELS = (
     Word("`cov_re`", "`fit.psi()`", names="cov_re cov_re_unscaled"),
     Word("`vcomp`", "`fit.varcorr()`", names="vcomp"),
     Word("`bse_re`", "`fit.sd_se`, of the standard deviations", names="bse_re"),
-    Word("`scale`", "`fit.sigma ** 2`", names="scale sigma2 mse_resid"),
+    Word("`scale`", "`fit.sigma ** 2`", names="scale sigma2 mse_resid residual_variance"),
     Word("`random_effects`", "`fit.ranef()`", names="random_effects"),
     Word("`random_effects_cov`", "`fit.ranef(cond_sd=True)`", names="random_effects_cov"),
     Word(
@@ -313,7 +323,7 @@ STATSMODELS = (
     Word(
         "`predict(exog=new)`",
         "`fit.predict(newdata=new)`",
-        arguments="predict.exog predict.data new new_data",
+        arguments="predict.exog predict.data predict.X new new_data",
     ),
     Word("`loglike(params)`", "`LMMprof(theta, fit.setup)`", names="loglike"),
     Word("`score(params)`", "`fit.optimum.gradient`", names="score gradient"),
