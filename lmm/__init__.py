@@ -4,6 +4,8 @@
 >>> print(fit)                                                                 # doctest: +SKIP
 """
 
+import sys
+
 from . import plots
 from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
@@ -13,23 +15,45 @@ from .inference import Bootstrap, Comparison, anova
 from .methods import attach
 from .practical import LMMprof, LMMsetup, lmm
 from .result import LMMResult
+from .translation import is_import, missing_from_package
 
 attach()
 
-__all__ = ["Bootstrap", "Comparison", "ConvergenceWarning", "LMMError", "LMMResult", "LMMWarning", "LMMprof", "LMMsetup",
-           "Optimum", "anova", "certify", "derivatives", "grade", "lme4_reference", "lmer", "lmm", "load_data", "models",
-           "plots"]
+__all__ = [
+    "Bootstrap",
+    "Comparison",
+    "ConvergenceWarning",
+    "LMMError",
+    "LMMResult",
+    "LMMWarning",
+    "LMMprof",
+    "LMMsetup",
+    "Optimum",
+    "anova",
+    "certify",
+    "derivatives",
+    "grade",
+    "lme4_reference",
+    "lmer",
+    "lmm",
+    "load_data",
+    "models",
+    "plots",
+]
 
 
 def __getattr__(name):
-    """`grade` and the version, imported when they are asked for."""
+    """`grade` and the version, imported when they are asked for; what to write for other names."""
     if name == "__version__":
         from importlib.metadata import version
         return version("lmm")
     if name == "grade":
         from .grading import grade
         return grade
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = missing_from_package(name, __all__, LMMResult)
+    raise (ImportError if is_import(sys._getframe(1)) else AttributeError)(message)
 
 
 def __dir__():

@@ -9,6 +9,8 @@
 import argparse
 import json
 import math
+import os
+import shlex
 import sys
 import warnings
 from importlib.metadata import version
@@ -18,13 +20,16 @@ from patsy import PatsyError
 
 from . import notebooks
 from .datasets import lme4_reference, load_data, models
-from .errors import LMMError, LMMWarning
+from .errors import LMMError, LMMWarning, unknown_column, with_category_advice
 from .fit import lmer
 from .grading import command as grading
 from .practical import lmm
 from .result import tables
 
 CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
+OTHER_SEPARATORS = (";", "\t")      # of files that are called CSV as well
+INTERRUPTED = 130       # the exit status of what Ctrl-C ended: 128 + SIGINT
+PIPE_CLOSED = 141       # of what printed into a pipe that nobody reads: 128 + SIGPIPE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,7 +40,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments=None):
     """Run the command line.
 
-    Returns the exit status: 0; 1 for a failed submission; 2 after a sentence on what was wrong.
+    Returns the exit status: 0; 1 for a failed submission; 2 after a sentence on what was wrong;
+    130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
@@ -43,6 +49,11 @@ def main(arguments=None):
         warnings.showwarning = _show_warning
         try:
             return options.act(options)
+        except BrokenPipeError:
+            raise
+        except KeyboardInterrupt:
+            print("lmm: interrupted", file=sys.stderr)
+            return INTERRUPTED
         except (LMMError, PatsyError, OSError) as error:
             print(f"lmm: {error}", file=sys.stderr)
             return 2
@@ -50,9 +61,13 @@ def main(arguments=None):
 
 def _show_warning(message, *_):
     """A warning on one line, in the words of the command line."""
-    said = f"lmm: warning: {message}"
-    said = said.replace("dat = dat.astype", "--factor, or dat.astype")
-    print(said, file=sys.stderr)
+    said = with_category_advice(str(message), _factor_options)
+    print(f"lmm: warning: {said}", file=sys.stderr)
+
+
+def _factor_options(columns):
+    """The options that make these columns categories."""
+    return " ".join(f"--factor {shlex.quote(column)}" for column in columns)
 
 
 # -- the arguments -------------------------------------------------------------------------------
@@ -189,22 +204,20 @@ def fit_file(options):
 def _read(options):
     """The data of a CSV file, the columns given by --factor as categories."""
     file = options.file
+    if "~" in file and "~" not in options.form:
+        raise LMMError(f"{file!r} is a formula; it comes first, as in: lmm fit FORMULA FILE")
     try:
         dat = pd.read_csv(file)
         header = _header(file, dat)
     except CSV_ERRORS as error:
         message = " ".join(str(error).split())
         raise LMMError(f"{file} is no CSV file in UTF-8 with commas: {message}") from error
-    twice = header[header.duplicated()].tolist()
-    if twice:
-        raise LMMError(f"{file} has several columns named {twice[0]!r}; rename all but one")
+    _check_header(header, file)
     for column in options.factor:
         if column not in dat:
-            columns = ", ".join(map(repr, dat.columns))
-            raise LMMError(
-                f"--factor names {column!r}, which is not a column of {file}; "
-                f"its columns are {columns}"
-            )
+            named = unknown_column(column, list(dat.columns))
+            named = named.replace("of dat;", f"of {file};")
+            raise LMMError(f"--factor names {named}")
         dat[column] = dat[column].astype("category")
     return dat
 
@@ -219,6 +232,17 @@ def _header(file, dat):
     if not any(name.rpartition(".")[0] in names for name in names):
         return names
     return pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]
+
+
+def _check_header(header, file):
+    """Raise an LMMError for names that were not read apart, or that are not told apart."""
+    if len(header) == 1 and any(mark in header[0] for mark in OTHER_SEPARATORS):
+        raise LMMError(
+            f"{file} has one column, {header[0]!r}; it takes commas between the values"
+        )
+    twice = header[header.duplicated()].tolist()
+    if twice:
+        raise LMMError(f"{file} has several columns named {twice[0]!r}; rename all but one")
 
 
 def _plain(fit, form):
@@ -271,8 +295,25 @@ def demonstrate(name="Machines"):
 
 
 def run():
-    """The entry point of the installed command."""
-    sys.exit(main())
+    """The entry point of the installed command: it ends quietly where nobody reads any more."""
+    try:
+        status = _status()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)      # for what Python writes when it ends
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, sys.stderr.fileno())
+        status = PIPE_CLOSED
+    sys.exit(status)
+
+
+def _status():
+    """The exit status, also where the parser ends: after --help, or a mistake."""
+    try:
+        return main()
+    except SystemExit as ended:
+        return ended.code
 
 
 if __name__ == "__main__":

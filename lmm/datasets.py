@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .errors import LMMError, shorten
+from .errors import LMMError, shorten, unknown_name
 
 _installed = files(__package__) / "data"
 _checked_out = Path(__file__).resolve().parents[1] / "data"
@@ -94,7 +94,7 @@ def load_data(name):
     """
     described = _read("columns.csv", index_col="data")
     if name not in described.index:
-        raise _unknown(name, described.index.unique())
+        raise unknown_name("data set", name, described.index.unique())
     described = described.loc[[name]].set_index("column")
     factors = described[described["type"] != "number"]
     file = f"{name}.csv"
@@ -148,13 +148,8 @@ def lme4_reference(name, part="fit"):
     fits = _read(file, keep_default_na=True, na_filter=True, dtype={"level": str})
     fits = fits.fillna({"term": "", "level": ""})
     if name not in set(fits["data"]):
-        raise _unknown(name, fits["data"].unique())
+        raise unknown_name("data set", name, fits["data"].unique())
     fits = fits[fits["data"] == name].drop(columns="data").set_index(keys)
     versions = _read("versions.csv", dtype=str).set_index("software")["version"]
     fits.attrs.update(formula=models().lmer[name], versions=versions.to_dict())
     return fits
-
-
-def _unknown(name, names):
-    """An LMMError on a data set that is none of these."""
-    return LMMError(f"there is no data set {name!r}; there are {shorten(names, 20)}")

@@ -1,12 +1,17 @@
 """What can go wrong, and whose line of code is told about it."""
 
 import difflib
+import re
 import sys
 import warnings
 
 
 class LMMError(ValueError):
     """The formula, the data, `ref` or `theta` cannot be used; the message says what to mend."""
+
+
+class UnknownArgument(LMMError, TypeError):
+    """A function was called with an argument that it has not; the message names the one it has."""
 
 
 class LMMWarning(UserWarning):
@@ -28,11 +33,29 @@ def point_at(message, form, start, end):
 
 def unknown_column(name, columns):
     """The end of a message about a name that is no column, with the nearest one that is."""
-    lower = [str(column).lower() for column in columns]
-    nearest = difflib.get_close_matches(name.lower(), lower, 1)
-    meant = [column for column in columns if str(column).lower() in nearest]
-    advice = f"did you mean {meant[0]!r}?" if meant else f"its columns are {shorten(columns)}"
+    meant = nearest(name, columns)
+    advice = f"its columns are {shorten(columns)}"
+    if meant is not None:
+        advice = f"did you mean {meant!r}?"
     return f"{name!r}, which is not a column of dat; {advice}"
+
+
+def nearest(name, known):
+    """The one of the names in `known` that is most like `name`, in whichever case; or None."""
+    by_lower = {}
+    for one in known:
+        by_lower.setdefault(str(one).lower(), one)
+    found = difflib.get_close_matches(str(name).lower(), by_lower, 1)
+    return by_lower[found[0]] if found else None
+
+
+def unknown_name(what, name, known):
+    """The LMMError about a name that is none of `known`: the most similar one, or all of them."""
+    meant = nearest(name, known)
+    message = f"there is no {what} {name!r}; there are "
+    if meant is None:
+        return LMMError(message + shorten(known, len(known)))
+    return LMMError(message + f"{shorten(known)}; did you mean {meant!r}?")
 
 
 def shorten(values, most=5):
@@ -47,6 +70,18 @@ def shorten(values, most=5):
 def _as_python(value):
     """A number of numpy's as one of Python's, whose repr is the number alone."""
     return value.item() if hasattr(value, "item") else value
+
+
+CATEGORIES = re.compile(r"dat = dat\.astype\(\{(.*?)\}\)")
+
+
+def with_category_advice(message, written):
+    """The message, in place of ``dat = dat.astype({...})`` what `written` makes of the columns."""
+
+    def instead(found):
+        return written(re.findall(r'"(.*?)": "category"', found[1]))
+
+    return CATEGORIES.sub(instead, message)
 
 
 # -- the user's own line of code

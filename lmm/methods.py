@@ -1,7 +1,8 @@
 """Which functions of a fit are methods and properties of the result: said once, here.
 
 Each keeps its name and its docstring at home, where its numerics are. Its first argument is the
-fit, which its docstring leaves out of the parameters, as those of methods leave out ``self``.
+fit, which its docstring leaves out of the parameters, as those of methods leave out ``self``. To an
+attribute or argument that there is not, lme4's and statsmodels' words, the answer is ours.
 """
 
 from .fit import refit, update
@@ -33,6 +34,7 @@ from .result import (
     tvalues,
     varcorr,
 )
+from .translation import explained, missing_from_fit
 
 METHODS = (
     # to look at, and tests
@@ -84,6 +86,15 @@ PROPERTIES = (
 def attach():
     """Make them methods and properties of `LMMResult`."""
     for function in METHODS:
-        setattr(LMMResult, function.__name__, function)
+        setattr(LMMResult, function.__name__, _method(function))
     for function in PROPERTIES:
         setattr(LMMResult, function.__name__, property(function))
+    LMMResult.__getattr__ = missing_from_fit
+
+
+def _method(function):
+    """The function, explained, under the name by which a pickle finds it: ``lmm.LMMResult...``."""
+    method = explained(function)
+    method.__module__ = __package__
+    method.__qualname__ = f"{LMMResult.__qualname__}.{function.__name__}"
+    return method

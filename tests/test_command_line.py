@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmm import __main__ as command_line
 from lmm import lmer, lmm, load_data
 from lmm.__main__ import main
 
@@ -85,6 +87,41 @@ def test_an_integer_group_is_a_warning_on_one_line(machines, capsys):
     error = capsys.readouterr().err
     assert error.startswith("lmm: warning: 'Worker' holds integers and no factor")
     assert error.count("\n") == 1
+    assert error.endswith("; if it labels groups make it a category: --factor Worker\n")
+
+
+def test_the_option_that_makes_categories_is_written_so_that_a_shell_reads_it(machines, tmp_path, capsys):
+    dat = load_data("Machines").rename(columns={"Worker": "the worker"}).assign(run=range(54))
+    dat.to_csv(tmp_path / "named.csv", index=False)
+    with pytest.raises(SystemExit):
+        main(["fit", "score ~ Machine", str(tmp_path / "named.csv"), "--ref", "the worker:run", "--rif"])
+    assert main(["fit", "score ~ Machine", str(tmp_path / "named.csv"), "--ref", "the worker:run"]) == 0
+    assert "make it a category: --factor 'the worker' --factor run\n" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line_and_130(machines, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "lmm", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    assert main(["fit", "score ~ Machine", machines]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err == "lmm: interrupted\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes that are closed")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "score ~ Machine", "FILE", *BOTH], ["fit", "x"], ["grade", "no-such.py"]])
+def test_a_reader_that_leaves_is_no_error(arguments, unbuffered, machines):
+    """As in ``lmm fit ... | head``: this used to end with a traceback, or an Errno 32."""
+    out, into = os.pipe()
+    os.close(out)
+    arguments = [machines if argument == "FILE" else argument for argument in arguments]
+    run = subprocess.run([sys.executable, "-m", "lmm", *arguments], stdout=into, stderr=subprocess.PIPE, text=True,
+                         env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, check=False)
+    fails = len(arguments) == 2
+    assert (run.stderr.count("\n"), run.returncode) == (1, 2) if fails else run.stderr == "" and run.returncode in (0, 141)
+    run = subprocess.run([sys.executable, "-m", "lmm", *arguments], stdout=into, stderr=into,
+                         env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, check=False)
+    os.close(into)
+    assert run.returncode in ((2, 141) if fails else (0, 141))
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -99,13 +136,18 @@ def test_an_integer_group_is_a_warning_on_one_line(machines, capsys):
     (["fit", "score ~ main()", "FILE"], "form calls 'main', which a formula may not"),
     (["fit", "y ~ 1", "TWICE", "--ref", "g"], "has several columns named 'y'; rename all but one"),
     (["fit", "score ~ Machine", "EMPTY"], "No columns to parse from file"),
+    (["fit", "FILE", "score ~ Machine"], "'score ~ Machine' is a formula; it comes first, as in: lmm fit FORMULA FILE"),
+    (["fit", "score ~ Machine", "FILE", "--factor", "worker"], "machines.csv; did you mean 'Worker'?"),
+    (["fit", "y ~ 1", "SEMICOLONS"], "has one column, 'y;g'; it takes commas between the values"),
 ])
 def test_mistakes_exit_with_2_and_one_sentence(arguments, words, machines, tmp_path, capsys):
     empty = tmp_path / "empty.csv"
     empty.write_text("")
     twice = tmp_path / "twice.csv"
     twice.write_text("y,g,y\n1,a,3\n2,a,4\n3,b,5\n4,b,6\n")
-    files = {"FILE": machines, "EMPTY": str(empty), "TWICE": str(twice)}
+    semicolons = tmp_path / "semicolons.csv"
+    semicolons.write_text("y;g\n1;a\n2;b\n")
+    files = {"FILE": machines, "EMPTY": str(empty), "TWICE": str(twice), "SEMICOLONS": str(semicolons)}
     try:
         status = main([files.get(argument, argument) for argument in arguments])
     except SystemExit as exit:

@@ -73,6 +73,11 @@ def test_lme4_is_off_the_exact_optimum_where_design_is_unbalanced():
 def test_an_unknown_name(function):
     with pytest.raises(LMMError, match="there is no data set 'Machine'; there are 'Machines', 'MachinesUnbalanced'"):
         function("Machine")
+    for name, meant in ("machines", "Machines"), ("SleepStudy", "sleepstudy"), ("Dyestuf2", "Dyestuff2"):
+        with pytest.raises(LMMError, match=f"there is no data set '{name}'; .*; did you mean '{meant}'\\?$"):
+            function(name)
+    with pytest.raises(LMMError, match=r"there is no data set 'xyz'; there are .*'Pastes', .*'InstEval'[^;]*$"):
+        function("xyz")
 
 
 def test_an_unknown_part():

@@ -61,6 +61,7 @@ FLOORS = {
     "lmm.__main__": 9, "lmm.grading": 9, "lmm.notebooks": 9, "lmm.guide": 9, "lmm.plots": 8, "lmm.methods": 7,
     "lmm.inference": 6, "lmm.fit": 5, "lmm.practical": 5, "lmm.fitting": 4, "lmm.result": 3, "lmm.engines": 2,
     "lmm.model": 1, "lmm.formula": 1, "lmm.machine": 0, "lmm.errors": 0, "lmm.datasets": 0,
+    "lmm.translation": 0,
 }
 
 
@@ -125,7 +126,8 @@ def test_a_constant_has_one_value_in_the_package():
 
 def test_tab_shows_what_a_user_calls():
     assert set(dir(lmm)) == {*lmm.__all__, "__version__"}
-    rooms = {"engines", "fitting", "formula", "inference", "machine", "methods", "model", "practical", "result"}
+    rooms = {"engines", "fitting", "formula", "inference", "machine", "methods", "model", "practical", "result",
+             "translation"}
     assert not rooms & set(dir(lmm))
 
 

@@ -1,11 +1,12 @@
 """Cases from a file, JSON, with the data in CSV files beside it."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
-from ..errors import LMMError, shorten
+from ..errors import LMMError, shorten, warn, with_category_advice
 from .cases import Case
 
 NUMBER = (int, float)
@@ -65,11 +66,28 @@ def read_cases(path):
         raise LMMError(f"{path.name} is no JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
         raise LMMError(f"{path.name} holds no list of cases")
-    cases = tuple(_case(entry, i, path) for i, entry in enumerate(entries))
+    cases = tuple(_read_case(entry, i, path) for i, entry in enumerate(entries))
     names = {case.name for case in cases}
     if len(names) < len(cases):
         raise LMMError(f"{path.name} has two cases of one name; rename one of them")
     return cases
+
+
+def _read_case(entry, i, path):
+    """The `Case` of an entry; warnings name it, and what to write into the file of cases."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        case = _case(entry, i, path)
+    categories = {str(one.message): one.category for one in caught}
+    for message, category in categories.items():
+        said = with_category_advice(message, _factors_entry)
+        warn(f"case {i} of {path.name}, {case.name!r}: {said}", category)
+    return case
+
+
+def _factors_entry(columns):
+    """The entry of a case that makes these columns categories."""
+    return f'"factors": {json.dumps(columns)}'
 
 
 def _case(entry, i, path):

@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ..practical import LMMprof, LMMsetup, lmm
+from ..fitting import Plan
+from ..practical import LMMprof, LMMsetup, fit_of
 
 NLL_TOLERANCE = 1e-4        # see Case.nll_tolerance
 BETA_TOLERANCE = 5e-3       # see Case.beta_tolerance
@@ -73,7 +74,7 @@ class Case:
     @cached_property
     def fit(self):
         """This package's fit."""
-        return lmm(self.form, self.dat, self.ref)
+        return fit_of(self.setup, Plan())
 
     @cached_property
     def theta(self):

@@ -102,7 +102,7 @@ def run(options):
     cases = _cases(options)
     grading = Grading(cases, options.time_limit, options.memory_limit)
     if options.all is None:
-        report = grading.report(options.submission)
+        report = _report_on_one(options.submission, grading)
     else:
         progress = sys.stderr if sys.stderr.isatty() else None
         report = grade_all(options.all, grading, options.jobs, progress)
@@ -186,6 +186,18 @@ def _chosen(names):
     return tuple(case for case in cases if case.name in names)
 
 
+def _report_on_one(submission, grading):
+    """The `Report` on one submission; of a folder of several the LMMError names --all."""
+    try:
+        return grading.report(submission)
+    except LMMError as error:
+        folder = Path(submission)
+        files = [*folder.glob("*.py"), *folder.glob("*/*.py")]
+        if len(files) < 2:
+            raise
+        raise LMMError(f"{error}; or, for all of a class, give --all {submission}") from None
+
+
 def _write_outputs(options, report):
     """Write the files that were asked for."""
     if options.json:
@@ -247,6 +259,8 @@ def grade_all(folder, grading, jobs=2, progress=None):
         If there is no such folder, or nothing in it to grade.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise LMMError(f"{str(folder)!r} is a file, not a folder of submissions; leave out --all")
     if not folder.is_dir():
         raise LMMError(f"there is no folder {str(folder)!r}")
     given = sorted(path for path in folder.iterdir() if _is_submission(path))
@@ -254,12 +268,17 @@ def grade_all(folder, grading, jobs=2, progress=None):
         raise LMMError(f"the folder {str(folder)!r} holds no Python files, nor folders with one")
     reports = {}
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_grade_one, path, grading): path for path in given}
-        for future in as_completed(waiting):
-            path = waiting[future]
-            reports[path] = future.result()
-            line = f"{len(reports)} of {len(given)} graded: {path.name}"
-            _show(progress, CLEAR_LINE + line)
+        try:
+            waiting = {pool.submit(_grade_one, path, grading): path for path in given}
+            for future in as_completed(waiting):
+                path = waiting[future]
+                reports[path] = future.result()
+                line = f"{len(reports)} of {len(given)} graded: {path.name}"
+                _show(progress, CLEAR_LINE + line)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            grading.stop()
+            raise
     _show(progress, CLEAR_LINE)
     return ClassReport(tuple(reports[path] for path in given))
 

@@ -90,6 +90,11 @@ class Grading:
         self.judges = [Judge(case) for case in cases]
         self.time_limit = time_limit
         self.memory_limit = memory_limit
+        self.stopped = False
+
+    def stop(self):
+        """Judge no further case: what is being judged, in whichever thread, ends with its case."""
+        self.stopped = True
 
     def report(self, given, helpers=True):
         """The `Report` on a path, module or function; see `grade`."""
@@ -98,6 +103,8 @@ class Grading:
         results = []
         with Processes(submitted, self.time_limit, self.memory_limit) as processes:
             for judge in self.judges:
+                if self.stopped:
+                    break
                 try:
                     results.append(judged(judge, processes, facts))
                 except Unfit as unfit:

@@ -18,6 +18,7 @@ from ..errors import LMMError
 
 FUNCTIONS = ("lmm", "LMMsetup", "LMMprof")
 PACKAGE = __name__.partition(".")[0]
+CONVERT = "write its cells to a file: jupyter nbconvert --to script"    # said of a notebook
 WRITTEN_ARRAYS = "biufU"        # kinds of numpy's types whose arrays can be written as text
 WRITTEN_TYPES = (int, float, complex, str, bytes, bool, type(None), tuple, list, dict, set)
 
@@ -76,9 +77,7 @@ def _of_path(given, helpers):
     if path.is_dir():
         return Submission(only_file(path), path.name)
     if path.suffix not in (".py", ""):
-        convert = ""
-        if path.suffix == ".ipynb":
-            convert = "; write its cells to a file: jupyter nbconvert --to script"
+        convert = f"; {CONVERT}" if path.suffix == ".ipynb" else ""
         raise LMMError(f"{path.name} is no Python file{convert}")
     return Submission(path, path.name, helpers=helpers)
 
@@ -89,7 +88,10 @@ def only_file(folder):
     if len(files) == 1:
         return files[0]
     if not files:
-        raise LMMError(f"the folder {folder.name!r} holds no Python file")
+        notebook = ""
+        if any(folder.glob("*.ipynb")):
+            notebook = f", but a notebook; {CONVERT}"
+        raise LMMError(f"the folder {folder.name!r} holds no Python file{notebook}")
     for path in files:
         if path.name == "lmm.py":
             return path

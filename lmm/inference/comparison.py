@@ -14,6 +14,7 @@ from ..errors import LMMError
 from ..fit import by_likelihood
 from ..fitting import NLL_ERROR
 from ..result import LMMResult, tables
+from ..translation import explained
 from .nesting import nested, on_the_boundary
 from .simulation import checked_seed, draws
 
@@ -78,6 +79,7 @@ class Comparison(tables.Shown):
         return tables.Table("", tuple(by_heading), tables.rows_of(*by_heading.values()))
 
 
+@explained
 def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
     """Compare nested models by likelihood ratio tests.
 
@@ -250,9 +252,10 @@ def _checked(fits):
     """The models' names; an LMMError if they cannot be compared."""
     for i, fit in enumerate(fits):
         if not isinstance(fit, LMMResult):
+            one_by_one = ", one by one: anova(*fits)" if isinstance(fit, (list, tuple)) else ""
             raise LMMError(
                 f"argument {i} of anova is of type {type(fit).__name__}; it compares what lmm "
-                "returns"
+                f"returns{one_by_one}"
             )
     if len(fits) < 2:
         raise LMMError(
@@ -269,21 +272,57 @@ def _check_same_data(first, other, name):
     """Raise an LMMError unless the first design and the one of this name have the same response."""
     n = len(first.y)
     if n != len(other.y):
-        raise LMMError(
-            f"m0 was fitted to {n} rows and {name} to {len(other.y)}; fit both to the rows where "
-            "no variable of either is missing: "
-            f"dat = dat.dropna(subset={list(first.data | other.data)})"
-        )
+        raise _other_rows(first, other, f"m0 was fitted to {n} rows and {name} to {len(other.y)}")
     ones = np.ones(n)
     if not np.array_equal(first.weighted(ones), other.weighted(ones)):
         raise LMMError(
             f"m0 and {name} were fitted with different weights; their likelihoods cannot be "
-            "compared"
+            "compared: fit both with the same weights="
         )
-    if not np.array_equal(first.y, other.y):
-        what = f"values of {first.response!r}, or other rows, or the same in another order"
-        if first.response != other.response:
-            what = f"responses, {first.response!r} and {other.response!r}"
+    if np.array_equal(first.y, other.y):
+        return
+    differ = f"m0 and {name} were fitted to different"
+    if first.response != other.response:
         raise LMMError(
-            f"m0 and {name} were fitted to different {what}; their likelihoods cannot be compared"
+            f"{differ} responses, {first.response!r} and {other.response!r}; their likelihoods "
+            "cannot be compared"
         )
+    if np.array_equal(np.sort(first.y), np.sort(other.y)):
+        raise LMMError(
+            f"m0 and {name} were fitted to the same values of {first.response!r} in another order; "
+            "fit both to the same dat"
+        )
+    if first.index.equals(other.index):
+        raise LMMError(
+            f"{differ} values of {first.response!r}; their likelihoods cannot be compared"
+        )
+    raise _other_rows(first, other, f"{differ} rows, {n} each")
+
+
+def _other_rows(first, other, found):
+    """The LMMError about other rows: of other data, or left out where values are missing."""
+    dropped = first.n_dropped + other.n_dropped
+    if not dropped:
+        return LMMError(
+            f"{found}, and neither left any out, so their data differ; fit both to the same dat"
+        )
+    if not first.dat.index.equals(other.dat.index):
+        return LMMError(
+            f"{found}, and their data differ, of {len(first.dat)} and {len(other.dat)} rows; "
+            "fit both to the same dat"
+        )
+    return LMMError(
+        f"{found}; fit both to the rows where no variable of either is missing: "
+        f"dat = dat.dropna(subset={_with_missing(first, other)})"
+    )
+
+
+def _with_missing(first, other):
+    """The columns of `dat` that the two designs use and that miss values."""
+    missing = []
+    for design in (first, other):
+        by_row = (name for name in design.given.values() if isinstance(name, str))
+        for name in [*design.data, *by_row]:
+            if name in design.dat and design.dat[name].isna().any():
+                missing.append(name)
+    return list(dict.fromkeys(missing))

@@ -9,6 +9,7 @@ from scipy.special import ndtri, stdtrit
 
 from ..errors import LMMError
 from ..result import check_level, on_straight_scale, parameter_names
+from ..translation import unknown_argument
 from .profiles import intervals
 from .satterthwaite import satterthwaite
 from .simulation import bootstrap
@@ -53,16 +54,24 @@ def conf_int(fit, method="profile", level=0.95, **options):
     check_level(level)
     method = method.lower() if isinstance(method, str) else method
     if not isinstance(method, str) or method not in BY_METHOD:
-        raise LMMError(f"method is {method!r}; it is one of {', '.join(map(repr, BY_METHOD))}")
-    unknown = [name for name in options if name not in BOOTSTRAP_OPTIONS]
+        raise _unknown_method(method)
+    unknown = {name: options[name] for name in options if name not in BOOTSTRAP_OPTIONS}
     if unknown:
-        raise LMMError(
-            f"conf_int has no argument {unknown[0]!r}; it takes method, level and, for "
-            f"method='boot', {', '.join(BOOTSTRAP_OPTIONS)}"
-        )
+        known = ["method", "level", *BOOTSTRAP_OPTIONS]
+        takes = f"method, level and, for method='boot', {', '.join(BOOTSTRAP_OPTIONS)}"
+        raise unknown_argument("conf_int", unknown, known, takes)
     if options and method != "boot":
         raise LMMError(f"{', '.join(options)} belongs to method='boot', not to {method!r}")
     return BY_METHOD[method](fit, level, **options)
+
+
+def _unknown_method(method):
+    """The LMMError about a method that there is not, or a level in its place."""
+    message = f"method is {method!r}; it is one of {', '.join(map(repr, BY_METHOD))}"
+    if isinstance(method, float) and 0 < method < 1:
+        level = max(method, round(1 - method, 12))          # statsmodels' first argument is alpha
+        message += f", and a level is given by name: level={level}"
+    return LMMError(message)
 
 
 def wald(fit, level):

@@ -13,6 +13,7 @@ import pandas as pd
 from ..errors import LMMError, shorten, warn
 from ..fit import refitted
 from ..result import check_level, natural, parameter_names, tables
+from ..translation import explained
 from .replicates import replicated
 
 # -- simulation ------------------------------------------------------------------------------------
@@ -137,6 +138,7 @@ class Bootstrap(tables.Shown):
         """The means of the replicates minus the estimate."""
         return (self.replicates.mean() - self.estimate).rename("bias")
 
+    @explained
     def conf_int(self, level=0.95):
         """Intervals that leave (1 - level) / 2 of the replicates on each side.
 
@@ -237,7 +239,8 @@ def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=T
             continue
         if len(value) != len(row):
             raise LMMError(
-                f"statistic returned {len(row)} numbers for the fit and {len(value)} for a refit"
+                f"statistic returned {len(row)} numbers for the fit and {len(value)} for a refit; "
+                "it returns as many for each fit"
             )
         row[:] = value
     reasons = tuple(dict.fromkeys(failures))
@@ -309,7 +312,7 @@ class Statistic:
         if len(labels) != len(self.labels) or not labels.isin(self.labels).all():
             raise LMMError(
                 f"statistic returned {shorten(self.labels)} for the fit and "
-                f"{shorten(labels)} for a refit"
+                f"{shorten(labels)} for a refit; it returns the same names for each fit"
             )
         return series[self.labels].to_numpy()
 

@@ -4,6 +4,8 @@ each."""
 import inspect
 import re
 
+from ..translation import explained
+
 ARGUMENTS = {
     "form":
     """
@@ -81,13 +83,16 @@ engine : {None, "dense", "blocked"}, optional
 
 
 def with_arguments(function):
-    """The function, its arguments described after the first paragraph of its docstring."""
+    """The function, its arguments described after the first paragraph of its docstring.
+
+    Arguments that it has not are `explained`.
+    """
     doc = inspect.getdoc(function)
     if doc is None:                                             # python -OO
-        return function
+        return explained(function)
     summary, _, more = doc.partition("\n\n")
     texts = [ARGUMENTS[name].strip("\n") for name in inspect.signature(function).parameters]
     described = "\n".join(["Parameters", "----------", *texts])
     whole = "\n\n".join(part for part in (summary, described, more) if part)
     function.__doc__ = re.sub(r"(?m)^(?=.)", "    ", whole).lstrip() + "\n    "
-    return function
+    return explained(function)

@@ -88,7 +88,7 @@ def make_blocks(term, data):
     predictors = numbers + effect_variables(term)
     if factors and len(levels) in (1, n):
         _refuse_levels(term, levels, values)
-    if len(effects) > 1:
+    if len(effects) > 1 and term.structure == "unstructured":
         _warn_of_many_effects(term, len(effects), len(levels))
 
     # -- a block for each: row i has its value in the column of its level

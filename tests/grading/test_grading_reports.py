@@ -4,8 +4,11 @@ import csv
 import io
 import json
 import linecache
+import os
+import signal
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pandas as pd
 import pytest
 
 import lmm as package
-from lmm import LMMError, grade, load_data
+from lmm import LMMError, LMMWarning, grade, load_data
 from lmm.__main__ import main
 from lmm.grading import (
     Case,
@@ -187,6 +190,46 @@ def test_a_class(student, further, capsys):
     assert (student / "c.csv").read_text().splitlines()[1] == "anne.py,4,4,True,3,1,"
 
 
+def test_a_class_given_as_one_submission(student, capsys):
+    """The sentence names --all, where there is more than one submission to be graded."""
+    (student / "carl.py").write_text(RIGHT.read_text())
+    assert main(["grade", str(student)]) == 2
+    assert capsys.readouterr().err == (f"lmm: the folder {student.name!r} holds 2 Python files, none of them lmm.py; give one; "
+                                       f"or, for all of a class, give --all {student}\n")
+    (student / "carl.py").unlink()
+    (student / "anne.py").rename(student / "eve" / "lmm.py")
+    assert main(["grade", str(student)]) == 2
+    assert f"holds no Python file; or, for all of a class, give --all {student}" in capsys.readouterr().err
+    (student / "eve" / "lmm.py").unlink()
+    (student / "eve" / "lmm.ipynb").write_text("{}")
+    assert main(["grade", str(student / "eve")]) == 2
+    assert "holds no Python file, but a notebook; write its cells to a file: jupyter" in capsys.readouterr().err
+    assert main(["grade", "--all", str(student / "ben" / "lmm.py")]) == 2
+    assert "is a file, not a folder of submissions; leave out --all" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a thread")
+def test_ctrl_c_ends_the_grading_of_a_class(student, monkeypatch, capsys):
+    """What waits is not begun, and what is being judged ends with its case."""
+    begun, stopped = [], threading.Event()
+
+    def report(grading, path, helpers):
+        begun.append(path)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        assert stopped.wait(60)
+
+    monkeypatch.setattr(Grading, "report", report)
+    monkeypatch.setattr(Grading, "stop", lambda grading: stopped.set())
+    for name in "abcdef":
+        (student / f"{name}.py").write_text("")
+    assert main(["grade", "--all", str(student), "--case", "Machines", "--jobs", "1"]) == 130
+    assert capsys.readouterr().err == "lmm: interrupted\n" and len(begun) == 1
+    monkeypatch.undo()
+    grading = Grading(MACHINES)
+    grading.stop()
+    assert grading.report(student / "anne.py").results == ()
+
+
 def test_the_progress_of_a_class(student):
     line = io.StringIO()
     report = grade_all(student / "ben", Grading(MACHINES), progress=line)
@@ -257,6 +300,21 @@ def test_mistakes_in_a_file_of_cases(change, words, further):
     with pytest.raises(LMMError) as error:
         read_cases(further)
     assert words in str(error.value)
+
+
+def test_a_warning_about_a_case_names_it_and_what_to_write_there(further, capsys):
+    """This used to advise dat.astype, or --factor, and to come three times."""
+    entries = json.loads(further.read_text())
+    further.write_text(json.dumps([entries[0], {**entries[1], "factors": []}]))
+    with pytest.warns(LMMWarning) as said:
+        cases = read_cases(further)
+        assert cases[1].fit.nobs == 18
+    assert [str(one.message) for one in said] == [
+        "case 1 of cases.json, 'Rail again': 'Rail' holds integers and no factor, so it is one slope, not 6 groups; "
+        'if it labels groups make it a category: "factors": ["Rail"]']
+    assert said[0].filename == __file__
+    assert main(["grade", str(RIGHT), "--cases", str(further), "--only-cases"]) == 0
+    assert capsys.readouterr().err.count("warning") == 1
 
 
 def test_a_file_of_cases(further):

@@ -291,10 +291,26 @@ def different_rows():
     return lmm("score ~ Machine", dat, "Worker"), lmm("score ~ 1", dat.iloc[:50], "Worker")
 
 
+def two_fits(one, two, rows=slice(None)):
+    """Of data where x and z miss two values each, the second of some of the rows."""
+    dat = load_data("Machines").assign(x=np.arange(54.0), z=np.arange(54.0) % 7)
+    dat.loc[[7, 8], "x"] = np.nan
+    dat.loc[[20, 21], "z"] = np.nan
+    return lmm(one, dat, "Worker"), lmm(two, dat.iloc[rows], "Worker")
+
+
 @pytest.mark.parametrize("fits, words", [
     (lambda: different_rows()[:1], "anova compares two fits or more"),
-    (lambda: (different_rows()[0], "fit"), "argument 1 of anova is of type str"),
-    (different_rows, "m0 was fitted to 54 rows and m1 to 50; .* dat.dropna"),
+    (lambda: (different_rows()[0], "fit"), "argument 1 of anova is of type str; it compares what lmm returns$"),
+    (lambda: [different_rows()], r"argument 0 of anova is of type tuple; it compares what lmm returns, one by one: anova\(\*fits\)$"),
+    (different_rows, "m0 was fitted to 54 rows and m1 to 50, and neither left any out, so their data differ; fit both to the same dat$"),
+    (lambda: two_fits("score ~ x", "score ~ 1"), r"m0 was fitted to 52 rows and m1 to 54; .* dat = dat.dropna\(subset=\['x'\]\)$"),
+    (lambda: two_fits("score ~ x", "score ~ z"), r"different rows, 52 each; .* dat = dat.dropna\(subset=\['x', 'z'\]\)$"),
+    (lambda: two_fits("score ~ x", "score ~ 1", slice(40)), "to 52 rows and m1 to 40, and their data differ, of 54 and 40 rows; fit both"),
+    (lambda: (different_rows()[1], different_rows()[0].update(dat=load_data("Machines").iloc[4:])), "different rows, 50 each, and neither"),
+    (lambda: (different_rows()[0], different_rows()[0].refit(np.arange(54.0) ** 1.5)), "to different values of 'score'; their"),
+    (lambda: (different_rows()[0], different_rows()[0].update(dat=load_data("Machines").iloc[::-1].reset_index())),
+     "to the same values of 'score' in another order; fit both to the same dat"),
     (lambda: (different_rows()[0], different_rows()[0].update("np.log(score) ~ 1")), "different responses, 'score' and 'np.log.score.'"),
     (lambda: (different_rows()[0], different_rows()[0].update(dat=load_data("Machines").iloc[::-1])), "in another order"),
 ])

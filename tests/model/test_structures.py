@@ -203,3 +203,11 @@ def test_intervals_of_a_structure(bars):
     expected = np.sqrt(np.einsum("ai,ij,aj->a", J, A[np.ix_(free, free)], J))
     positive = np.r_[fit.sigma, fit.sd] > 0
     assert_allclose(se[positive], expected[positive], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bar", ["(z + f || g)", "cs(0 + f | g)", "diag(0 + f | g)"])
+def test_few_parameters_for_many_effects_are_not_warned_about(bar):
+    """Independent effects used to be told to be independent."""
+    dat = simulated(3)
+    setup = lmer_setup(f"y ~ 1 + {bar}", dat[dat["g"].isin(["0", "1"])])
+    assert len(setup.labels) <= 6
