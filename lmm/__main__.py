@@ -23,7 +23,7 @@ from .fit import lmer, lmm
 from .grading import command as grading
 from .result import tables
 
-UNREADABLE = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
+NOT_A_CSV_FILE = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -191,7 +191,7 @@ def _read(options):
     try:
         dat = pd.read_csv(file)
         header = _header(file, dat)
-    except UNREADABLE as error:
+    except NOT_A_CSV_FILE as error:
         message = " ".join(str(error).split())
         raise LMMError(f"{file} is no CSV file in UTF-8 with commas: {message}") from error
     twice = header[header.duplicated()].tolist()
