@@ -9,7 +9,7 @@ import pandas as pd
 from ..errors import LMMError, shorten, warn, with_category_advice
 from .cases import Case
 
-NUMBER = (int, float)
+JSON_NUMBER = (int, float)
 NEEDED = {
     "name": str,
     "form": str,
@@ -19,18 +19,18 @@ OPTIONAL = {
     "ref": list,
     "factors": list,
     "why": str,
-    "points": NUMBER,
+    "points": JSON_NUMBER,
     "hidden": bool,
     "sd": list,
     "beta": list,
     "source": str,
-    "nll_tolerance": NUMBER,
-    "beta_tolerance": NUMBER,
+    "nll_tolerance": JSON_NUMBER,
+    "beta_tolerance": JSON_NUMBER,
 }
 KIND_WORDS = {
     str: "a text",
     list: "a list",
-    NUMBER: "a number",
+    JSON_NUMBER: "a number",
     bool: "true or false",
 }
 PASSED_TO_CASE = ("points", "hidden", "source", "nll_tolerance", "beta_tolerance")

@@ -11,7 +11,7 @@ Equations as in the practical: V = Z psi Z' + sigma^2 I, and
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy import linalg
@@ -22,6 +22,7 @@ HARDLY_ANY_CHANGE = 1e-4    # ... and next to none
 PARABOLA_STEP = 0.02        # in theta
 LEAST_CURVATURE = 0.05      # of a criterion at its minimum, per unit of theta squared
 TINY_SD = 1e-300            # whose log can be taken
+LAST_THETAS = 16            # of which the parts of a criterion are kept
 SCALES_OF_NLL = (1.0, 2.0, -1.0, -2.0)      # what a right criterion may be multiplied with
 
 
@@ -115,9 +116,10 @@ def _sums(model):
     d is 1/2 log|V|, q the weighted sum of squares, and x, of REML, 1/2 log|X' V^-1 X|.
     """
     n, p = model.n, model.p
+    parts = _remembered(model.parts)
 
     def of(combine):
-        return lambda theta: combine(*model.parts(theta))
+        return lambda theta: combine(*parts(theta))
 
     yield (
         "REML, not ML: the criterion holds 1/2 log|X'WX|",
@@ -144,10 +146,19 @@ def _sums(model):
         of(lambda d, q, x: q / 2 - d),
     )
     if n > p > 0:
-        yield from _sums_of_two(model)
+        yield from _sums_of_two(model, parts)
 
 
-def _sums_of_two(model):
+def _remembered(parts):
+    """`parts`, each of the last thetas' computed once: a dozen mistakes ask for the same."""
+    @lru_cache(LAST_THETAS)
+    def of_elements(elements):
+        return parts(np.array(elements))
+
+    return lambda theta: of_elements(tuple(theta))
+
+
+def _sums_of_two(model, parts):
     """Mistakes in (2), where 1/2 log|V| = a + b.
 
     a is the sum of the logs of the diagonal of the Cholesky triangle of R psi R' + sigma^2 I, and
@@ -157,7 +168,7 @@ def _sums_of_two(model):
 
     def of(combine):
         def criterion(theta):
-            half_logdet, q, _ = model.parts(theta)
+            half_logdet, q, _ = parts(theta)
             b = (n - p) * theta[0]
             return combine(half_logdet - b, b) + q / 2
 
