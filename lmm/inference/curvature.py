@@ -13,8 +13,8 @@ def hessian(fit):
     """The Hessian of nll in theta at the optimum; rows and columns of what is zero are 0.
 
     Where `fit.optimum.averaged`, average information (8) drove the fit. It differs from the Hessian
-    by what has the expectation zero, some percent at times. Here it is replaced by central differences
-    of the exact gradient (6), two for each element of theta that is not zero.
+    by what has the expectation zero, some percent at times. Here it is replaced by central
+    differences of the exact gradient (6), two for each element of theta that is not zero.
 
     Returns
     -------

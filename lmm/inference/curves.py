@@ -2,11 +2,12 @@
 
     u = a fixed effect, log sigma, a log standard deviation, or Fisher's z of a correlation.
 
-The others may have several minima, so p is the lower envelope of branches, each of them followed from
-one start. p is continuous, with kinks where branches cross. By the envelope theorem p'(u) is the
-partial derivative of nll in u, the others being at their best.
+The others may have several minima, so p is the lower envelope of branches, each of them followed
+from one start. p is continuous, with kinks where branches cross. By the envelope theorem p'(u) is
+the partial derivative of nll in u, the others being at their best.
 
-Whatever a search finds at u is at least p(u): no start is ever wrong, it only may not be the best one.
+Whatever a search finds at u is at least p(u): no start is ever wrong, it only may not be the best
+one.
 """
 
 from dataclasses import replace
@@ -21,9 +22,10 @@ from ..model import LARGEST_LOGIT, LARGEST_Z
 from ..practical import LMMprof
 from .starts import samples
 
-OTHERS_DONE = 1e-3          # of Newton's iteration over the others, log units: nll's error is of its fourth power
-LARGEST_SE = 0.5            # log units or z, the first step's: a small standard deviation lies on a plateau
-OPEN_Z = 3.0                # Fisher's z where a profile starts whose estimate is a correlation of +-1
+# of Newton's iteration over the others, log units: nll's error is of its fourth power
+OTHERS_DONE = 1e-3
+LARGEST_SE = 0.5  # log units or z, the first step's: a small standard deviation lies on a plateau
+OPEN_Z = 3.0  # Fisher's z where a profile starts whose estimate is a correlation of +-1
 SAMPLES = 16                # thetas that are looked at for other branches, for each element ...
 CHOSEN = 4                  # ... and how many of them are followed to their minimum
 SEED = 20                   # of the samples
@@ -112,14 +114,16 @@ class Curve:
             psi = psi[np.ix_(back, back)]
         return self.fit.setup.covariance.theta(theta[0], psi)
 
-    # -- p(u), from few starts or many ----------------------------------------------------------------
+    # -- p(u), from few starts or many -------------------------------------------------------------
 
     def least(self, u, *starts):
-        """The `Point` of the lowest minimum that these thetas lead to. ArithmeticError if none can be evaluated."""
+        """The `Point` of the lowest minimum that these thetas lead to. ArithmeticError if none can
+        be evaluated."""
         criterion = self.criterion(u)
         found = None
         for start in starts:
-            theta, value = minimum(criterion, self.placed(start, u), held=self.held, done=OTHERS_DONE)
+            start = self.placed(start, u)
+            theta, value = minimum(criterion, start, held=self.held, done=OTHERS_DONE)
             if found is None or value < found[1]:
                 found = theta, value
         return self._point(u, *found, criterion)
@@ -135,8 +139,8 @@ class Curve:
     def below(self, point, thorough):
         """A `Point` at the same u with a lower nll, if one is found; None if not.
 
-        From each direction at zero put into the open, and each other one at zero; and if `thorough` from
-        the best of many samples of the others.
+        From each direction at zero put into the open, and each other one at zero; and if `thorough`
+        from the best of many samples of the others.
         """
         criterion = self.criterion(point.u)
         best = point.theta, point.nll
@@ -152,7 +156,8 @@ class Curve:
         return self._point(point.u, *best, criterion)
 
     def across(self, theta):
-        """theta with a direction at zero, each in turn; if some are, also with these in the open."""
+        """theta with a direction at zero, each in turn; if some are, also with these in the
+        open."""
         covariance = self.setup.covariance
         u = theta[self.held]
         bases = [theta]
@@ -187,7 +192,8 @@ class SigmaCurve(Curve):
 
 
 class SdCurve(Curve):
-    """u = the log standard deviation of one block; -inf where its variance, and its covariances, are zero."""
+    """u = the log standard deviation of one block; -inf where its variance, and its covariances,
+    are zero."""
 
     edges: ClassVar = {-1: -np.inf}
 
@@ -233,7 +239,10 @@ class CommonCorrelationCurve(CorrelationCurve):
     def structure(self):
         """The structure of the term."""
         covariance = self.setup.covariance
-        return next(one for one, share in zip(covariance.structures, covariance.shares) if self.place < share.stop)
+        for one, share in zip(covariance.structures, covariance.shares):
+            if self.place < share.stop:
+                return one
+        raise IndexError(self.place)
 
     def natural(self, u):
         return self.structure.correlation(u)
@@ -242,8 +251,8 @@ class CommonCorrelationCurve(CorrelationCurve):
 class BetaCurve(Curve):
     """u = one fixed effect, which is no element of theta: y - u X_i is regressed on the others.
 
-    With X_others = Q_X Q R, [Q_X Q, e'] is the new [Q_X, e]: e' = e + (beta_0i - u) Q_X w for the part
-    Q_X w of X_i that is orthogonal to the others.
+    With X_others = Q_X Q R, [Q_X Q, e'] is the new [Q_X, e]: e' = e + (beta_0i - u) Q_X w for the
+    part Q_X w of X_i that is orthogonal to the others.
     """
 
     def __init__(self, fit, i, se):
@@ -270,7 +279,10 @@ class BetaCurve(Curve):
         A[:k, -1] = (self.setup.beta_0[self.i] - u) * self.w
         A[k, -1] = 1.0
         engine = self.setup.engine.combined(A)
-        return Criterion(LMMprof, replace(self.setup, engine=engine, beta_0=np.zeros(k - 1), Q_X=None, R_X=self.R))
+        setup = replace(
+            self.setup, engine=engine, beta_0=np.zeros(k - 1), Q_X=None, R_X=self.R
+        )
+        return Criterion(LMMprof, setup)
 
     def slope(self, u, theta, value, criterion):
         """nll(theta, u) = nll(theta) + (u - beta_i)^2 / (2 var beta_i), both at this theta."""

@@ -1,12 +1,13 @@
 """Where a profile crosses the level of an interval: the first crossing outwards from the estimate.
 
-With zeta(u) = sqrt(2 (p(u) - nll)) for the profile p of curves.py, the bound on one side is the end of
-the stretch from the estimate on which zeta <= z. What is followed is at least p, so a crossing that was
-found is never too far out: it is one of p if no other start does better there. If one does, this u
-lies within, and the search goes on outwards from it, on the lower branch. Hence
+With zeta(u) = sqrt(2 (p(u) - nll)) for the profile p of curves.py, the bound on one side is the end
+of the stretch from the estimate on which zeta <= z. What is followed is at least p, so a crossing
+that was found is never too far out: it is one of p if no other start does better there. If one
+does, this u lies within, and the search goes on outwards from it, on the lower branch. Hence
 
     1.  Newton's iteration on zeta, from Wald's bound, in the bracket that it finds by itself;
-    2.  where that leaves its bracket, or zeta falls on the way: steps outwards, and a bracketed root;
+    2.  where that leaves its bracket, or zeta falls on the way: steps outwards, and a bracketed
+    root;
     3.  a look for lower branches at the crossing, and again 2. from there, until there are none.
 
 Each has a limit of steps. What has no bound raises `NoBound` with the reason.
@@ -18,7 +19,8 @@ from ..fitting import NLL_ERROR, Criterion, minimum, opened, size_of
 from ..practical import LMMprof
 from .curves import CorrelationCurve, Point, SigmaCurve
 
-ROOT = 1e-7             # of a bound's last Newton step, relative to its distance: the error is of the order of its square
+# of a bound's last Newton step, relative to its distance: the error is of the order of its square
+ROOT = 1e-7
 MOST_NEWTON = 12        # steps of Newton's iteration on zeta ...
 MOST_OUTWARDS = 60      # ... outwards ...
 MOST_BRACKETED = 60     # ... and within a bracket
@@ -27,13 +29,14 @@ MOST_BRANCHES = 12      # lower branches at a crossing
 FIRST_OUTWARDS = 0.25   # of Wald's distance, the first step outwards
 FURTHER = 3.0           # by which a step outwards may be longer than the last
 PAST = 0.2              # of zeta, how far past the level a step outwards aims
-LOOKS = np.array([0.25, 0.5, 0.75])     # parts of a way, where zeta is looked at for a hill in between ...
-LOOKS_DOWN = (0.5, 1.5, 3.0)            # ... and log units, on the way to a standard deviation of zero
+# parts of a way, where zeta is looked at for a hill in between ...
+LOOKS = np.array([0.25, 0.5, 0.75])
+LOOKS_DOWN = (0.5, 1.5, 3.0)  # ... and log units, on the way to a standard deviation of zero
 SLOW = 3                # steps in which a bracket halves at least
 PLATEAU = 2.0           # log units of a step down in log sd, after which zeta at zero decides
 FAR_LOG = 30.0          # log units of a bound from the estimate, where V has no digits left ...
 FAR_BETA = 1e6          # ... and in widths of Wald's interval
-NO_SIGMA = 14.0         # log units that sigma may be below its estimate before it is as good as zero
+NO_SIGMA = 14.0  # log units that sigma may be below its estimate before it is as good as zero
 VANISHED = 23.0         # log units below the estimate, where sigma is zero but for rounding, if ...
 STILL_FALLING = 0.25    # ... nll falls by more than this as log sigma does by 1
 SMALL_NOBS = 50         # rows, up to which other branches are looked for at length
@@ -58,17 +61,20 @@ NO_END = "it could not be followed"
 
 
 def is_delicate(fit):
-    """Whether other branches are looked for at length from the outset: few rows, or a singular covariance."""
+    """Whether other branches are looked for at length from the outset: few rows, or a singular
+    covariance."""
     return fit.setup.engine.cheap and (fit.nobs <= SMALL_NOBS or bool(fit.singular))
 
 
 def interval(curve, z):
-    """The u below and above the estimate with |zeta| = z, or the edge before which there is none."""
+    """The u below and above the estimate with |zeta| = z, or the edge before which there is
+    none."""
     return [bound(curve, sign, z) for sign in (-1, 1)]
 
 
 def bound(curve, sign, z):
-    """The first u with zeta = z on one side of the estimate, or the edge. Raises `NoBound`, `BelowFit`."""
+    """The first u with zeta = z on one side of the estimate, or the edge. Raises `NoBound`,
+    `BelowFit`."""
     return Search(curve, sign, z).bound()
 
 
@@ -114,12 +120,13 @@ class Search:
         raise NoBound(NO_END)
 
     def is_anything(self):
-        """Whether a correlation may be anything at this level, for an sd of its effects may be zero."""
+        """Whether a correlation may be anything at this level, for an sd of its effects may be
+        zero."""
         if not isinstance(self.curve, CorrelationCurve):
             return False
         return any(self.height(one.without) <= self.z for one in self.curve.sd_curves)
 
-    # -- p(u) and zeta --------------------------------------------------------------------------------
+    # -- p(u) and zeta -----------------------------------------------------------------------------
 
     def height(self, point):
         """zeta >= 0, on either side."""
@@ -138,7 +145,8 @@ class Search:
         return self.at(self.edge, theta)
 
     def before(self, at_edge):
-        """The edge, where zeta <= z; or, if delicate, the crossing of a hill before it, where there is one."""
+        """The edge, where zeta <= z; or, if delicate, the crossing of a hill before it, where there
+        is one."""
         if not self.thorough:
             return self.edge
         origin = self.curve.origin
@@ -153,10 +161,11 @@ class Search:
         """d zeta / du outwards."""
         return self.sign * point.slope / height if height > 0 else np.inf
 
-    # -- 1. Newton's iteration ------------------------------------------------------------------------
+    # -- 1. Newton's iteration ---------------------------------------------------------------------
 
     def by_newton(self):
-        """The crossing by Newton's iteration on zeta from Wald's bound, or None where it is not plain."""
+        """The crossing by Newton's iteration on zeta from Wald's bound, or None where it is not
+        plain."""
         curve = self.curve
         inside = 0.0                                            # distances outwards from the origin
         outside = np.inf if self.edge in (None, -np.inf) else abs(self.edge - curve.origin)
@@ -203,10 +212,11 @@ class Search:
         middle = self.at(0.5 * (self.curve.origin + crossing.u), theta)
         return self.height(middle) < self.z and self.sign * middle.slope > 0
 
-    # -- 2. steps outwards, and a bracketed root ------------------------------------------------------
+    # -- 2. steps outwards, and a bracketed root ---------------------------------------------------
 
     def first(self):
-        """A `Point` within the bounds: near the estimate, or where it is at an edge, near enough to that."""
+        """A `Point` within the bounds: near the estimate, or where it is at an edge, near enough to
+        that."""
         curve = self.curve
         u = curve.origin
         for _ in range(MOST_OUTWARDS):
@@ -276,7 +286,8 @@ class Search:
         raise NoBound(NO_CROSSING)
 
     def hill(self, values, inside, beyond):
-        """The first `Point` with zeta > z at one of these u between two points that are within, or None."""
+        """The first `Point` with zeta > z at one of these u between two points that are within, or
+        None."""
         for u in values:
             point = self.at(u, inside.theta, beyond.theta)
             if self.height(point) > self.z:
@@ -286,10 +297,11 @@ class Search:
         return None
 
     def bracketed(self, inside, outside):
-        """The crossing between two points with zeta <= z < zeta: Newton's steps, halving where they do not help.
+        """The crossing between two points with zeta <= z < zeta: Newton's steps, halving where they
+        do not help.
 
-        Each value is the lower one of those from both ends, so that the branches' envelope is what is
-        solved, which is continuous.
+        Each value is the lower one of those from both ends, so that the branches' envelope is what
+        is solved, which is continuous.
         """
         halved = abs(outside.u - inside.u)
         slow = 0
@@ -324,7 +336,8 @@ class Search:
 
 
 def predicted(theta, last, ratio):
-    """theta on the line through two of them, as far beyond the last as `ratio` times their distance."""
+    """theta on the line through two of them, as far beyond the last as `ratio` times their
+    distance."""
     if abs(ratio) > 1 or not (np.isfinite(theta).all() and np.isfinite(last).all()):
         return last
     return last + ratio * (last - theta)

@@ -1,8 +1,9 @@
 """The profile likelihood of each parameter: which curves a fit has, and what is drawn of them.
 
-With all other parameters at their best for each value x of one, zeta(x) = sign(x - estimate) sqrt(2 (nll(x) - nll)) is
-nearly normal, and the interval of level 1 - alpha holds the x with |zeta| below the normal quantile. Source: Bates and
-Watts (1988), "Nonlinear Regression Analysis and Its Applications", chapter 6; lme4's ``profile``.
+With all other parameters at their best for each value x of one, zeta(x) = sign(x - estimate) sqrt(2
+(nll(x) - nll)) is nearly normal, and the interval of level 1 - alpha holds the x with |zeta| below
+the normal quantile. Source: Bates and Watts (1988), "Nonlinear Regression Analysis and Its
+Applications", chapter 6; lme4's ``profile``.
 
 The likelihood is meant, not REML's criterion, which models with different beta do not share.
 """
@@ -30,17 +31,19 @@ MOST_NAMED = 5          # bounds without a value, for each reason, in a warning
 MOST_REFITS = 3         # of a REML fit's likelihood, each at a better optimum than the last
 
 
-# -- the curves of a fit ------------------------------------------------------------------------------
+# -- the curves of a fit ---------------------------------------------------------------------------
 
 
 def curves_of(fit):
-    """The curves of a fit by maximum likelihood: a dict from ("beta", column of X), ("sd", "sigma" or block) and ("corr", pair).
+    """The curves of a fit by maximum likelihood: a dict from ("beta", column of X), ("sd", "sigma"
+    or block) and ("corr", pair).
 
-    What compound symmetry makes equal has one curve under several names. None for a correlation with an
-    effect whose standard deviation is zero.
+    What compound symmetry makes equal has one curve under several names. None for a correlation
+    with an effect whose standard deviation is zero.
     """
     if not fit.converged:
-        raise LMMError(f"the optimum is not certified ({'; '.join(fit.optimum.reasons)}), so it has no profile")
+        reasons = "; ".join(fit.optimum.reasons)
+        raise LMMError(f"the optimum is not certified ({reasons}), so it has no profile")
     errors = iter(on_straight_scale(fit)[1])
     curves = [BetaCurve(fit, i, se) for i, se in enumerate(fit.bse)]
     curves.append(SigmaCurve(fit, next(errors)))
@@ -49,7 +52,8 @@ def curves_of(fit):
         se = next(errors)
         span = span_of(fit, j)
         is_common = isinstance(structure_of(fit, j), CompoundSymmetry)
-        sd_curves.append(sd_curves[span.start] if is_common and j > span.start else sd_curve(fit, j, se))
+        known = is_common and j > span.start
+        sd_curves.append(sd_curves[span.start] if known else sd_curve(fit, j, se))
     common = {}
     correlations = []
     for i, j in correlation_pairs(fit.setup.design)[0]:
@@ -82,10 +86,11 @@ def structure_of(fit, j):
 
 
 def sd_curve(fit, j, se):
-    """The curve of the standard deviation of block j, in a set-up whose theta has it for an element.
+    """The curve of the standard deviation of block j, in a set-up whose theta has it for an
+    element.
 
-    Independent effects have it as it is; of an unstructured term it is T_11 if block j is put first; of a
-    compound symmetric one it is an element of `ByCommonCorrelation`.
+    Independent effects have it as it is; of an unstructured term it is T_11 if block j is put
+    first; of a compound symmetric one it is an element of `ByCommonCorrelation`.
     """
     one = structure_of(fit, j)
     term = term_of(fit, j)
@@ -101,7 +106,8 @@ def sd_curve(fit, j, se):
 
 
 def correlation_curve(fit, i, j, se, sd_curves):
-    """The curve of the correlation of blocks i and j, in a set-up whose theta has its Fisher's z, or what stands for it."""
+    """The curve of the correlation of blocks i and j, in a set-up whose theta has its Fisher's z,
+    or what stands for it."""
     one = structure_of(fit, i)
     term = term_of(fit, i)
     share = fit.setup.covariance.shares[term]
@@ -118,7 +124,8 @@ def correlation_curve(fit, i, j, se, sd_curves):
 
 
 def in_front(fit, chosen):
-    """The setup of a fit with the chosen blocks of one term put first in it, its theta, and the order of the blocks."""
+    """The setup of a fit with the chosen blocks of one term put first in it, its theta, and the
+    order of the blocks."""
     setup = fit.setup
     covariance = setup.covariance
     term = span_of(fit, chosen[0])
@@ -143,11 +150,12 @@ def with_structure(setup, theta, term, structure):
     return replace(setup, design=design), covariance.theta(theta[0], psi)
 
 
-# -- intervals ----------------------------------------------------------------------------------------
+# -- intervals -------------------------------------------------------------------------------------
 
 
 def intervals(fit, z):
-    """Lower and upper bounds, (number of parameters, 2), in the units of the table; nan, with one warning, where there is none."""
+    """Lower and upper bounds, (number of parameters, 2), in the units of the table; nan, with one
+    warning, where there is none."""
     return at_best_optimum(fit, lambda by_ml: _intervals(by_ml, z))
 
 
@@ -160,12 +168,16 @@ def _intervals(fit, z):
             known[id(curve)] = bounds_of(curve, z, f"{kind} {name!r}", missing)
         bounds.append((-1.0, 1.0) if curve is None else known[id(curve)])
     if missing:
-        warn(f"{without_bounds(missing)}; use method='wald' or 'boot', or fewer or coarser blocks in ref")
+        warn(
+            f"{without_bounds(missing)}; use method='wald' or 'boot', "
+            "or fewer or coarser blocks in ref"
+        )
     return np.array(bounds)
 
 
 def bounds_of(curve, z, name, missing):
-    """The two bounds of a curve; nan for one that is not there, which `missing` gets to know by its reason."""
+    """The two bounds of a curve; nan for one that is not there, which `missing` gets to know by its
+    reason."""
     bounds = []
     for sign, side in ((-1, "lower"), (1, "upper")):
         try:
@@ -198,10 +210,12 @@ class BetterOptimum(Exception):
 
 
 def at_best_optimum(fit, function):
-    """A function of a fit by maximum likelihood; if a profile leads to a better optimum, an LMMError with the start to give.
+    """A function of a fit by maximum likelihood; if a profile leads to a better optimum, an
+    LMMError with the start to give.
 
-    The numbers of a fit and its intervals should belong to one optimum, which the user sees: so it is not
-    replaced silently. But where the fit is by REML, only its own likelihood's optimum is, which nobody saw.
+    The numbers of a fit and its intervals should belong to one optimum, which the user sees: so it
+    is not replaced silently. But where the fit is by REML, only its own likelihood's optimum is,
+    which nobody saw.
     """
     by_ml = by_likelihood(fit)
     with few_threads(fit.setup.engine.widest):
@@ -214,18 +228,23 @@ def at_best_optimum(fit, function):
                 break
             by_ml = fit_of(by_ml.setup, by_ml.plan, theta)
     start = theta.round(4).tolist()
-    raise LMMError(f"the fit is not at its best optimum: its profile falls below it; fit again with start={start}")
+    raise LMMError(
+        "the fit is not at its best optimum: its profile falls below it; "
+        f"fit again with start={start}"
+    )
 
 
-# -- what is drawn ------------------------------------------------------------------------------------
+# -- what is drawn ---------------------------------------------------------------------------------
 
 
 def profile(fit):
-    """The profile likelihood of each parameter, for a plot: a DataFrame with kind, name, value and zeta.
+    """The profile likelihood of each parameter, for a plot: a DataFrame with kind, name, value and
+    zeta.
 
-    zeta is the signed root of twice the drop of the log-likelihood (of the likelihood also for a REML fit) when the
-    parameter has this value and the others are at their best; drawn to -+3, or to a standard deviation of 0, or a
-    correlation of -+1. A correlation with an effect whose estimated standard deviation is 0 has none.
+    zeta is the signed root of twice the drop of the log-likelihood (of the likelihood also for a
+    REML fit) when the parameter has this value and the others are at their best; drawn to -+3, or
+    to a standard deviation of 0, or a correlation of -+1. A correlation with an effect whose
+    estimated standard deviation is 0 has none.
     """
     return at_best_optimum(fit, drawn)
 
@@ -238,13 +257,15 @@ def drawn(fit):
         if curve is None:
             continue
         if id(curve) not in known:
-            known[id(curve)] = sorted([(curve.estimate, 0.0), *side_of(curve, -1), *side_of(curve, 1)])
+            points = [(curve.estimate, 0.0), *side_of(curve, -1), *side_of(curve, 1)]
+            known[id(curve)] = sorted(points)
         rows += [(kind, name, curve.natural(u), zeta) for u, zeta in known[id(curve)]]
     return pd.DataFrame(rows, columns=["kind", "name", "value", "zeta"])
 
 
 def side_of(curve, sign):
-    """(u, zeta) of the points on one side: outwards from the estimate, and back if the end has a lower branch."""
+    """(u, zeta) of the points on one side: outwards from the estimate, and back if the end has a
+    lower branch."""
     try:
         points = walk(curve, sign, curve.origin, curve.theta)
         if points and is_delicate(curve.fit) and np.isfinite(points[-1].u):
@@ -259,7 +280,8 @@ def side_of(curve, sign):
 
 
 def walk(curve, sign, u, theta):
-    """Points from u outwards, GAP apart in zeta, to REACH or a standard deviation of zero, or as far as there are values."""
+    """Points from u outwards, GAP apart in zeta, to REACH or a standard deviation of zero, or as
+    far as there are values."""
     edge = curve.edges.get(sign)
     if curve.estimate == edge:
         return []
@@ -289,7 +311,8 @@ def walk(curve, sign, u, theta):
 
 
 def back(curve, points):
-    """The same points with the values that the last one's branch has there, from far to near, while they are lower."""
+    """The same points with the values that the last one's branch has there, from far to near, while
+    they are lower."""
     points = list(points)
     for i in reversed(range(len(points) - 1)):
         other = curve.least(points[i].u, points[i + 1].theta)

@@ -54,15 +54,16 @@ class CompoundSymmetry(Variances):
 
 
 class ByCommonCorrelation(CompoundSymmetry):
-    """The same psi by its log standard deviation s and z, which stands for the correlation: its profiles.
+    """The same psi by its log standard deviation s and z, which stands for the correlation: its
+    profiles.
 
         v = exp(2 s),    z = 1/2 log(a / ((c - 1) b)),    w = 1 / (1 + exp(-2 z)),
 
         a = c v w,    b = c v (1 - w) / (c - 1),    rho = (c w - 1) / (c - 1),
 
-    so that z goes from -inf to inf as rho goes from -1 / (c - 1) to 1; for c = 2 it is Fisher's z. w is
-    a's share of the trace of psi. Neither a nor b can be zero here but with s = -inf, where both are.
-    Steps are made in theta itself.
+    so that z goes from -inf to inf as rho goes from -1 / (c - 1) to 1; for c = 2 it is Fisher's z.
+    w is a's share of the trace of psi. Neither a nor b can be zero here but with s = -inf, where
+    both are. Steps are made in theta itself.
     """
 
     s = 0                                                       # the places of the two elements
@@ -137,7 +138,8 @@ class ByCommonCorrelation(CompoundSymmetry):
     def bend(self, t, G):
         """tr(G M) d^2 a + tr(G (I - M)) d^2 b, M = 11'/c.
 
-        d^2 a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; d^2 b: 4 b, -4 b w, -4 b w (1 - 2 w).
+        d^2 a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; d^2 b: 4 b, -4 b w, -4 b w
+        (1 - 2 w).
         """
         w, rest_of_w = self._shares(t)
         a, b = self._variances(t)
