@@ -13,6 +13,7 @@ from .model import Matrices, make_design, with_arguments
 from .practical import LMMprof, checked, fit_of
 
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
+NO_DIGITS = 1e-2        # of rounding errors of nll, beyond which its derivatives are chance
 
 
 @with_arguments
@@ -170,14 +171,18 @@ def derivatives(theta, setup, value=None):
     Raises
     ------
     ArithmeticError
-        Where theta is so extreme that `LMMprof` is infinite.
+        Where theta is so extreme that `LMMprof` is infinite, or rounding errors.
 
     Notes
     -----
     A small multiple of an evaluation, independent of n.
     """
     theta = np.array(checked(theta, setup))
-    return Criterion(LMMprof, setup).derivatives(theta, value)
+    value = LMMprof(theta, setup) if value is None else value
+    D = Criterion(LMMprof, setup).derivatives(theta, value)
+    if setup.engine.rounding(value.phi) > NO_DIGITS:
+        raise ArithmeticError(f"rounding errors leave no digit at theta {theta.tolist()}")
+    return D
 
 
 def certify(theta, setup, value=None):

@@ -1,11 +1,10 @@
 """From matrices and phi to log|V| and U'WU, by one contract: see contract.py, and qr.py first."""
 
 from .contract import Engine, Evaluation, Information
-from .qr import LOST_DIGITS, back_substitute, covariance_of_beta, log_diagonal, triangle
+from .qr import back_substitute, covariance_of_beta, log_diagonal, triangle
 from .setup import Setup, checked_reml, refuse_contained_blocks, responding, set_up
 
 __all__ = [
-    "LOST_DIGITS",
     "Engine",
     "Evaluation",
     "Information",

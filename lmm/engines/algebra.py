@@ -5,29 +5,80 @@ from scipy import sparse
 
 
 def symmetric(S):
-    """The whole of a symmetric matrix that is held by one of its triangles, the other being zero."""
+    """The whole of a symmetric matrix that is held by one triangle, the other being zero."""
     whole = S + S.T
     whole.flat[:: len(S) + 1] *= 0.5
     return whole
 
 
 def symmetric_times(S, X):
-    """S X, S being held by its upper triangle."""
-    return S @ X + S.T @ X - S.diagonal()[:, None] * X
+    """S X, S being held by its upper triangle: the diagonal stands in both triangles."""
+    diagonal = S.diagonal()[:, None]
+    return S @ X + S.T @ X - diagonal * X
 
 
 def full(A):
     """A as an array, sparse or not."""
-    return A if isinstance(A, np.ndarray) else A.toarray()
-
-
-def scaled_rows(A, by):
-    """A, sparse by rows or not, its rows multiplied by these numbers."""
     if isinstance(A, np.ndarray):
-        return by[:, None] * A
-    return sparse.csr_array((A.data * np.repeat(by, np.diff(A.indptr)), A.indices, A.indptr), A.shape)
+        return A
+    return A.toarray()
 
 
-def scaled_columns(A, by):
-    """A, sparse by rows, its columns multiplied by these numbers."""
-    return sparse.csr_array((A.data * by[A.indices], A.indices, A.indptr), A.shape)
+def transposed(A):
+    """A' for each level, (m, r, c), of A (m, c, r)."""
+    return A.transpose(0, 2, 1)
+
+
+def by_level(A, B):
+    """A B for each level, (m, c, r), for A (m, c, c), or one for all, and B (m, c, r).
+
+    For c = 1 elementwise: numpy's loop over matrices of one number takes ten times as long.
+    """
+    if A.shape[-1] == 1:
+        return A * B
+    return A @ B
+
+
+def scaled_rows(A, scale):
+    """diag(scale) A, for an array or a matrix that is sparse by rows."""
+    if isinstance(A, np.ndarray):
+        return scale[:, None] * A
+    of_entry = np.repeat(scale, np.diff(A.indptr))
+    return with_entries(A, A.data * of_entry)
+
+
+def scaled_columns(A, scale):
+    """A diag(scale), for a matrix that is sparse by rows."""
+    of_entry = scale[A.indices]
+    return with_entries(A, A.data * of_entry)
+
+
+def row_sums(A):
+    """(n,) the sum of each row of a sparse matrix."""
+    sums = np.asarray(A.sum(axis=1))
+    return sums.ravel()
+
+
+def with_entries(A, entries):
+    """The matrix with these entries where A, sparse by rows, has its own."""
+    parts = (entries, A.indices, A.indptr)
+    return sparse.csr_array(parts, A.shape)
+
+
+def row_of_entries(indptr):
+    """(nnz,) the row of each entry of a matrix that is sparse by rows."""
+    rows = np.arange(len(indptr) - 1)
+    return np.repeat(rows, np.diff(indptr))
+
+
+def ends_of(widths):
+    """Where parts of these widths, one after the other, begin, and where the last one ends."""
+    return np.cumsum([0, *widths])
+
+
+def numbers_within(ends, parts):
+    """The numbers from ends[j] up to ends[j + 1] for each j of `parts`, in this order."""
+    starts = ends[:-1]
+    stops = ends[1:]
+    numbers = [np.arange(starts[j], stops[j]) for j in parts]
+    return np.concatenate(numbers)

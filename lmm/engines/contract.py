@@ -19,8 +19,8 @@ class Evaluation(NamedTuple):
 
     logdet: float           # log|V|
     cross: np.ndarray       # C = U' V^-1 U, (m, m), its upper triangle, and ...
-    root: tuple             # ... B, S and sigma with B'B + S'S / sigma^2 = C, or None
-    state: object = None    # what a derivative can use again; it has `rescaled(sigma2)`
+    root: tuple             # ... B, S, sigma with B'B + S'S / sigma^2 = C; else None, ...
+    state: object = None    # ... and `state.root()` has one; `rescaled(sigma2)`; for derivatives
 
 
 class Information(NamedTuple):
@@ -57,6 +57,9 @@ class Engine(Protocol):
 
         `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F.
         """
+
+    def rounding(self, phi) -> float:
+        """How far rounding may take 1/2 log|V| from its value, to first order. As a call."""
 
     def products_with_U(self, phi) -> np.ndarray:
         """Z'WU, (p, m), columns of Z in the order of the blocks. As a call."""

@@ -10,10 +10,114 @@ from scipy.linalg.blas import dtrsm
 
 from ..model import Entries
 from .contract import Information
-from .pairs import Pairs, make_pairs
 from .qr import Decomposed, Rotation, cholesky, decompose, parts_of
 
 ROWS_AT_A_TIME = 1000       # of p numbers each
+
+
+# -- which columns of Z each entry of psi relates
+#
+# V is linear in the entries of psi, dV / d psi_a = V_a = Z Z_a Z' for an entry a of the blocks i
+# and j. Z_a, (p, p), has ones where a column of block i meets the column of block j of the same
+# level, above the diagonal and below it. So a trace with Z_a is a sum over a few pairs of columns,
+# and Z_a is never formed.
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnPairs:
+    """Where the ones of each Z_a are: at (left, right), for the pairs of columns that a owns.
+
+    Two columns of different blocks are two pairs, (left, right) and (right, left), so that
+
+        Z_a = the sum over the pairs of a of e_left e_right',    e a column of the identity,
+
+    and ``owners.T @ f``, for a number f of each pair, sums it over the pairs of each entry.
+    """
+
+    left: np.ndarray        # columns of Z; all, as a slice, where each entry is a variance, ...
+    right: np.ndarray       # ... so that each column is paired with itself alone
+    owners: np.ndarray      # (number of pairs, q) 1 where a pair belongs to an entry, 0 elsewhere
+
+    def traces(self, M):
+        """tr(M Z_a), (q,), for M (p, p): the sums of M over the pairs of each entry of psi."""
+        if isinstance(self.left, slice):
+            return self.owners.T @ M.diagonal()
+        of_pairs = M[self.left, self.right]
+        return self.owners.T @ of_pairs
+
+    def quadratic_forms(self, d):
+        """d' Z_a d, (q,), for d (p,)."""
+        of_pairs = d[self.left] * d[self.right]
+        return self.owners.T @ of_pairs
+
+    def squares(self, M):
+        """tr(M Z_a M Z_b), (q, q), for M (p, p).
+
+        Of the pairs (i, j) of a and (k, l) of b it is the sum of M_li M_jk.
+        """
+        crossed = M[self.left][:, self.right]           # of two pairs, M_il
+        of_pairs = crossed * crossed.T
+        return self.owners.T @ of_pairs @ self.owners
+
+    def sandwiched_forms(self, d, M):
+        """d' Z_a M Z_b d, (q, q), for d (p,) and M (p, p).
+
+        As Z_b is symmetric, it is the sum of d_i M_jl d_k over the pairs (i, j) of a, (k, l) of b.
+        """
+        left = d[self.left]
+        between = M[self.right][:, self.right]
+        of_pairs = left[:, None] * between * left
+        return self.owners.T @ of_pairs @ self.owners
+
+
+def make_pairs(block, entries):
+    """The `ColumnPairs` of the entries of psi.
+
+    Parameters
+    ----------
+    block : ndarray, shape (p,)
+        Of which block each column is. The columns of a block stand in the order of its levels.
+    entries : sequence of (int, int)
+        The two blocks of each entry, the same for a variance.
+
+    Examples
+    --------
+    Two effects, blocks 0 and 1, of two levels: two variances, and the covariance in between.
+
+    >>> pairs = make_pairs(np.array([0, 0, 1, 1]), [(0, 0), (1, 0), (1, 1)])
+    >>> print(pairs.left, pairs.right, pairs.owners.argmax(axis=1), sep="\\n")
+    [0 1 2 3 0 1 2 3]
+    [0 1 0 1 2 3 2 3]
+    [0 0 1 1 1 1 2 2]
+    """
+    if all(i == j for i, j in entries):
+        blocks = [i for i, _ in entries]
+        owners = np.equal.outer(block, blocks)
+        everything = slice(None)
+        return ColumnPairs(everything, everything, owners * 1.0)
+    left = []
+    right = []
+    owner = []
+    for a, entry in enumerate(entries):
+        for i, j in orders(entry):
+            of_i = np.flatnonzero(block == i)
+            of_j = np.flatnonzero(block == j)
+            left.append(of_i)
+            right.append(of_j)
+            owner.append(np.full(len(of_i), a))
+    left = np.concatenate(left)
+    right = np.concatenate(right)
+    owner = np.concatenate(owner)
+    owners = np.equal.outer(owner, np.arange(len(entries)))
+    return ColumnPairs(left, right, owners * 1.0)
+
+
+def orders(entry):
+    """The entry (i, j), and (j, i) if that is another."""
+    i, j = entry
+    if i == j:
+        return [(i, j)]
+    return [(i, j), (j, i)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +127,7 @@ class Dense(Decomposed):
 
     block_of: np.ndarray = field(repr=False)    # (p,) the block of Z of each column of R
     entries: Entries = field(repr=False)
-    pairs: Pairs = field(repr=False)            # which columns of R each entry of psi relates
+    pairs: ColumnPairs = field(repr=False)            # which columns of R each entry of psi relates
     rotation: Rotation = field(repr=False)      # applies Q'
 
     name = "dense"
@@ -67,8 +171,8 @@ class Dense(Decomposed):
         M_P = M - F.T @ F                                       # Z'PZ
         traced = M_P if reml else M
         pairs = self.pairs
-        hessian = pairs.double_forms(d, M_P) - 0.5 * pairs.squares(traced)
-        return Information(pairs.traces(traced), pairs.forms(d), hessian, False)
+        hessian = pairs.sandwiched_forms(d, M_P) - 0.5 * pairs.squares(traced)
+        return Information(pairs.traces(traced), pairs.quadratic_forms(d), hessian, False)
 
     def _products(self, phi, state=None):
         """Z'WZ, (p, p), and Z'WU, (p, m), columns of Z in the order of R's: what (5)-(8) need."""
@@ -77,6 +181,10 @@ class Dense(Decomposed):
         _, L, B = state or self(phi).state
         A = dtrsm(1.0, L, self.R, trans_a=1)                    # (1): Z'WZ = R' (L'L)^-1 R = A'A
         return A.T @ A, A.T @ B
+
+    def rounding(self, phi):
+        """How far rounding may take 1/2 log|V|: a pivot L_jj^2 is a difference of A_jj."""
+        return rounding_of(self(phi).state.L) if self.p else 0.0
 
     # -- conditional modes (5) ---------------------------------------------------------------------
 
@@ -176,6 +284,12 @@ def _read_only(**arrays):
     for array in arrays.values():
         array.flags.writeable = False
     return arrays
+
+
+def rounding_of(L):
+    """eps / 2 times the sum of A_jj / L_jj^2, A = L'L: how far rounding may take 1/2 log|A|."""
+    squares = np.triu(L) ** 2
+    return float(0.5 * np.finfo(float).eps * np.sum(squares.sum(axis=0) / squares.diagonal()))
 
 
 @dataclass(frozen=True, eq=False)

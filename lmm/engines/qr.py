@@ -87,20 +87,22 @@ def triangle(found):
     squares have lost it, by QR of [B ; S / sigma], whose square C is.
     """
     G, failed = dpotrf(found.cross, lower=0)
-    if failed or G[-1, -1] ** 2 < LOST_DIGITS * found.cross[-1, -1]:
-        return triangle_by_qr(found, G, failed)
+    if failed or not G[-1, -1] ** 2 >= LOST_DIGITS * found.cross[-1, -1]:      # or nan
+        return triangle_by_qr(found)
     return G
 
 
-def triangle_by_qr(found, G, failed):
-    """The same from the root of C, if the engine has one."""
+def triangle_by_qr(found):
+    """The same from a root A of C = A'A, which the evaluation or its state knows."""
     if found.root is not None:
         B, S, sigma = found.root
-        G = np.linalg.qr(np.vstack([B, S / sigma]))[1]
-        failed = not np.isfinite(G).all()
-    if failed:
+        A = np.vstack([B, S / sigma])
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            A = found.state.root()
+    if not np.isfinite(A).all():
         raise NotPositiveDefinite
-    return G
+    return np.linalg.qr(A)[1]
 
 
 def back_substitute(R, b, trans=0):

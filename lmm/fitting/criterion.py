@@ -157,7 +157,8 @@ class Criterion:
         """
         value = self.profiled(theta, self.setup) if value is None else value
         if value.derivatives is None:
-            value.derivatives = derivatives_of(value, theta, self.setup)
+            with np.errstate(over="ignore", invalid="ignore"):          # looked for at the end
+                value.derivatives = derivatives_of(value, theta, self.setup)
             value.state = None                                  # it may be large
         return value.derivatives
 

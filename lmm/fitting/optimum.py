@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engines import LOST_DIGITS, set_up
+from ..engines import set_up
 from ..errors import ConvergenceWarning, LMMError, shorten, warn
 from ..model import Unstructured, refused_theta
 from ..result import LMMResult
@@ -19,6 +19,7 @@ CURVATURE = 1e-9  # ... and the smallest eigenvalue of the Hessian, scaled to a 
 # of sigma relative to the rms of e, below which it is zero but for rounding, and ...
 LEAST_SIGMA = 1e-12
 FALLING = 0.25  # ... by how much nll must fall there as log sigma does by 1, to have no bound
+FAR_FROM_BETA = 1e-3        # share of the residual in e'We, below which e is built anew around beta
 SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
 FEW_ROWS = 60               # up to which correlated effects, or one term, often have several optima
 COLLINEAR = 0.95            # correlation of a start where two effects are nearly of one line
@@ -141,7 +142,7 @@ def lost_digits(value):
     if value.triangle is None:
         return False
     column = value.triangle[:, -1]
-    return column[-1] ** 2 < LOST_DIGITS * (column @ column)
+    return column[-1] ** 2 < FAR_FROM_BETA * (column @ column)
 
 
 def crowding(theta, setup):
@@ -275,7 +276,8 @@ class Optimum:
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float
-        The Newton decrement: how far nll is above the minimum, to second order.
+        How far nll may be above the minimum: the Newton decrement, to second order, and what rounding
+        may do to log|V| and to the sum of squares.
     theta_error : ndarray, shape of theta
         The size of the next Newton step, log units, or for the T of several effects relative to
         their standard deviations; 0 for blocks at zero.
@@ -351,6 +353,8 @@ def certify(criterion, theta, value=None):
             slope = 0.0                                     # a tie, but for rounding errors
         multipliers[setup.design.direction_names[d]] = float(slope)
 
+    column = value.triangle[:, -1]                          # C_yy = |column|^2 in 1/2 g_yy^2
+    rounding = setup.engine.rounding(value.phi) + 0.5 * np.finfo(float).eps * (column @ column)
     reasons = []
     if D.df_used[0] < FEW:
         reasons.append(
@@ -359,6 +363,8 @@ def certify(criterion, theta, value=None):
         )
     elif not definite:
         reasons.append(flat_along(vectors[:, 0], free, setup))
+    elif rounding > NLL_ERROR * size_of(value):
+        reasons.append(f"rounding errors leave the criterion uncertain by {rounding:.1g}")
     elif decrement > NLL_ERROR * size_of(value) or step.max() > THETA_ERROR:
         slope = np.abs(D.gradient).max()
         reasons.append(f"the gradient is {slope:.2g}, so theta is off by {step.max():.2g}")
@@ -375,7 +381,7 @@ def certify(criterion, theta, value=None):
         hessian=D.hessian,
         averaged=not setup.engine.exact,
         smallest_eigenvalue=float(np.linalg.eigvalsh(D.hessian[free][:, free])[0]),
-        nll_error=decrement,
+        nll_error=decrement + rounding,
         theta_error=step,
         multipliers=multipliers,
         evaluations=criterion.evaluations(),

@@ -207,7 +207,10 @@ class Covariance:
         """sigma^2, and the entries of psi: all that V depends on, linearly."""
         if self.elementwise:
             return [exp(2 * t) for t in theta]
-        return [exp(2 * theta[0]), *self.entries.of(self.psi(theta)).tolist()]
+        entries = self.entries.of(self.psi(theta))
+        if not np.isfinite(entries).all():
+            raise OverflowError
+        return [exp(2 * theta[0]), *entries.tolist()]
 
     def _terms(self, theta):
         """For each term its structure, its blocks, and its elements of theta, a slice and an
@@ -225,7 +228,7 @@ class Covariance:
 
     def psi(self, theta):
         """The covariance of the random effects in one level of each term, (J, J)."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return self._over_terms("psi", theta)
 
     def root(self, theta):

@@ -1,71 +1,131 @@
-"""The engine for many levels: terms are eliminated in closed form, then one dense Cholesky factor of the rest.
+"""The engine for many levels: terms are eliminated in closed form, then one dense Cholesky factor.
 
-Let Z1 = Q1 R1 be the columns of the term with most levels, Z2 the others, A = Z1 psi1 Z1' + sigma^2 I, so that
-V = A + Z2 psi2 Z2', psi2 = Lambda2 Lambda2'. As each row has one level of the first term, R1 and
+Let Z1 = Q1 R1 be the columns of the term with most of them, Z2 the others, A = Z1 psi1 Z1' +
+sigma^2 I, so that V = A + Z2 psi2 Z2', psi2 = Lambda2 Lambda2'. As each row has one level of the
+first term, R1 and
 
     D = sigma^2 (R1 psi1 R1' + sigma^2 I)^-1
 
-are block-diagonal, a block of c x c for each level. With R12 = Q1'Z2 and U = [Q_X e]:
+are block-diagonal, a matrix c x c for each level. With R12 = Q1'Z2 and U = [Q_X e]:
 
-    (1)  S = sigma^2 Z2' A^-1 Z2 = (Z2'Z2 - R12'R12) + R12' D R12,    likewise Z2' A^-1 U and U' A^-1 U
+    (1)  S = sigma^2 Z2' A^-1 Z2 = (Z2'Z2 - R12'R12) + R12' D R12
+         likewise Z2' A^-1 U and U' A^-1 U
          K = Lambda2' S Lambda2 + sigma^2 I = L L'
          sigma^2 U' V^-1 U = sigma^2 U' A^-1 U - |L^-1 Lambda2' (sigma^2 Z2' A^-1 U)|^2
     (2)  log|V| = log|R1 psi1 R1' + sigma^2 I| + log|K| + (n - p) log sigma^2
 
-S and its like are the cross-products of a smaller model of the same kind. So where S is block-diagonal over the levels of
-another term, as it is for classes after the pupils in them, that term is eliminated from it in the same way, and only the last
-rest gets a dense factor.
+S and its like are the cross-products of a smaller model of the same kind. So where S is
+block-diagonal over the levels of another term, as it is for classes after the pupils in them, that
+term is eliminated from it in the same way, and only the columns that are kept at last get a dense
+triangle.
 
-Only the sum for S meets the levels of Z1, and its pattern does not depend on theta: the pairs of columns of Z2 that meet in a
-level are found once (elimination.py), so that an evaluation (stages.py) is one sparse product with D and a Cholesky
-factorisation of p2 columns: O(p2^3 + pairs), independent of n, with about 32 p2^2 bytes and 24 a pair. Second derivatives are
-exact where one term is eliminated and p2 is small (`Stage.traces`), otherwise average information. Sources: the elimination
-of the largest factor first, Bates, Maechler, Bolker and Walker (2015), section 5; average information in place of (7),
-Gilmour, Thompson and Cullis (1995).
+Only the sum for S meets the levels of Z1, and its pattern does not depend on theta: the pairs of
+columns of Z2 that meet in a level are found once (layout.py), so that an evaluation
+(stages.py, last_stage.py) is one sparse product with D and a Cholesky factorisation of p2 columns:
+O(p2^3 + pairs), independent of n, with about 32 p2^2 bytes and 24 a pair. Second derivatives are
+exact where one term is eliminated and p2 is small (exact.py), otherwise average information.
+
+Sources: the elimination of the largest grouping first, Bates, Maechler, Bolker and Walker (2015),
+section 5; average information in place of (7), Gilmour, Thompson and Cullis (1995).
 """
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 
 import numpy as np
 from scipy import sparse
 
 from ...machine import refuse_too_large
 from ...model import Entries
-from ..pairs import make_pairs
-from .elimination import Kept, layout_of
-from .gram import Gram, gram_of
-from .state import State, StatePosterior
+from ..algebra import ends_of, numbers_within, row_of_entries, with_entries
+from ..contract import Information
+from ..dense import make_pairs
+from .crossproducts import CrossProducts, cross_products
+from .elimination import layout_of
+from .layout import Grouping, Kept
+from .state import RelativePsi, State, StatePosterior
 
-MOST_EXACT = 300        # columns left to factor up to which second derivatives are exact: they cost several times the factor
+MOST_EXACT = 300        # kept columns up to which second derivatives are exact: they cost several
+                        # times the triangle
 
 
 @dataclass(frozen=True, eq=False)
 class Blocked:
-    """What stands for Z and U = (n, r): their cross-products, in the order in which terms are eliminated.
+    """What stands for Z and U: their cross-products, in the order in which terms are eliminated."""
 
-    Symmetric matrices are held by their upper triangle, zeros below.
-    """
-
-    covariance: Entries
+    of_psi: Entries = field(repr=False)         # which two blocks each entry of psi relates
     matrices: tuple = field(repr=False)         # the blocks of Z
     U: np.ndarray = field(repr=False)           # (n, r)
-    gram: Gram = field(repr=False)
+    cross_products: CrossProducts = field(repr=False)
 
-    def __call__(self, phi):
-        """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi."""
-        return State(self, phi).evaluation()
+    # -- the contract of engines
 
     name = "blocked"
     cheap = False
 
     def crowding_block(self):
-        """None: the order of elimination is fixed."""
+        """None: where any block dwarfs sigma, digits are kept by `State.root`."""
+
+    def __call__(self, phi):
+        """log|V| and U' V^-1 U at `phi`: sigma^2, then the entries of psi.
+
+        Raises an ArithmeticError where phi is too extreme for that.
+        """
+        with silently():
+            V = State(self, phi).evaluation()
+        if not V.logdet < inf:
+            raise OverflowError
+        refuse_infinite(V.cross)
+        return V
+
+    def information(self, phi, state, pulled, reml):
+        """First derivatives of nll in phi by their two parts, and (7) or average information.
+
+        Raises an ArithmeticError where phi is too extreme for that.
+        """
+        with silently():
+            state = state or State(self, phi)
+            *found, averaged = state.information(pulled, reml)
+        refuse_infinite(*found)
+        return Information(*found, averaged)
+
+    def rounding(self, phi):
+        """How far rounding may take 1/2 log|V| from its value, to first order."""
+        with silently():
+            return 0.5 * State(self, phi).stage.rounding
+
+    def products_with_U(self, phi):
+        """Z' V^-1 U, (p, r), columns of Z in the order of the blocks."""
+        state = State(self, phi)
+        return self.by_blocks(state.products_with_U())
+
+    def conditional(self, phi, Lambda):
+        """Z' V^-1 U, and the variance of b given y and beta, a `StatePosterior`."""
+        state = State(self, phi)
+        N = self.by_blocks(state.products_with_U())
+        return N, StatePosterior(state)
+
+    def responding(self, e, low):
+        """The same engine with e in place of the last column of U. O(n)."""
+        others = self.U[:, :-1]
+        return self._with_U(np.column_stack([others, e]))
+
+    def combined(self, A):
+        """The same engine for U A in place of U."""
+        of_U = self.cross_products.combined(A)
+        return replace(self, U=self.U @ A, cross_products=of_U)
+
+    def reordered(self, order, entries):
+        """The same with the blocks in another order within their terms: block i is order[i]."""
+        matrices = [self.matrices[j] for j in order]
+        return eliminate(matrices, self.U, self.of_psi)
 
     @property
     def exact(self):
         """Whether second derivatives are those of nll, and not average information."""
-        return isinstance(self.layout.inner, Kept) and self.layout.kept <= MOST_EXACT
+        remaining = self.layout.remaining
+        return isinstance(remaining, Kept) and remaining.q <= MOST_EXACT
 
     @property
     def widest(self):
@@ -76,12 +136,10 @@ class Blocked:
         """One line about its size."""
         second = "exact second derivatives" if self.exact else "average information"
         kept = self.layout.kept
-        return f"blocked: {self.p - kept} of {self.p} columns of Z eliminated, {kept} factored; {second}"
-
-    @property
-    def layout(self):
-        """The `Eliminated` term, and what is in it."""
-        return self.gram.layout
+        return (
+            f"blocked: {self.p - kept} of {self.p} columns of Z eliminated, {kept} factored; "
+            f"{second}"
+        )
 
     @property
     def n(self):
@@ -94,97 +152,155 @@ class Blocked:
         return int(self.ends[-1])
 
     @cached_property
-    def ends(self):
-        """Where each block's columns begin among those of Z, and where the last one ends."""
-        return np.cumsum([0, *(Z.shape[1] for Z in self.matrices)])
-
-    @cached_property
     def mean_squares(self):
         """(J,): the mean squared length of the columns of Z of each block."""
-        return np.array([np.sum(Z.data**2) / Z.shape[1] for Z in self.matrices])
+        squares = [np.sum(Z.data**2) for Z in self.matrices]
+        return np.array(squares) / np.diff(self.ends)
 
     @cached_property
     def residual_ss(self):
         """e'e, e being the last column of U."""
-        return float(self.U[:, -1] @ self.U[:, -1])
+        e = self.U[:, -1]
+        return float(e @ e)
 
-    def responding(self, e, low):
-        """The same engine with e in place of the last column of U; see `Dense.responding`. O(n)."""
-        return self._with_U(np.column_stack([self.U[:, :-1], e]))
+    # -- the columns of Z: by blocks, and in the order of elimination
 
-    def combined(self, A):
-        """The same engine for U A in place of U."""
-        return replace(self, U=self.U @ A, gram=self.gram.combined(A))
-
-    def reordered(self, order, entries):
-        """The same engine with the blocks in another order within their terms: block i is that of number order[i]."""
-        return eliminate([self.matrices[j] for j in order], self.U, self.covariance)
-
-    def information(self, phi, state, pulled, reml):
-        """First derivatives of nll in phi by their two parts, and (7) or average information; see `Dense.information`."""
-        return (state or State(self, phi)).information(pulled, reml)
+    @property
+    def layout(self):
+        """The `Eliminated` term, and what remains of it."""
+        return self.cross_products.layout
 
     @cached_property
-    def own_entries(self):
-        """The entries of psi of the term that is eliminated first: pairs of its effects."""
-        first = self.layout.blocks
-        own = (self.covariance.rows >= first.start) & (self.covariance.rows < first.stop)
-        return list(zip(self.covariance.rows[own] - first.start, self.covariance.columns[own] - first.start))
-
-    @cached_property
-    def entries_by_elimination(self):
-        """The numbers of these entries of psi, and then those of the others."""
-        first = self.layout.blocks
-        return np.argsort((self.covariance.rows < first.start) | (self.covariance.rows >= first.stop), kind="stable")
-
-    @cached_property
-    def rest_pairs(self):
-        """The `Pairs` of the columns that are left then, for the other entries."""
-        covariance, terms = self.covariance, self.layout.inner.terms
-        block = np.concatenate([np.zeros(0, int), *(np.repeat(range(b.start, b.stop), m) for b, m in terms)])
-        others = self.entries_by_elimination[len(self.own_entries) :]
-        return make_pairs(block, list(zip(covariance.rows[others], covariance.columns[others])))
-
-    def arranged(self, x):
-        """Z_a x, (p, r, q), for x (p, r) and the matrix Z_a of each entry of psi, which relates the columns of two blocks."""
-        rows, columns, at = self.covariance.rows, self.covariance.columns, self.columns
-        Z_x = np.zeros((*x.shape, len(rows)))
-        for a, (i, j) in enumerate(zip(rows, columns)):
-            Z_x[at[i], :, a], Z_x[at[j], :, a] = x[at[j]], x[at[i]]
-        return Z_x
-
-    @cached_property
-    def columns(self):
-        """Where the columns of each block are, slices, in the order of elimination."""
-        sizes = [self.matrices[j].shape[1] for j in self.order]
-        slices = {j: slice(end - size, end) for j, size, end in zip(self.order, sizes, np.cumsum(sizes))}
-        return [slices[j] for j in range(len(slices))]
-
-    def conditional(self, phi, Lambda):
-        """Z' V^-1 U, and the variance of b given y and beta, a `StatePosterior`; see `Dense.conditional`."""
-        state = State(self, phi)
-        return self.by_blocks(state.products_with_U()), StatePosterior(state)
-
-    def products_with_U(self, phi):
-        """Z' V^-1 U, (p, r), columns of Z in the order of the blocks."""
-        return self.by_blocks(State(self, phi).products_with_U())
+    def ends(self):
+        """Where each block's columns begin among those of Z, and where the last ones end."""
+        return ends_of(Z.shape[1] for Z in self.matrices)
 
     @cached_property
     def order(self):
         """The blocks in the order of elimination."""
-        return [j for b, _ in self.layout.terms for j in range(b.start, b.stop)]
+        groupings = self.layout.groupings
+        return [j for grouping in groupings for j in grouping.numbers]
+
+    @cached_property
+    def columns_by_elimination(self):
+        """(p,) which column of Z, in the order of the blocks, each column by elimination is."""
+        return numbers_within(self.ends, self.order)
+
+    @cached_property
+    def block_slices(self):
+        """(J,) where the columns of each block are in the order of elimination."""
+        found = [None] * len(self.order)
+        start = 0
+        for j in self.order:
+            stop = start + self.matrices[j].shape[1]
+            found[j] = slice(start, stop)
+            start = stop
+        return found
 
     def by_blocks(self, v):
-        """The rows of v, (p, q), from the order of elimination to that of the blocks."""
-        return np.concatenate([v[of_block] for of_block in self.columns])
+        """The rows of v, (p, s), from the order of elimination to that of the blocks."""
+        parts = [v[of_block] for of_block in self.block_slices]
+        return np.concatenate(parts)
+
+    # -- rows
+
+    def without_effects(self, b):
+        """U - Z b, (n, r), for b (p, r), columns of Z in the order of the blocks."""
+        left = self.U.copy()
+        for Z, start, stop in zip(self.matrices, self.ends, self.ends[1:]):
+            left -= Z @ b[start:stop]
+        return left
+
+    def of_columns(self, rows):
+        """Z'v, (p, r), for v (n, r)."""
+        return np.vstack([Z.T @ rows for Z in self.matrices])
+
+    # -- the entries of psi
+
+    def relative_psi(self, phi):
+        """The `RelativePsi` at phi."""
+        sigma2 = phi[0]
+        if not sigma2 > 0:
+            raise OverflowError
+        refuse_infinite(phi)
+        psi = self.of_psi.psi_of(phi) / sigma2
+        return RelativePsi(psi)
+
+    @cached_property
+    def entries(self):
+        """The two blocks of each entry of psi, (2, q)."""
+        return np.array([self.of_psi.rows, self.of_psi.columns])
+
+    @cached_property
+    def _is_own(self):
+        """(q,) which entries are of the term that is eliminated first."""
+        i, _ = self.entries
+        return np.isin(i, self.layout.grouping.numbers)
+
+    @cached_property
+    def own_entries(self):
+        """The entries of the term that is eliminated first, as pairs of its effects."""
+        own = self.entries[:, self._is_own]
+        effects = own - self.layout.grouping.blocks.start
+        return _listed(effects)
+
+    @cached_property
+    def entry_places(self):
+        """(q,) where each entry is when the own ones come first, and then the others."""
+        in_order = np.argsort(~self._is_own, kind="stable")
+        return np.argsort(in_order)
+
+    @cached_property
+    def kept_pairs(self):
+        """The `ColumnPairs` of the other entries, where nothing but kept columns remains."""
+        kept = self.layout.remaining.groupings
+        of_terms = [np.repeat(grouping.numbers, grouping.m) for grouping in kept]
+        block = np.concatenate([np.zeros(0, int), *of_terms])
+        others = self.entries[:, ~self._is_own]
+        return make_pairs(block, _listed(others))
+
+    def times_entries(self, x):
+        """Z_a x, (p, s, q), for x (p, s): Z_a swaps the columns of the two blocks of an entry."""
+        entries = _listed(self.entries)
+        found = np.zeros((*x.shape, len(entries)))
+        for a, (i, j) in enumerate(entries):
+            of_i = self.block_slices[i]
+            of_j = self.block_slices[j]
+            found[of_i, :, a] = x[of_j]
+            found[of_j, :, a] = x[of_i]
+        return found
 
     def _with_U(self, U):
         """The engine with another U."""
-        c, in_order = self.layout.c, [self.matrices[j] for j in self.order]
-        return replace(self, U=U, gram=self.gram.with_rows(in_order[:c], in_order[c:], U))
+        first, *others = self.layout.groupings
+        Z1 = self.matrices[first.blocks]
+        Z2 = _blocks_of(others, self.matrices)
+        of_U = self.cross_products.with_rows(Z1, Z2, U)
+        return replace(self, U=U, cross_products=of_U)
 
 
-def eliminate(blocks, U, covariance):
+def _listed(entries):
+    """Entries of psi, (2, q), as a list of pairs."""
+    i, j = entries.tolist()
+    return list(zip(i, j))
+
+
+def silently():
+    """A context in which numbers overflow without a warning; whether they have is looked for after.
+
+    Not one in which numpy raises: some builds of BLAS set its flags for nothing.
+    """
+    return np.errstate(over="ignore", divide="ignore", invalid="ignore")
+
+
+def refuse_infinite(*arrays):
+    """Raise an OverflowError if any number in these arrays is not finite."""
+    for numbers in arrays:
+        if not np.isfinite(numbers).all():
+            raise OverflowError
+
+
+def eliminate(blocks, U, of_psi):
     """The engine of [blocks] and U, the term with most columns eliminated first.
 
     Parameters
@@ -192,7 +308,7 @@ def eliminate(blocks, U, covariance):
     blocks : sequence of scipy.sparse.csr_array, each (n, p_j)
         The blocks of Z, one entry in each row.
     U : ndarray, shape (n, r)
-    covariance : Covariance
+    of_psi : Entries
 
     Returns
     -------
@@ -200,49 +316,106 @@ def eliminate(blocks, U, covariance):
 
     Notes
     -----
-    O(n + pairs): the pairs of columns of Z2 that meet in a level of Z1, at 12 bytes each, c^2 times.
+    O(n + pairs): the pairs of columns of Z2 that meet in a level of Z1, at 12 bytes each, c^2
+    times.
     """
-    n = len(U)
-    terms = [(b, blocks[b.start].shape[1]) for b in covariance.spans]
-    first, m = max(terms, key=lambda term: (term[0].stop - term[0].start) * term[1])
-    others, own = [term for term in terms if term[0] != first], blocks[first]
-    Z2, pattern, Z1Z2 = _products(own, blocks, others, n)
-    layout = layout_of(first, m, pattern, lambda: _ones(Z2).T @ _ones(Z2), others)
-    if list(layout.inner.terms) != others:
-        Z2, pattern, Z1Z2 = _products(own, blocks, layout.inner.terms, n)
-    refuse_too_large(layout.kept, layout.needed)
-    c = len(own)
-    G = np.empty((m, c, c))
-    for i in range(c):
-        for j in range(c):
-            G[:, i, j] = np.bincount(own[0].indices, own[i].data * own[j].data, m)
-    gram = sparse.coo_array(sparse.triu(Z2.T @ Z2))
-    i, j = gram.coords if hasattr(gram, "coords") else (gram.row, gram.col)
-    rest = np.zeros(layout.inner.size)
-    rest[layout.inner.places(i.astype(np.int64), j.astype(np.int64))] = gram.data
-    return Blocked(covariance, tuple(blocks), U, gram_of(layout, G, Z1Z2, rest))._with_U(U)
+    groupings = []
+    for span in of_psi.spans:
+        n_levels = blocks[span.start].shape[1]
+        groupings.append(Grouping(span, n_levels))
+    first = max(groupings, key=lambda grouping: grouping.width)
+    others = [grouping for grouping in groupings if grouping is not first]
+    Z1 = blocks[first.blocks]
+
+    # -- the order of elimination, from which columns meet
+    Z2 = _columns(blocks, others, len(U))
+    pattern = _pattern_of_product(Z1[0], Z2)
+    layout = layout_of(
+        first,
+        pattern,
+        lambda: _pattern_of_product(Z2, Z2),
+        others,
+    )
+    in_order = layout.remaining.groupings
+    if list(in_order) != others:
+        Z2 = _columns(blocks, in_order, len(U))
+        pattern = _pattern_of_product(Z1[0], Z2)
+    refuse_too_large(layout.kept, layout.products_held)
+
+    # -- the cross-products of Z in this order, and those with U
+    of_Z = cross_products(
+        layout,
+        own=_own_products(Z1, first.m),
+        between=_products_on_pattern(Z1, Z2, pattern),
+        remaining=_packed_products(Z2, layout.remaining),
+    )
+    engine = Blocked(of_psi, tuple(blocks), U, of_Z)
+    return engine._with_U(U)
 
 
-def _products(own, blocks, terms, n):
-    """Z2, the columns of these terms, and Z1'Z2: a sparse pattern, (m, q), and the entries for each effect, (c, nnz)."""
-    others = [Z for b, _ in terms for Z in blocks[b]]
-    Z2 = sparse.csr_array(sparse.hstack([sparse.csr_array((n, 0)), *others], format="csr"))
-    pattern = sparse.csr_array(_ones(own[0]).T @ _ones(Z2))         # of ones: none of its sums is zero by chance
+def _columns(blocks, groupings, n):
+    """The columns of Z of these terms, (n, q)."""
+    nothing = sparse.csr_array((n, 0))
+    matrices = [nothing, *_blocks_of(groupings, blocks)]
+    together = sparse.hstack(matrices, format="csr")
+    return sparse.csr_array(together)
+
+
+def _blocks_of(groupings, blocks):
+    """The blocks of these terms, of those of all."""
+    return [blocks[j] for grouping in groupings for j in grouping.numbers]
+
+
+def _pattern_of_product(A, B):
+    """Where A'B has entries, sorted: a product of ones, of which no sum is zero by chance."""
+    ones_A = with_entries(A, np.ones(A.nnz))
+    ones_B = with_entries(B, np.ones(B.nnz))
+    pattern = sparse.csr_array(ones_A.T @ ones_B)
     pattern.sort_indices()
-    if len(own) == 1 and not (own[0].data - 1).any() and not (Z2.data - 1).any():
-        return Z2, pattern, pattern.data[None, :]
-    q = Z2.shape[1]
+    return pattern
 
-    def places(matrix):
-        return np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr)) * q + matrix.indices
 
-    values, known = np.zeros((len(own), pattern.nnz)), places(pattern)
-    for a, Z in enumerate(own):
+def _own_products(Z1, m):
+    """Z1'Z1, (m, c, c), for the blocks Z1 of one term."""
+    c = len(Z1)
+    level = Z1[0].indices
+    products = np.empty((m, c, c))
+    for i, j in np.ndindex(c, c):
+        of_rows = Z1[i].data * Z1[j].data
+        products[:, i, j] = np.bincount(level, of_rows, m)
+    return products
+
+
+def _products_on_pattern(Z1, Z2, pattern):
+    """Z1'Z2 for each effect, its entries on the pattern of any: (c, nnz)."""
+    if len(Z1) == 1 and _is_of_ones(Z1[0]) and _is_of_ones(Z2):
+        return pattern.data[None, :]        # the pattern's sums count the rows
+    keys = _keys(pattern)
+    products = np.zeros((len(Z1), pattern.nnz))
+    for a, Z in enumerate(Z1):
         product = sparse.csr_array(Z.T @ Z2)
-        values[a, np.searchsorted(known, places(product))] = product.data
-    return Z2, pattern, values
+        entry = np.searchsorted(keys, _keys(product))
+        products[a, entry] = product.data
+    return products
 
 
-def _ones(Z):
-    """The pattern of Z: ones where it has entries."""
-    return sparse.csr_array((np.ones(Z.nnz), Z.indices, Z.indptr), Z.shape)
+def _is_of_ones(Z):
+    """Whether all entries of a sparse matrix are ones."""
+    return not (Z.data - 1).any()
+
+
+def _keys(matrix):
+    """(nnz,) each entry of a sparse matrix as one number, row x columns + column."""
+    _, n_columns = matrix.shape
+    row = row_of_entries(matrix.indptr).astype(np.int64)
+    return row * n_columns + matrix.indices
+
+
+def _packed_products(Z2, layout):
+    """Z2'Z2, packed."""
+    upper = sparse.csr_array(sparse.triu(Z2.T @ Z2))
+    i = row_of_entries(upper.indptr).astype(np.int64)
+    j = upper.indices.astype(np.int64)
+    packed = np.zeros(layout.size)
+    packed[layout.places(i, j)] = upper.data
+    return packed

@@ -1,31 +1,50 @@
-"""The blocked engine at one theta: the evaluation, derivatives, and the variance of b given y, from its `Stage`s."""
+"""The blocked engine at one theta: the evaluation, derivatives, and Var[b | y], from its stages."""
 
 from copy import copy
-from math import inf, log
+from functools import cached_property
+from math import log, sqrt
 
 import numpy as np
 from scipy import sparse
 
-from ...model import root_of
+from ...model import over_levels, root_of
+from ..algebra import by_level
 from ..contract import Evaluation
-from .stages import Point, Stage
+from .exact import exact_traces
+from .stages import Stage
+
+
+class RelativePsi:
+    """The covariance of the random effects in one level of each term, over sigma^2: psi, (J, J)."""
+
+    def __init__(self, psi):
+        self.psi = psi
+
+    @cached_property
+    def T(self):
+        """(J, J) lower triangular, psi = T T'. Not needed where no columns are kept."""
+        if np.count_nonzero(self.psi) == np.count_nonzero(self.psi.diagonal()):
+            return np.sqrt(self.psi)
+        return root_of(self.psi)
 
 
 class State:
-    """An engine at one phi. The stages know psi over sigma^2 alone."""
+    """An engine at one phi. The stages know psi over sigma^2 alone, so that sigma is their unit."""
 
     def __init__(self, engine, phi):
-        self.engine, self.sigma2 = engine, phi[0]
-        if not (0 < phi[0] < inf and np.isfinite(phi).all()):
-            raise OverflowError
-        psi = engine.covariance.psi_of(phi) / phi[0]
-        self.stage = Stage(engine.gram, Point(psi, root_of(psi)))
+        self.engine = engine
+        self.sigma2 = phi[0]
+        self.relative = engine.relative_psi(phi)
+        self.stage = Stage(engine.cross_products, self.relative)
 
     def evaluation(self):
         """log|V| and U' V^-1 U."""
-        logdet = float(self.stage.logdet + self.engine.n * log(self.sigma2))         # (2)
-        if not logdet < inf:
-            raise OverflowError
+        # (2): log|V| = log|R1 psi R1' + I| + log|K| + n log sigma^2, psi over sigma^2
+        of_sigma = self.engine.n * log(self.sigma2)
+        logdet = float(self.stage.logdet + of_sigma)
+        if self.stage.cancels:
+            A = self.root()
+            return Evaluation(logdet, A.T @ A, None, self)
         return Evaluation(logdet, self.stage.cross / self.sigma2, None, self)
 
     def rescaled(self, sigma2):
@@ -34,71 +53,138 @@ class State:
         other.sigma2 = sigma2
         return other
 
+    def root(self):
+        """A with A'A = U' V^-1 U, (n + p, r), where squares have lost digits. O(n J r).
+
+        w = V^-1 U solves U = Z Lambda u + sigma^2 w with u = Lambda' Z'w, so that
+
+            U' V^-1 U = w'V w = (U - Z Lambda u)'(U - Z Lambda u) / sigma^2 + u'u,
+
+        a sum of squares, which is least at this u: errors of u count by their squares. One step of
+        Newton's makes them small: the gradient is g = u - Lambda' Z'(U - Z Lambda u) / sigma^2, and
+        H^-1 g = g - Lambda' Z'WZ Lambda g.
+        """
+        engine = self.engine
+        sigma = sqrt(self.sigma2)
+        levels = [Z.shape[1] for Z in engine.matrices]
+        Lambda = over_levels(sigma * self.relative.T, engine.of_psi.spans, levels)
+        u = Lambda.T @ engine.by_blocks(self.products_with_U())
+
+        # -- g, and the step
+        left = engine.without_effects(Lambda @ u)
+        g = u - Lambda.T @ engine.of_columns(left) / self.sigma2
+        in_order = (Lambda @ g)[engine.columns_by_elimination]
+        u = u - (g - Lambda.T @ engine.by_blocks(self.products_with_Z(in_order)))
+
+        return np.vstack([engine.without_effects(Lambda @ u) / sigma, u])
+
+    # -- M = Z' V^-1 Z and N = Z' V^-1 U, columns in the order of elimination
+
     def products_with_U(self):
-        """Z' V^-1 U, (p, r), in the order of elimination."""
-        gram = self.engine.gram
-        N1, N2, _ = self.stage.solve(gram.R1U, gram.Z2U)
-        return gram.layout.joined(N1, N2) / self.sigma2
+        """Z' V^-1 U, (p, r)."""
+        of_Z = self.engine.cross_products
+        N1, N2, _ = self.stage.solve(of_Z.R1U, of_Z.Z2U)
+        N = of_Z.layout.joined(N1, N2)
+        return N / self.sigma2
 
     def products_with_Z(self, v):
-        """Z' V^-1 Z v, (p, q), for v (p, q), both in the order of elimination."""
-        gram = self.engine.gram
-        v1, v2 = gram.layout.split(v)
-        u1 = gram.R1 @ v1 + gram.over_levels(v2)
-        N1, N2, _ = self.stage.solve(u1, gram.layout.inner.times(gram.rest, v2))
-        return gram.layout.joined(N1, N2) / self.sigma2
+        """Z' V^-1 Z v, (p, s), for v (p, s)."""
+        of_Z = self.engine.cross_products
+        layout = of_Z.layout
+        v1, v2 = layout.split(v)
+        u1 = by_level(of_Z.R1, v1) + of_Z.R12_times(v2)         # Q1'Z v
+        z2u = layout.remaining.times(of_Z.Z2Z2, v2)             # Z2'(I - Q1 Q1') Z v
+        M1, M2, _ = self.stage.solve(u1, z2u)
+        return layout.joined(M1, M2) / self.sigma2
+
+    # -- derivatives
 
     def information(self, pulled, reml):
         """tr(W V_a), y'P V_a P y, and (7) or average information; see `Dense.information`.
 
-        With Z_a for the matrix of an entry of psi, V_a = Z Z_a Z', and Z'PZ = Z'WZ - F'F.
+        V_a = Z Z_a Z', Z_a for the matrix of an entry of psi, (p, p), and with F from `pulled`
+        Z'PZ = M - F'F. All of it comes from products of Z_a with a few vectors: with d = Z'P y
+        and the rows of F.
         """
         engine = self.engine
+        exact = engine.exact
         d, F = pulled(self.products_with_U())
-        t, squares = self.exact_traces() if engine.exact else (self.traces(), None)
-        x = np.column_stack([d, F.T]) if reml else d[:, None]               # (p, r) d and the rows of F
-        Z_x = engine.arranged(x)                                            # (p, r, q) Z_a x
-        x_Z_x = np.tensordot(x, Z_x, (0, 0))                                # (r, r, q)
-        F_Z_x = x_Z_x[1:] if reml else np.tensordot(F, Z_x, (1, 0))
+
+        # -- x, (p, s): d and, for REML, the rows of F; Z_a x, (p, s, q); the forms x_s' Z_a x_t
+        x = d[:, None]
         if reml:
-            t = t - np.einsum("rrq->q", x_Z_x[1:, 1:])
-        chosen = Z_x if engine.exact else Z_x[:, :1]
-        ZMZ = np.einsum("prq,prs->rqs", chosen, self.products_with_Z(chosen.reshape(len(d), -1)).reshape(chosen.shape))
-        double = ZMZ[0] - F_Z_x[:, 0].T @ F_Z_x[:, 0]                       # y'P V_a P V_b P y
-        if squares is None:
-            return t, x_Z_x[0, 0], 0.5 * double, True
-        if reml:                                                            # tr(P V_a P V_b)
-            squares = squares - 2 * ZMZ[1:].sum(axis=0) + np.einsum("fra,frb->ab", F_Z_x[:, 1:], F_Z_x[:, 1:])
-        return t, x_Z_x[0, 0], double - 0.5 * squares, False
+            x = np.column_stack([d, F.T])
+        Z_x = engine.times_entries(x)
+        x_Z_x = np.tensordot(x, Z_x, (0, 0))                    # (s, s, q)
+        of_y = x_Z_x[0, 0]                                      # y'P V_a P y = d'Z_a d
+        F_Z_x = x_Z_x[1:] if reml else np.tensordot(F, Z_x, (1, 0))     # (k, s, q)
+
+        # -- tr(W V_a), and P for W with REML: tr(P V_a) = tr(W V_a) - tr(F Z_a F')
+        if exact:
+            traces, squares = self.exact_traces()
+        else:
+            traces = self.traces()
+        if reml:
+            F_Z_F = F_Z_x[:, 1:]                                # (k, k, q)
+            traces = traces - np.einsum("ffa->a", F_Z_F)
+
+        # -- y'P V_a P V_b P y = d'Z_a (M - F'F) Z_b d
+        chosen = Z_x if exact else Z_x[:, :1]
+        side_by_side = chosen.reshape(len(d), -1)
+        M_Z_x = self.products_with_Z(side_by_side).reshape(chosen.shape)
+        x_ZMZ_x = np.einsum("psa,psb->sab", chosen, M_Z_x)      # (s, q, q)
+        F_Z_d = F_Z_x[:, 0]
+        double = x_ZMZ_x[0] - F_Z_d.T @ F_Z_d
+        if not exact:
+            return traces, of_y, 0.5 * double, True             # (8)
+
+        # -- tr(W V_a W V_b), and P for W with REML: of M - F'F for M
+        if reml:
+            F_ZMZ_F = x_ZMZ_x[1:].sum(axis=0)
+            squares = squares - 2 * F_ZMZ_F
+            squares = squares + np.einsum("fga,fgb->ab", F_Z_F, F_Z_F)
+        return traces, of_y, double - 0.5 * squares, False      # (7)
 
     def traces(self):
-        """tr(W V_a), (q,)."""
-        covariance, traces = self.engine.covariance, np.zeros((len(self.engine.matrices),) * 2)
-        for b, M in self.stage.levels():
-            traces[b, b] = M.sum(axis=0) / self.sigma2
-        return covariance.counts * traces[covariance.rows, covariance.columns]
+        """tr(W V_a), (q,): sums over levels of M, twice where a is a covariance."""
+        engine = self.engine
+        J = len(engine.matrices)
+        summed = np.zeros((J, J))
+        for blocks, M in self.stage.within_levels():
+            summed[blocks, blocks] = M.sum(axis=0)
+        i, j = engine.entries
+        count = np.where(i == j, 1.0, 2.0)
+        return count * summed[i, j] / self.sigma2
 
     def exact_traces(self):
         """tr(W V_a), (q,), and tr(W V_a W V_b), (q, q)."""
-        own, order = self.engine.own_entries, self.engine.entries_by_elimination
-        traces, squares = self.stage.traces(own, self.engine.rest_pairs)
-        t, S = np.empty(len(traces)), np.empty(squares.shape)
-        t[order], S[np.ix_(order, order)] = traces / self.sigma2, squares / self.sigma2**2
-        return t, S
+        engine = self.engine
+        traces, squares = exact_traces(
+            self.stage,
+            engine.own_entries,
+            engine.kept_pairs,
+        )
+        place = engine.entry_places
+        traces = traces[place]
+        squares = squares[place][:, place]
+        return traces / self.sigma2, squares / self.sigma2**2
 
 
 class StatePosterior:
     """Var[b | y, beta], sigma^2 B."""
 
     def __init__(self, state):
-        self.stage, self.sigma2, self.engine = state.stage, state.sigma2, state.engine
+        self.stage = state.stage
+        self.sigma2 = state.sigma2
+        self.engine = state.engine
 
     def sds(self):
         """The standard deviations, (p,), in the order of the blocks."""
-        return np.sqrt(self.sigma2 * np.maximum(self.engine.by_blocks(self.stage.diagonal()), 0.0))
+        variances = self.engine.by_blocks(self.stage.diagonal())
+        return np.sqrt(self.sigma2 * np.maximum(variances, 0.0))
 
     def quadratic_forms(self, Z):
         """z' Var z for each row of Z, sparse, in the order of the blocks: (n,)."""
-        ends = self.engine.ends
-        columns = np.concatenate([np.arange(ends[j], ends[j + 1]) for j in self.engine.order])
-        return self.sigma2 * self.stage.quadratic_forms(sparse.csr_array(Z)[:, columns])
+        Z = sparse.csr_array(Z)
+        in_order = Z[:, self.engine.columns_by_elimination]
+        return self.sigma2 * self.stage.quadratic_forms(in_order)
