@@ -101,7 +101,7 @@ def fit_file(options):
     theta = [value if math.isfinite(value) else None for value in fit.theta.tolist()]      # JSON has no -inf, an sd of 0
     return json.dumps({
         "form": options.form, "reml": fit.reml, "ref": [block.name for block in fit.setup.design.blocks],
-        "beta": fit.params.to_dict(), "se": fit.bse.to_dict(),
+        "beta": fit.params.to_dict(), "dropped": fit.dropped, "se": fit.bse.to_dict(),
         "theta": theta, "sigma": fit.sigma, "sd": fit.sd.to_dict(),
         "corr": {pair: None if math.isnan(r) else r for pair, r in fit.corr.items()},
         "logLik": fit.llf, "nobs": fit.nobs, "n_dropped": fit.n_dropped,

@@ -12,6 +12,7 @@ from ..model import Design, linear_parts, trace_products
 from .blocked import eliminate
 from .contract import Engine
 from .dense import factorise
+from .fixed import decompose_X
 from .qr import back_substitute
 
 MOST_DENSE = 100            # columns of Z, beyond which the largest term is eliminated
@@ -107,7 +108,7 @@ def _set_up(design, reml, dense, beta_0, first):
 
     # -- X = Q_X R_X
     Q_X = U[:, :-1]
-    Q_X[:], R_X = np.linalg.qr(design.weighted(design.X))
+    Q_X[:], R_X = decompose_X(design)
     R_X = np.asfortranarray(R_X)
     if reml:
         refuse_contained_blocks(design, Q_X)
@@ -123,10 +124,14 @@ def _set_up(design, reml, dense, beta_0, first):
     if dense:
         refuse_too_dense(n, design.p, entries.q)
         engine = factorise(blocks, U, low, entries, first)
-        refuse_unidentified(design, engine)
+        if design.p < n:
+            refuse_unidentified(design, engine)
+        else:                   # the coordinates of Q that R has are not all of the rows' space
+            refuse_dependent(design)
         refuse_perfect_fit(design, engine, reml)
     else:
-        refuse_dependent(design)
+        if max(design.covariance.sizes) > 1:    # others were told apart before
+            refuse_dependent(design)
         engine = eliminate(blocks, U, entries)
     log_weights = 0.0
     if design.root_weights is not None:
@@ -250,16 +255,14 @@ def refuse_unidentified(design, engine):
 
 
 def refuse_dependent(design):
-    """The same from products of sparse matrices, for terms with several effects; others were told
-    apart before."""
+    """The same from products of sparse matrices."""
     covariance = design.covariance
-    if max(covariance.sizes) == 1:
-        return
     known = [(None, None), *linear_parts(design)]
     products = trace_products(known, known, len(design.y))
     free = covariance.free_parts
     products = free.T @ products @ free
     lengths = np.sqrt(products.diagonal())
+    lengths = np.where(lengths > 0, lengths, 1.0)
     values, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
     if values[0] < LEAST_SINGULAR:
         raise _dependent(design, vectors[:, 0])

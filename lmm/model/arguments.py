@@ -33,9 +33,11 @@ formula : str
     A grouping by numbers is a factor here, unlike in the `ref` of `lmm`.""",
     "dat": """
 dat : pandas.DataFrame, n rows
-    The data; never changed. Rows with a missing value in any variable of the model are left
-    out together. Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's columns
-    give the names.""",
+    The data; never changed. Also a frame of polars or pyarrow (what has ``to_pandas``), a dict
+    of columns, a record array, a list of dicts. Rows with a missing value in any variable of
+    the model are left out together; columns of X that those before them make are left out and
+    named in ``dropped``. Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's
+    columns give the names.""",
     "ref": """
 ref : str or list, optional
     The random effects, one element per block of Z: a column of `dat` or a list of columns,
@@ -59,10 +61,11 @@ verbose : bool, optional
     "weights": """
 weights : str or array_like, one per row of `dat`, optional
     Positive: the residual of a row with weight w has the variance sigma^2 / w. A name is a
-    column of `dat`.""",
+    column of `dat`; a Series goes by its index; where one is missing the row is left out.""",
     "offset": """
 offset : str or array_like, one per row of `dat`, optional
-    What is known of the mean, added to X beta; also written ``+ offset(x)`` in the formula.""",
+    What is known of the mean, added to X beta; also written ``+ offset(x)`` in the formula.
+    Given as `weights` are.""",
     "engine": """
 engine : {None, "dense", "blocked"}, optional
     The linear algebra: the practical's QR of Z, or for many levels the elimination of the
