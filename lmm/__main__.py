@@ -254,6 +254,7 @@ def _plain(fit, form):
         "reml": fit.reml,
         "ref": [block.name for block in fit.setup.design.blocks],
         "beta": fit.params.to_dict(),
+        "dropped": fit.dropped,
         "se": fit.bse.to_dict(),
         "theta": theta,
         "sigma": fit.sigma,

@@ -147,7 +147,11 @@ LME4 = (
     ),
     # -- rows
     Word("`residuals(m)`, `resid(m)`", "`fit.resid`", names="residuals residual"),
-    Word("`resid(m, scaled = TRUE)`", "`fit.resid_scaled`", names="scaled_residuals pearson"),
+    Word(
+        "`residuals(m, \"pearson\", scaled = TRUE)`, those of `summary(m)`",
+        "`fit.resid_scaled`, weights taken in; without them `fit.resid / fit.sigma`",
+        names="scaled_residuals pearson",
+    ),
     Word("`fitted(m)`", "`fit.fittedvalues`", names="fitted"),
     Word("`hatvalues(m)`", "`fit.leverage`", names="hatvalues hat"),
     Word("`cooks.distance(m)`, `influence(m)`", "`fit.cooks_distance`", names="cooksd influence"),

@@ -88,7 +88,7 @@ def test_a_grouping_by_integers_is_a_factor():
     assert_allclose(fit.predict(SMALL.iloc[[3]]), fit.fittedvalues.iloc[[3]])
     assert_allclose(lmer("y ~ x + (1 | k:b)", SMALL).nll, lmer("y ~ x + (1 | a:b)", SMALL).nll)
     floats = lmer("y ~ x + (1 | k)", SMALL.assign(k=SMALL.k + 0.5))
-    assert floats.ranef()["k"].index.tolist() == ["0.5", "1.5", "2.5", "3.5"]
+    assert floats.ranef()["k"].index.tolist() == [0.5, 1.5, 2.5, 3.5]
 
 
 def test_a_variable_may_be_number_and_grouping():

@@ -8,7 +8,7 @@ import pytest
 from helpers import LINEAR_ALGEBRA, designs, fit_at
 from numpy.testing import assert_allclose
 
-from lmm import LMMError, LMMprof, LMMsetup, anova, derivatives, lmm, load_data
+from lmm import LMMError, LMMprof, LMMsetup, anova, derivatives, lmer, lmm, load_data
 
 SLOPES = ["Subject", ["Subject", "Days"]]
 
@@ -146,6 +146,98 @@ def test_rows_left_out_may_lack_a_weight(sleep):
     assert_allclose(fit.nll, lmm("Reaction ~ Days", sleep.drop([3, 8]), SLOPES, weights="w").nll, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["weights", "offset"])
+@pytest.mark.parametrize("given", ["column", "nullable column", "objects", "Series", "array", "masked array", "list", "frame"])
+def test_a_row_without_a_weight_or_an_offset_is_left_out(sleep, name, given):
+    values = sleep["w"].where(~sleep.index.isin([3, 8]))
+    forms = {"column": "v", "nullable column": "v", "objects": "v", "Series": values, "array": values.to_numpy(),
+             "masked array": np.ma.array(sleep["w"], mask=values.isna()), "list": values.tolist(), "frame": values.to_frame()}
+    kinds = {"nullable column": "Float64", "objects": object}
+    dat = sleep.assign(v=values.astype(kinds.get(given, float)))
+    fit = lmm("Reaction ~ Days", dat, SLOPES, **{name: forms[given]})
+    right = lmm("Reaction ~ Days", sleep.drop([3, 8]), SLOPES, **{name: "w"})
+    assert fit.nobs == 178 and fit.n_dropped == 2 and fit.nll == right.nll
+    assert fit.resid.index.tolist() == right.resid.index.tolist() and fit.align(fit.resid).isna().sum() == 2
+    again = fit.update("Reaction ~ 1")
+    assert again.nobs == 178
+    assert_allclose(again.nll, right.update("Reaction ~ 1").nll, rtol=1e-12)
+
+
+def test_a_missing_weight_and_a_missing_offset_leave_out_their_rows(sleep):
+    dat = sleep.copy()
+    dat.loc[3, "w"] = dat.loc[8, "o"] = dat.loc[11, "Days"] = np.nan
+    fit = lmm("Reaction ~ Days", dat, SLOPES, weights="w", offset="o")
+    assert_allclose(fit.nll, lmm("Reaction ~ Days", sleep.drop([3, 8, 11]), SLOPES, weights="w", offset="o").nll, rtol=1e-12)
+    assert lmer("Reaction ~ Days + (1 | Subject)", dat, weights="w", offset=dat["o"]).nobs == 177
+
+
+@pytest.mark.parametrize("name", ["weights", "offset"])
+@pytest.mark.parametrize("index", [range(180), range(180, 0, -1), [f"row {i}" for i in range(180)], pd.date_range("2024", periods=180)])
+def test_a_series_goes_by_its_index(sleep, name, index):
+    dat = sleep.set_axis(pd.Index(index))
+    right = lmm("Reaction ~ Days", dat, SLOPES, **{name: "w"})
+    shuffled = dat["w"].sample(frac=1, random_state=1)
+    for given in (shuffled, shuffled.to_frame(), dat["w"], shuffled.astype("Float64")):
+        fit = lmm("Reaction ~ Days", dat, SLOPES, **{name: given})
+        assert fit.nll == right.nll
+        assert_allclose(fit.update("Reaction ~ 1").nll, right.update("Reaction ~ 1").nll, rtol=1e-12)
+    with pytest.raises(LMMError, match=f"the index of {name} is not that of dat"):
+        fit.update(dat=dat.iloc[:170])
+    assert lmm("Reaction ~ Days", dat, SLOPES, **{name: shuffled.to_numpy()}).nll != right.nll
+
+
+def test_an_index_with_the_same_label_twice_is_that_of_dat_or_none(sleep):
+    dat = sleep.set_axis(np.arange(180) // 2)
+    assert lmm("Reaction ~ Days", dat, SLOPES, weights=dat["w"]).nll == lmm("Reaction ~ Days", sleep, SLOPES, weights="w").nll
+    with pytest.raises(LMMError, match="the index of weights is not that of dat"):
+        lmm("Reaction ~ Days", dat, SLOPES, weights=dat["w"][::-1])
+
+
+def test_rows_of_matrices_go_by_the_index_of_y(sleep):
+    X, Z = pd.DataFrame({"one": 1.0, "Days": sleep["Days"]}), pd.get_dummies(sleep["Subject"])
+    right = lmm("Reaction ~ Days", sleep, "Subject", weights="w", offset="o")
+    shuffled = sleep.sample(frac=1, random_state=1)
+    fit = lmm(sleep["Reaction"], X, {"Subject": Z}, weights=shuffled["w"], offset=shuffled["o"])
+    assert_allclose(fit.nll, right.nll, rtol=1e-12)
+    assert lmm(sleep["Reaction"].to_numpy(), X, {"Subject": Z}, weights=shuffled["w"], offset=shuffled["o"]).nll == fit.nll
+    with pytest.raises(LMMError, match=r"the indices of y and Subject differ; bring their rows into one order, or give Subject.to_numpy"):
+        lmm(sleep["Reaction"], X, {"Subject": Z.loc[shuffled.index]})
+    with pytest.raises(LMMError, match="weights is nan in row 2 of dat"):
+        lmm(sleep["Reaction"], X, {"Subject": Z}, weights=sleep["w"].where(sleep.index != 2))
+
+
+def test_what_is_aligned_goes_by_its_index(sleep):
+    fit = lmm("Reaction ~ Days", sleep.assign(Days=sleep["Days"].where(sleep.index != 5)), "Subject")
+    assert fit.align(fit.resid.sort_values()).equals(fit.align(fit.resid))
+    assert fit.align(fit.resid.to_numpy()).equals(fit.align(fit.resid).rename(None))
+    with pytest.raises(LMMError, match="the index of the series is not that of dat"):
+        fit.align(fit.resid.reset_index(drop=True))
+
+
+def test_predictions_without_a_weight_or_an_offset_are_missing(sleep):
+    fit = lmm("Reaction ~ Days", sleep, SLOPES, weights="w", offset="o")
+    new = sleep.head(4).assign(w=[1.0, np.nan, 2.0, 3.0], o=[1.0, 2.0, np.nan, 0.0])
+    assert fit.predict(new).isna().tolist() == [False, False, True, False]
+    assert fit.predict(new, interval="confidence").isna().any(axis=1).tolist() == [False, False, True, False]
+    table = fit.predict(new, interval="prediction")
+    assert table.isna().all(axis=1).tolist() == [False, True, True, False]
+    whole = fit.predict(new.assign(w=[1.0, 1.0, 2.0, 3.0], o=[1.0, 2.0, 0.0, 0.0]), interval="prediction")
+    assert_allclose(table.iloc[[0, 3]], whole.iloc[[0, 3]], rtol=1e-13)
+    with pytest.raises(LMMError, match="weights is -1 in row 3 of newdata, counted from 0; weights are positive"):
+        fit.predict(new.assign(w=[1.0, np.nan, 2.0, -1.0]), interval="prediction")
+
+
+# R 4.2.2, lme4 1.1-31: m <- lmer(Reaction ~ Days + (1 | Subject), d, weights = w); residuals(m, "pearson", scaled = TRUE)[1:3],
+# summary(m)$residuals are the same; residuals(m, scaled = TRUE)[1:3]
+PEARSON, UNWEIGHTED = [-1.087797942, -1.554969266, -2.444032235], [-1.538379, -1.554969, -1.995544]
+
+
+def test_scaled_residuals_are_lme4s_of_pearson(sleep):
+    fit = lmer("Reaction ~ Days + (1 | Subject)", sleep, weights="w")
+    assert_allclose(fit.resid_scaled[:3], PEARSON, rtol=1e-4)
+    assert_allclose(fit.resid[:3] / fit.sigma, UNWEIGHTED, rtol=1e-4)
+
+
 def test_models_with_different_weights_are_not_compared(sleep):
     with pytest.raises(LMMError, match="m0 and m1 were fitted with different weights"):
         anova(lmm("Reaction ~ Days", sleep, "Subject", weights="w"), lmm("Reaction ~ 1", sleep, "Subject"))
@@ -162,14 +254,20 @@ def column(value, row=4):
 @pytest.mark.parametrize("options, words", [
     (dict(weights=column(0.0)), "weights is 0 in row 4 of dat, counted from 0; weights are positive"),
     (dict(weights=column(-1.0)), "weights is -1 in row 4"),
-    (dict(weights=column(np.nan)), "weights is nan in row 4 of dat, counted from 0; it takes finite numbers"),
-    (dict(weights=column(np.inf)), "weights is inf in row 4"),
+    (dict(weights=column(np.inf)), "weights is inf in row 4 of dat, counted from 0; it takes finite numbers"),
+    (dict(offset=column(-np.inf)), "offset is -inf in row 4"),
+    (dict(weights=column(np.nan)[:7]), r"weights has shape \(7,\)"),
+    (dict(weights=np.full(180, np.nan)), r"every row of dat has a missing value among .* \('weights' misses 180 of 180\)"),
+    (dict(weights=pd.Series(np.ones(180), range(1, 181))), "the index of weights is not that of dat; .* give weights.to_numpy"),
+    (dict(weights=pd.Series(np.ones(180), [0] * 180)), "the index of weights is not that of dat"),
+    (dict(offset=pd.Series(np.ones(179))), "the index of offset is not that of dat; to go by position, give offset.to_numpy"),
+    (dict(weights=pd.Series(["a"] * 180)), "weights holds values that are no numbers"),
+    (dict(weights=pd.Series([1j] * 180)), "weights holds values that are no numbers"),
     (dict(weights=np.ones(179)), r"weights has shape \(179,\); it takes 180 numbers, one for each row of dat"),
     (dict(weights=2.0), r"weights has shape \(\)"),
     (dict(weights="v"), "weights is 'v', which is not a column of dat"),
     (dict(weights=["a"] * 180), "weights holds values that are no numbers"),
     (dict(weights="Subject"), "weights holds values that are no numbers"),
-    (dict(offset=column(np.nan)), "offset is nan in row 4"),
     (dict(offset=np.ones(3)), r"offset has shape \(3,\)"),
     (dict(offset="p"), "offset is 'p', which is not a column of dat"),
     (dict(form="Reaction ~ Days:offset(o)"), "form holds '.*offset.o.*'; an offset is a term of its own"),

@@ -13,6 +13,7 @@ from ..model import Design, linear_parts, trace_products
 from .blocked import eliminate
 from .contract import Engine
 from .dense import factorise
+from .fixed import decompose_X
 from .qr import back_substitute
 
 MOST_DENSE = 100            # columns of Z, beyond which the largest term is eliminated
@@ -108,7 +109,7 @@ def _set_up(design, reml, dense, beta_0, first):
 
     # -- X = Q_X R_X
     Q_X = U[:, :-1]
-    Q_X[:], R_X = np.linalg.qr(design.weighted(design.X))
+    Q_X[:], R_X = decompose_X(design)
     R_X = np.asfortranarray(R_X)
     if reml:
         refuse_contained_blocks(design, Q_X)
@@ -124,10 +125,15 @@ def _set_up(design, reml, dense, beta_0, first):
     if dense:
         refuse_too_dense(n, design.p, entries.q)
         engine = factorise(blocks, U, low, entries, first)
-        refuse_unidentified(design, engine, reml)
+        if design.p + k + 1 < n:
+            refuse_unidentified(design, engine, reml)
+        else:                   # the coordinates of Q that R has are not all of the rows' space
+            refuse_dependent(design, Q_X, reml)
         refuse_perfect_fit(design, engine, reml)
     else:
-        refuse_dependent(design, Q_X, reml)
+        several = max(design.covariance.sizes) > 1
+        if several or (reml and len(blocks) > 1):       # others were told apart before
+            refuse_dependent(design, Q_X, reml)
         engine = eliminate(blocks, U, entries)
     log_weights = 0.0
     if design.root_weights is not None:
@@ -264,22 +270,16 @@ def refuse_unidentified(design, engine, reml):
 
 
 def refuse_dependent(design, Q_X, reml):
-    """The same from products of sparse matrices, tr(V_a V_b), for REML tr(P V_a P V_b).
-
-    Groupings with one effect each have been told apart before; for REML that is not enough.
-    """
+    """The same from products of sparse matrices, tr(V_a V_b), for REML tr(P V_a P V_b)."""
     covariance = design.covariance
-    n, k = Q_X.shape
-    sure = len(design.blocks) == 1 and n - k > design.p         # I is of a higher rank than Z Z'
-    if sure or (not reml and max(covariance.sizes) == 1):
-        return
+    n = len(Q_X)
     known = [(None, None), *linear_parts(design)]
     plain = trace_products(known, known, n)
     products = projected_trace_products(plain, known, Q_X) if reml else plain
     free = covariance.free_parts
     products = free.T @ products @ free
     lengths = np.sqrt(products.diagonal())
-    lengths[lengths == 0] = 1.0
+    lengths = np.where(lengths > 0, lengths, 1.0)
     values, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
     if values[0] < LEAST_SINGULAR:
         if reml:

@@ -23,6 +23,7 @@ from .text import has_dot, outside_quotes, replace_dots
 from .vetting import CARET, STANDARD, Refused, Vocabulary
 
 MOST_SUMMANDS = 1000
+MOST_NUMBERS = 10_000_000           # in X, where it has more columns than rows
 LONGEST_FORMULA = 10_000            # characters
 NAMED_AS_STR = ("string", "integer", "boolean")         # levels that patsy writes as str does
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # the design reports what is not finite
@@ -308,9 +309,10 @@ def _are_named(factors):
 
 
 def _check_width(description, data):
-    """Refuse more columns than rows before they are built.
+    """Refuse more columns than rows before they are built, unless few of them are not zero.
 
-    So many levels are text that should be numbers, or groups.
+    So many levels are text that should be numbers, or groups; but of factors nested in each other
+    there are as many columns that are not zero as combinations of levels.
     """
     n = len(next(iter(data.values()), ()))
     for term in description.rhs_termlist:
@@ -319,6 +321,9 @@ def _check_width(description, data):
         factors = [name for name in columns if not is_plain_number(data[name])]
         width = math.prod(len(data[name].array.categories) - 1 for name in factors)
         if factors and width >= n > 0:
+            combinations = set(zip(*(data[name].array.codes for name in factors)))
+            if len(combinations) < n and n * width <= MOST_NUMBERS:
+                continue
             raise LMMError(
                 f"X has {width} columns or more for {n} observations, from "
                 f"{' and '.join(map(repr, factors))}; turn it into numbers, or name it in ref"

@@ -166,7 +166,7 @@ class Bootstrap(tables.Shown):
         )
         names = []
         for label in self.estimate.index:
-            names.append(" ".join(label) if isinstance(label, tuple) else str(label))
+            names.append(" ".join(map(str, label)) if isinstance(label, tuple) else str(label))
         interval = self.conf_int(level)
         rows = tables.rows_of(
             names,

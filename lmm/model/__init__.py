@@ -3,10 +3,11 @@
 from .arguments import with_arguments
 from .blocks import codes_of, values_of
 from .by_correlation import EDGE, LARGEST_Z, ByCorrelation
-from .columns import like, over_rows, root_of_weights
+from .columns import in_order, like, numbers_by_row, over_rows, root_of_weights
 from .compound_symmetry import LARGEST_LOGIT, ByCommonCorrelation, CompoundSymmetry
 from .covariance import Covariance, Independent, refused_theta
 from .design import Design, make_design
+from .frames import as_frame
 from .matrices import Matrices, matrix_design
 from .psi import Entries, over_levels, root_of
 from .traces import linear_parts, trace_product, trace_products
@@ -25,11 +26,14 @@ __all__ = [
     "Independent",
     "Matrices",
     "Unstructured",
+    "as_frame",
     "codes_of",
+    "in_order",
     "like",
     "linear_parts",
     "make_design",
     "matrix_design",
+    "numbers_by_row",
     "over_levels",
     "over_rows",
     "refused_theta",

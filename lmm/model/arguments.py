@@ -7,15 +7,13 @@ import re
 from ..translation import explained
 
 ARGUMENTS = {
-    "form":
-    """
+    "form": """
 form : str
     The fixed effects, as patsy reads them, e.g. ``"score ~ Machine"``. Variables are
     columns of `dat`; functions are R's everyday ones (``log(x)``), numpy's (``np.log(x)``),
     patsy's (``C(x)``) and your own. Or, for a model that no formula says, y itself:
     array_like, (n,).""",
-    "formula":
-    """
+    "formula": """
 formula : str
     Fixed effects and, in parentheses with a bar, random ones: ``"Reaction ~ Days + (Days |
     Subject)"``. Left of the bar stand the effects, as patsy reads them, their intercept
@@ -35,14 +33,14 @@ formula : str
     ==============================  ===========================================================
 
     A grouping by numbers is a factor here, unlike in the `ref` of `lmm`.""",
-    "dat":
-    """
+    "dat": """
 dat : pandas.DataFrame, n rows
-    The data; never changed. Rows with a missing value in any variable of the model are left
-    out together. Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's columns
-    give the names.""",
-    "ref":
-    """
+    The data; never changed. Also a frame of polars or pyarrow (what has ``to_pandas``), a dict
+    of columns, a record array, a list of dicts. Rows with a missing value in any variable of
+    the model are left out together; columns of X that those before them make are left out and
+    named in ``dropped``. Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's
+    columns give the names.""",
+    "ref": """
 ref : str or list, optional
     The random effects, one element per block of Z: a column of `dat` or a list of columns,
     whose interaction is meant, as in ``["Worker", ["Worker", "Machine"]]``. Text, bool and
@@ -51,31 +49,26 @@ ref : str or list, optional
     column a level with the same variance; or to (block, levels), the level that each column
     belongs to: of a level with several columns these are its effects, in their order, with
     a covariance matrix; or to (block, levels, names of the effects).""",
-    "reml":
-    """
+    "reml": """
 reml : bool, optional
     Whether the criterion is REML's. By default `lmm` maximises the likelihood, as the
     practical does, and `lmer` the REML criterion, as lme4 does.""",
-    "start":
-    """
+    "start": """
 start : array_like, shape of theta, optional
     Where the search starts: finite log sigma and log standard deviations, units of y;
     ``setup.log_labels`` names the elements. By default the data decide.""",
-    "verbose":
-    """
+    "verbose": """
 verbose : bool, optional
     Whether to print every evaluation: its number and phase, the criterion, theta.""",
-    "weights":
-    """
+    "weights": """
 weights : str or array_like, one per row of `dat`, optional
     Positive: the residual of a row with weight w has the variance sigma^2 / w. A name is a
-    column of `dat`.""",
-    "offset":
-    """
+    column of `dat`; a Series goes by its index; where one is missing the row is left out.""",
+    "offset": """
 offset : str or array_like, one per row of `dat`, optional
-    What is known of the mean, added to X beta; also written ``+ offset(x)`` in the formula.""",
-    "engine":
-    """
+    What is known of the mean, added to X beta; also written ``+ offset(x)`` in the formula.
+    Given as `weights` are.""",
+    "engine": """
 engine : {None, "dense", "blocked"}, optional
     The linear algebra: the practical's QR of Z, or for many levels the elimination of the
     largest term. By default the number of columns of Z decides.""",

@@ -7,10 +7,13 @@ from scipy import sparse
 
 from ..errors import LMMError, shorten, warn
 from .columns import is_factor
+from .grouping import Grouping, observed_levels, plain_grouping
 
 # What the effects before leave of an effect's values, relative to their length, below which ...
 DEPENDENT_EFFECT = 1e-10    # ... it is their combination, and ...
 NEARLY_DEPENDENT = 2e-4     # ... their covariances, in the square of this, are lost to rounding.
+
+RESIDUAL = 1e-10            # of I, what no psi makes of it, below which some psi makes all of it
 
 MOST_PER_LEVEL = 2          # (co)variances of a term per level, beyond which there is a warning
 SMALLEST_VALUE = 1e-100     # of an effect, the largest in absolute value: its square ...
@@ -30,8 +33,8 @@ class Block:
     effect : str
         What each level has a random one of: ``"Intercept"``, or the slope in a variable,
         ``"Days"``.
-    levels : tuple of str
-        One label per column: an observed combination of the factors' levels.
+    grouping : Grouping
+        The levels, one per column: observed combinations of the factors' values.
     matrix : scipy.sparse.csr_array, shape (n, number of levels)
         Of a model by formula with at most one entry per row, so that its columns are orthogonal.
     name : str
@@ -42,7 +45,7 @@ class Block:
     factors: tuple
     predictors: tuple
     effect: str
-    levels: tuple
+    grouping: Grouping
     matrix: sparse.csr_array = field(repr=False)
     name: str
 
@@ -50,6 +53,11 @@ class Block:
     def group(self):
         """The factors' names joined by colons: ``"Subject"`` for ``"Subject:Days"``."""
         return ":".join(self.factors)
+
+    @property
+    def levels(self):
+        """A label for each level, ``"6:A"``: a tuple of str."""
+        return self.grouping.labels
 
     @property
     def codes(self):
@@ -75,34 +83,49 @@ def codes_of(blocks):
 # -- from a term to its blocks
 
 
-def make_blocks(term, data):
-    """The blocks of Z of a term, one for each effect, with a column per level of its grouping."""
+def make_blocks(term, data, structure_of, root_weights=None):
+    """The blocks of Z of a term, and its structure.
+
+    A block for each effect, with a column per level of its grouping. `structure_of` is that of a
+    term and its number of effects.
+    """
     # -- the grouping: factors, and the level of each row
     factors = tuple(name for name in term.variables if is_factor(data[name]))
     numbers = tuple(name for name in term.variables if name not in factors)
-    codes, levels = observed_levels(factors, data) if factors else _one_level(term, data)
+    if factors:
+        columns = [data[name].array for name in factors]
+        codes, grouping = observed_levels(factors, columns)
+    else:
+        codes, grouping = _one_level(term, data)
     n = len(codes)
 
     # -- the effects: their values by row
     values, effects = values_of(term, numbers, data, n)
+    structure = structure_of(term, len(effects))
     predictors = numbers + effect_variables(term)
-    if factors and len(levels) in (1, n):
-        _refuse_levels(term, levels, values)
+    for name, column, effect in zip(_block_names(term, effects), values.T, effects):
+        _check_size(name, effect, np.abs(column).max())
+    if factors:
+        _refuse_levels(term, grouping, codes, values, structure, root_weights)
     if len(effects) > 1 and term.structure == "unstructured":
-        _warn_of_many_effects(term, len(effects), len(levels))
+        _warn_of_many_effects(term, len(effects), len(grouping))
 
     # -- a block for each: row i has its value in the column of its level
     blocks = []
-    for column, effect in zip(values.T, effects):
-        implied = term.effects is None or effect == "Intercept"
-        name = term.name if implied else f"{term.name}:{effect}"
-        largest = np.abs(column).max()
-        if not SMALLEST_VALUE < largest < LARGEST_VALUE:
-            _refuse_values(name, effect, largest)
+    for name, column, effect in zip(_block_names(term, effects), values.T, effects):
         entries = (np.ascontiguousarray(column), codes, np.arange(n + 1))
-        matrix = sparse.csr_array(entries, shape=(n, len(levels)))
-        blocks.append(Block(factors, predictors, effect, levels, matrix, name))
-    return blocks
+        matrix = sparse.csr_array(entries, shape=(n, len(grouping)))
+        blocks.append(Block(factors, predictors, effect, grouping, matrix, name))
+    return blocks, structure
+
+
+def _block_names(term, effects):
+    """The names of a term's blocks: its own, with the effect if it is no intercept."""
+    names = []
+    for effect in effects:
+        implied = term.effects is None or effect == "Intercept"
+        names.append(term.name if implied else f"{term.name}:{effect}")
+    return names
 
 
 def effect_variables(term):
@@ -111,24 +134,6 @@ def effect_variables(term):
 
 
 # -- the grouping
-
-
-def observed_levels(factors, data):
-    """For each row the number of its combination of the factors' levels; their labels."""
-    codes, labels = _codes_and_labels(data[factors[0]])
-    for name in factors[1:]:
-        finer, finer_labels = _codes_and_labels(data[name])
-        m = len(finer_labels)
-        combined = codes.astype(np.int64) * m + finer
-        observed, codes = np.unique(combined, return_inverse=True)
-        labels = [f"{labels[c // m]}:{finer_labels[c % m]}" for c in observed]
-    return codes, tuple(labels)
-
-
-def _codes_and_labels(column):
-    """For each row the number of its category, and the labels of the categories, each observed."""
-    values = column.array
-    return values.codes.astype(np.int32), [str(label) for label in values.categories]
 
 
 def _one_level(term, data):
@@ -142,23 +147,66 @@ def _one_level(term, data):
         f"{term.name!r} holds {what} and no factor, so it is one slope, not {groups} groups; "
         f"if it labels groups make it a category: dat = dat.astype({{{kinds}}})"
     )
-    return np.zeros(len(numbers[0]), np.int64), (term.name,)
+    return np.zeros(len(numbers[0]), np.int64), plain_grouping("level", [term.name])
 
 
-def _refuse_levels(term, levels, values):
-    """Raise an LMMError if there is one level, or each row is one and its effect a residual."""
+def _refuse_levels(term, grouping, codes, values, structure, root_weights):
+    """Raise an LMMError if there is one level, or the effects can be the residual."""
     n, c = values.shape
-    if len(levels) == 1:
+    m = len(grouping)
+    if m == 1:
         raise LMMError(
-            f"block {term.name!r} has one level, {levels[0]!r}, so its variance cannot be "
+            f"block {term.name!r} has one level, {grouping.labels[0]!r}, so its variance cannot be "
             "estimated; leave it out"
         )
-    sizes = np.abs(values)
-    if c == 1 and np.all(sizes == sizes[0]):
+    if not are_residuals(codes, values, structure, root_weights):
+        return
+    if c == 1:
         raise LMMError(
-            f"block {term.name!r} has {len(levels)} levels for {n} observations, "
+            f"block {term.name!r} has {m} levels for {n} observations, "
             "so its variance cannot be told from the residual's; use a coarser grouping"
         )
+    raise LMMError(
+        f"the (co)variances of ({term.bar}), {c} effects in each of {m} levels for {n} "
+        "observations, and the residual's cannot be told apart, whatever the response; "
+        "use fewer random effects, or a coarser grouping"
+    )
+
+
+def are_residuals(codes, values, structure, root_weights=None):
+    """Whether some psi of this structure makes Z psi Z' the covariance of the residuals.
+
+    Weighted, that is I: within each level z psi z' = I, z (rows, c) being the effects' values there
+    times the square roots of the weights. The rank of z psi z' is at most c, so no level has more
+    rows; then it is least squares in the entries of psi, an equation for each two rows of a level.
+    """
+    n, c = values.shape
+    sizes = np.bincount(codes)
+    if sizes.max() > c:
+        return False
+    z = values if root_weights is None else values * root_weights[:, None]
+
+    # -- the pairs of rows within levels, each once: a row, and the one so many places after it
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(sizes)[codes[order]]
+    pairs = []
+    for after in range(sizes.max()):
+        places = np.arange(n)[np.arange(n) + after < ends]
+        pairs.append((order[places], order[places + after]))
+    first, second = map(np.concatenate, zip(*pairs))
+
+    # -- z_a' psi z_b = 1 if a = b, else 0, linear in the entries of psi that are free to vary
+    products = np.empty((len(first), len(structure.pairs)))
+    for column, (i, j) in enumerate(structure.pairs):
+        products[:, column] = z[first, i] * z[second, j]
+        if i != j:
+            products[:, column] += z[first, j] * z[second, i]
+    products = products @ structure.entries
+    lengths = np.linalg.norm(products, axis=0)
+    products /= np.where(lengths > 0, lengths, 1.0)
+    wanted = (first == second).astype(float)
+    found = np.linalg.lstsq(products, wanted, rcond=1e-12)[0]
+    return np.linalg.norm(products @ found - wanted) < RESIDUAL * np.sqrt(n)
 
 
 def _warn_of_many_effects(term, c, m):
@@ -237,8 +285,10 @@ def _check_independent(values, names, bar):
         )
 
 
-def _refuse_values(name, effect, largest):
-    """Raise an LMMError about an effect whose values are all 0, or too small or too large."""
+def _check_size(name, effect, largest):
+    """Raise an LMMError if an effect's values are all 0, or too small or too large."""
+    if SMALLEST_VALUE < largest < LARGEST_VALUE:
+        return
     if largest == 0:
         raise LMMError(f"block {name!r} is zero in every row; leave it out")
     raise LMMError(f"block {name!r} reaches {largest:.3g}; rescale {effect!r}")
@@ -248,7 +298,7 @@ def _refuse_values(name, effect, largest):
 
 
 def check_distinct(blocks):
-    """Raise an LMMError if two blocks are the same grouping."""
+    """Raise an LMMError if two blocks are the same grouping, or differ and have one name."""
     for i, one in enumerate(blocks):
         for other in blocks[:i]:
             if same_grouping(one, other):
@@ -256,6 +306,18 @@ def check_distinct(blocks):
                     f"{_said_twice(one, other)}, so their variances cannot be told apart; "
                     "drop one of them"
                 )
+            if one.group == other.group and one.factors != other.factors:
+                raise _one_name(one.group)
+            if one.name == other.name:
+                raise _one_name(one.name)
+
+
+def _one_name(name):
+    """The LMMError about two groupings, or two blocks, whose names are the same."""
+    return LMMError(
+        f"two different blocks would be called {name!r}; "
+        "rename a column, so that none holds a colon"
+    )
 
 
 def _said_twice(one, other):

@@ -1,6 +1,8 @@
 """The columns a model uses: numbers or categories, at the rows where none of them is missing."""
 
+import datetime
 from decimal import Decimal
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -8,9 +10,20 @@ from pandas.api import types
 
 from ..errors import LMMError, shorten, unknown_column
 
-# What `infer_dtype` calls columns of Python objects that are numbers.
+# What `infer_dtype` calls columns of Python objects that are numbers, of several kinds, dates.
 NUMBERS_AS_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
+SEVERAL_KINDS = ("mixed", "mixed-integer")
+DATES_AS_OBJECTS = ("date", "datetime", "datetime64", "period")
+DURATIONS_AS_OBJECTS = ("timedelta", "timedelta64")
 LARGEST_INTEGER = np.iinfo(np.int64).max
+
+# What a value of a column of Python objects is, for a message.
+KINDS = (
+    (str, "text"),
+    ((bool, np.bool_), "true and false"),
+    (Number, "numbers"),
+    ((datetime.date, np.datetime64, pd.Period), "dates"),
+)
 
 
 # -- what a column is
@@ -38,7 +51,35 @@ def _objects_are_numbers(column):
     """Whether a column of Python objects holds numbers, as it does after a transposition, say."""
     if not types.is_object_dtype(column.dtype):
         return False
-    return types.infer_dtype(column, skipna=True) in NUMBERS_AS_OBJECTS
+    inferred = types.infer_dtype(column, skipna=True)
+    if inferred in SEVERAL_KINDS:               # a Decimal beside an int
+        return set(_examples(column.dropna())) == {"numbers"}
+    return inferred in NUMBERS_AS_OBJECTS
+
+
+def _examples(values):
+    """By kind of value, text or numbers, say: the first one of it."""
+    found = {}
+    for value in values:
+        kinds = [kind for types_of_kind, kind in KINDS if isinstance(value, types_of_kind)]
+        found.setdefault([*kinds, "others"][0], value)
+    return found
+
+
+def holds_dates(column):
+    """Whether a column holds dates, with or without a time, or periods such as months."""
+    kind = column.dtype
+    if types.is_object_dtype(kind):
+        return types.infer_dtype(column, skipna=True) in DATES_AS_OBJECTS
+    return types.is_datetime64_any_dtype(kind) or isinstance(kind, pd.PeriodDtype)
+
+
+def _holds_durations(column):
+    """Whether a column holds differences of dates."""
+    kind = column.dtype
+    if types.is_object_dtype(kind):
+        return types.infer_dtype(column, skipna=True) in DURATIONS_AS_OBJECTS
+    return types.is_timedelta64_dtype(kind)
 
 
 def source_of(name, columns):
@@ -54,20 +95,30 @@ def source_of(name, columns):
 # -- the columns of a fit
 
 
-def complete_rows(dat, used):
-    """The columns `used`, each `plain`, at the rows where none is missing; and their positions."""
+def complete_rows(dat, used, numbers=None, groupings=()):
+    """The columns `used`, each `plain`, at the rows where none is missing; and their positions.
+
+    `numbers` are arguments with a number for each row, nan where it is missing, by name; dates are
+    taken among the `groupings` alone.
+    """
     if not dat.columns.is_unique:
         _refuse_duplicates(dat, used)
     columns = {name: dat[name] for name in used}
-    kept = _rows_without_missing(columns.values(), len(dat))
+    by_row = {name: pd.Series(values) for name, values in (numbers or {}).items()}
+    kept = _rows_without_missing([*columns.values(), *by_row.values()], len(dat))
     if not len(kept):
-        missing = {name: column.isna().sum() for name, column in columns.items()}
+        missing = {name: column.isna().sum() for name, column in (columns | by_row).items()}
         most = max(missing, key=missing.get)
         raise LMMError(
-            f"every row of dat has a missing value among {shorten(used)} "
+            f"every row of dat has a missing value among {shorten(missing)} "
             f"({most!r} misses {missing[most]} of {len(dat)}); nothing is left to fit"
         )
-    return {name: plain(column, kept, name) for name, column in columns.items()}, kept
+    data = {}
+    for name, column in columns.items():
+        if name in groupings and holds_dates(column):
+            column = column.astype("category")
+        data[name] = plain(column, kept, name)
+    return data, kept
 
 
 def _refuse_duplicates(dat, used):
@@ -92,7 +143,7 @@ def plain(column, kept, name):
     if len(kept) < len(column):
         column = column.iloc[kept]
     if is_factor(column):
-        return _observed_categories(column)
+        return _observed_categories(column, name)
     if types.is_object_dtype(column.dtype):
         column = _numbers_of_objects(column)
     if _is_real(column.dtype):
@@ -100,9 +151,11 @@ def plain(column, kept, name):
     return _new_categories(column, name)
 
 
-def _observed_categories(column):
+def _observed_categories(column, name):
     """A categorical as it is, without the categories that no row is of."""
     values = column.array
+    if types.is_object_dtype(values.categories.dtype):
+        _refuse_several_kinds(values.categories, name)
     observed = np.bincount(values.codes, minlength=len(values.categories))
     if not observed.all():
         values = values.remove_unused_categories()
@@ -113,7 +166,7 @@ def _numbers_of_objects(column):
     """A column of Python's numbers as one of numpy's; as it is if it holds others, or larger."""
     if not _objects_are_numbers(column):
         return column
-    if isinstance(column.iloc[0], Decimal):
+    if any(isinstance(value, Decimal) for value in column):
         column = column.astype(float)
     return pd.to_numeric(column)
 
@@ -137,18 +190,66 @@ def _new_categories(column, name):
     kind = column.dtype
     if types.is_bool_dtype(kind):
         return pd.Series(pd.Categorical(column.to_numpy(bool)))
+    if holds_dates(column) or _holds_durations(column):
+        raise _no_time(column, name)
     if not (types.is_object_dtype(kind) or types.is_string_dtype(kind)):
         raise LMMError(
             f"column {name!r} is of type {kind}, neither numbers nor categories; "
             "turn it into one of them, "
             f'for instance dat["{name}"] = dat["{name}"].astype("category")'
         )
+    if types.is_object_dtype(kind):
+        _refuse_several_kinds(column, name)
     try:
         return pd.Series(pd.Categorical(column.to_numpy(object)))
     except TypeError as error:
         raise LMMError(
             f"column {name!r} holds values that are neither numbers nor categories: {error}"
         ) from error
+
+
+def _no_time(column, name):
+    """The LMMError about a column of dates, or of durations, which stands where numbers do."""
+    kind = column.dtype
+    if _holds_durations(column):
+        return LMMError(
+            f"column {name!r} is of type {kind}, durations, neither numbers nor categories; "
+            f'count days, with d = pd.to_timedelta(dat["{name}"]): dat["{name}"] = d.dt.days'
+        )
+    dates = f'pd.to_datetime(dat["{name}"])'
+    if isinstance(kind, pd.PeriodDtype):
+        dates = f'dat["{name}"].dt.to_timestamp()'
+    return LMMError(
+        f"column {name!r} is of type {kind}, dates, neither numbers nor categories; "
+        f'count days, with d = {dates}: dat["{name}"] = (d - d.min()).dt.days, '
+        f'or for groups dat["{name}"] = dat["{name}"].astype("category")'
+    )
+
+
+def _refuse_several_kinds(values, name):
+    """Raise an LMMError if some values are text and others numbers, say: 1 and "1" look alike."""
+    if types.infer_dtype(values, skipna=True) not in SEVERAL_KINDS:
+        return
+    found = _examples(values)
+    if len(found) < 2:
+        return
+    kind, other_kind = list(found)[:2]
+    one, other = _look_alike(values) or (found[kind], found[other_kind])
+    raise LMMError(
+        f"column {name!r} holds both {kind} and {other_kind}, such as {one!r} and {other!r}; "
+        f'make it all text, dat["{name}"] = dat["{name}"].astype("string"), or all numbers, '
+        f'dat["{name}"] = pd.to_numeric(dat["{name}"], errors="coerce")'
+    )
+
+
+def _look_alike(values):
+    """Two values that are written alike, one of them text; None if there are none."""
+    written = {}
+    for value in values:
+        other = written.setdefault(str(value), value)
+        if isinstance(other, str) != isinstance(value, str):
+            return other, value
+    return None
 
 
 def as_factor(column):
@@ -161,28 +262,19 @@ def as_factor(column):
 # -- arguments with a number for each row
 
 
-def root_of_weights(weights, dat, kept):
-    """The square roots of the weights, which are positive, at the rows `kept`."""
-    weights = by_row(weights, "weights", dat, kept)
-    if not (weights > 0).all():
-        row = np.flatnonzero(~(weights > 0))[0]
-        raise LMMError(
-            f"weights is {weights[row]:g} in row {kept[row]} of dat, counted from 0; "
-            "weights are positive: leave out the rows that are not to count"
-        )
-    return np.sqrt(weights)
+def numbers_by_row(argument, name, dat):
+    """`weights` or `offset`, a column's name or one number for each row of dat: (n,).
 
-
-def by_row(argument, name, dat, kept):
-    """`weights` or `offset`, a column's name or one number per row of dat, at the rows `kept`."""
+    nan where it is missing. A Series goes by its index, anything else by position.
+    """
     if isinstance(argument, str):
-        if argument not in dat.columns:
-            raise LMMError(f"{name} is {unknown_column(argument, list(dat.columns))}")
-        argument = dat[argument]
+        argument = _column_named(argument, name, dat)
+    elif isinstance(argument, pd.DataFrame) and argument.shape[1] == 1:
+        argument = argument.iloc[:, 0]
+    if isinstance(argument, pd.Series):
+        argument = in_order(argument, (dat.index,), name)
     try:
-        if isinstance(argument, pd.Series) and not is_numeric(argument):
-            raise TypeError
-        values = np.array(argument, float)
+        values = floats(argument)
     except (TypeError, ValueError):
         raise LMMError(
             f"{name} holds values that are no numbers; it is a column of dat, or one number "
@@ -192,14 +284,66 @@ def by_row(argument, name, dat, kept):
         raise LMMError(
             f"{name} has shape {values.shape}; it takes {len(dat)} numbers, one for each row of dat"
         )
+    return values
+
+
+def _column_named(column, name, dat):
+    """The column of dat that the argument `name` names."""
+    if column not in dat.columns:
+        raise LMMError(f"{name} is {unknown_column(column, list(dat.columns))}")
+    _refuse_duplicates(dat, [column])
+    return dat[column]
+
+
+def in_order(series, indices, name):
+    """A Series in the order of the first of these indices that has the same labels.
+
+    Labels that come twice say no order, so the two indices must be equal then.
+    """
+    for index in indices:
+        if series.index.equals(index):
+            return series
+        one_to_one = len(series) == len(index) and index.is_unique and series.index.is_unique
+        if one_to_one and series.index.isin(index).all():
+            return series.loc[index]
+    raise LMMError(
+        f"the index of {name} is not that of dat; to go by position, give {name}.to_numpy()"
+    )
+
+
+def floats(values):
+    """An array of floats, copied, nan where a value is missing; a TypeError if they are none."""
+    if isinstance(values, pd.Series):
+        if not is_numeric(values) or types.is_complex_dtype(values.dtype):
+            raise TypeError
+        return values.to_numpy(float, copy=True, na_value=np.nan)
+    if np.ma.isMaskedArray(values):
+        return np.ma.filled(values.astype(float), np.nan)
+    return np.array(values, float)
+
+
+def finite(values, name, kept, whose="dat"):
+    """The numbers of `numbers_by_row` at the rows `kept`, all of them finite."""
     used = values[kept]
     if not np.isfinite(used).all():
         row = np.flatnonzero(~np.isfinite(used))[0]
         raise LMMError(
-            f"{name} is {used[row]} in row {kept[row]} of dat, counted from 0; "
+            f"{name} is {used[row]} in row {kept[row]} of {whose}, counted from 0; "
             "it takes finite numbers"
         )
     return used
+
+
+def root_of_weights(values, kept, whose="dat"):
+    """The square roots of the weights, which are positive, at the rows `kept`."""
+    weights = finite(values, "weights", kept, whose)
+    if not (weights > 0).all():
+        row = np.flatnonzero(~(weights > 0))[0]
+        raise LMMError(
+            f"weights is {weights[row]:g} in row {kept[row]} of {whose}, counted from 0; "
+            "weights are positive: leave out the rows that are not to count"
+        )
+    return np.sqrt(weights)
 
 
 # -- the same columns of other data

@@ -5,26 +5,31 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
-from scipy import linalg, sparse
+from scipy import sparse
 
-from ..errors import LMMError, UserFrame, shorten, warn
+from ..errors import LMMError, UserFrame
 from ..formula import Formula, parse_bars, parse_ref, split_bars
+from .advice import check_levels, warn_of_codes, warn_of_many_levels
 from .blocks import check_distinct, effect_variables, make_blocks
-from .columns import as_factor, by_row, complete_rows, is_factor, is_numeric, root_of_weights
+from .columns import (
+    as_factor,
+    complete_rows,
+    finite,
+    in_order,
+    is_factor,
+    is_numeric,
+    numbers_by_row,
+    root_of_weights,
+)
 from .compound_symmetry import CompoundSymmetry
 from .covariance import Covariance, Independent
+from .frames import as_frame, refuse_swapped
+from .rank import FULL_RANK, LeftOut, full_rank
 from .unstructured import Unstructured
 
 VECTORS = (np.ndarray, pd.Series, list, tuple)
-MOSTLY_NUMBERS = 0.5        # of the levels of a text, beyond which it mostly reads as numbers
 SMALLEST_RESPONSE = 1e-70   # of y, the largest in absolute value: sums of squares, and ...
 LARGEST_RESPONSE = 1e70     # ... their products, are to be numbers, neither 0 nor inf
-
-# X has full rank ...
-CLEAR_EIGENVALUE = 1e-4     # ... if the correlations of its columns have no smaller eigenvalue, or
-CLEARLY_LEFT = 1e-6         # ... if those before leave more of each column, relative to its norm
-ROUNDING_ERRORS = 30.0      # ... or more than this, times eps sqrt(n), relative to what is rounded.
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +50,8 @@ class Design:
         The model matrix of the fixed effects, of full column rank.
     x_names : tuple of str
         The labels of its columns, e.g. ``"Machine[T.B]"``.
+    left_out : LeftOut
+        The columns that the formula says beside them, which the others make.
     blocks : tuple of Block
         The blocks of Z, in the order of `ref`; a term with several effects per level has as many
         blocks, with the same levels.
@@ -79,6 +86,7 @@ class Design:
     dat: pd.DataFrame = field(repr=False)
     given: dict = field(repr=False)
     form: str
+    left_out: LeftOut = field(default=FULL_RANK, repr=False)
 
     # -- labels
 
@@ -152,7 +160,7 @@ class Design:
         if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
             y = y.iloc[:, 0]
         if isinstance(y, pd.Series):
-            y = self._in_order(y)
+            y = in_order(y, (self.index, self.dat.index), "y")
         if np.asarray(y).dtype.kind not in "iuf":
             raise LMMError("y holds values that are no numbers; it is one number for each row used")
         y = np.array(y, float)
@@ -168,16 +176,6 @@ class Design:
         check_response(y, self.response)
         y.flags.writeable = False
         return replace(self, y=y)
-
-    def _in_order(self, y):
-        """A Series by the index of `dat`, or of the rows used, in that order."""
-        for index in (self.index, self.dat.index):
-            if y.index.equals(index):
-                return y
-            one_to_one = len(y) == len(index) and index.is_unique and y.index.is_unique
-            if one_to_one and y.index.isin(index).all():
-                return y[index]
-        raise LMMError("the index of y is not that of dat; to go by position, give y.to_numpy()")
 
 
 def _term_name(blocks, kind):
@@ -196,13 +194,10 @@ STRUCTURES = {
 }
 
 
-def covariance_of(terms, sizes):
-    """The `Covariance` of terms with so many effects each; one alone is independent of nothing."""
-    structures = []
-    for term, c in zip(terms, sizes):
-        kind = STRUCTURES[term.structure] if c > 1 else Independent
-        structures.append(kind(c))
-    return Covariance(structures)
+def structure_of(term, c):
+    """The structure of a term with c effects; one alone is independent of nothing."""
+    kind = STRUCTURES[term.structure] if c > 1 else Independent
+    return kind(c)
 
 
 # -- from the arguments of a fit to its design
@@ -229,38 +224,45 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
     -------
     Design
     """
+    refuse_swapped(form, dat, ref)
+    dat = as_frame(dat)
+    if not len(dat):
+        raise LMMError("dat has no rows")
+
     # -- the formula of the fixed effects, and the terms of the random ones
     formula, terms = _read(form, dat, ref, functions, bars)
 
-    # -- the columns that they use, at the rows where none of them is missing
-    data, rows = complete_rows(dat, _variables(formula, terms))
-    _check_factors(formula.variables, data, dat)
+    # -- the columns that they use, and the numbers by row, where none of them is missing
+    given = {"weights": weights, "offset": offset}
+    by_row = _by_row(given, dat)
+    used = _variables(formula, terms)
+    data, rows = complete_rows(dat, used, by_row, _groupings_alone(formula, terms, bars))
+    odd = _check_factors(formula, data, dat)
+    warn_of_codes(formula, terms, data, dat)
     _check_not_response(formula, terms)
     if bars:
         terms, data = _with_factors(formula, terms, data)
+    roots = root_of_weights(by_row["weights"], rows) if "weights" in by_row else None
 
     # -- Z: the blocks of each term
-    blocks_of = [make_blocks(term, data) for term in terms]
-    blocks = tuple(block for of_term in blocks_of for block in of_term)
-    covariance = covariance_of(terms, map(len, blocks_of))
+    made = [make_blocks(term, data, structure_of, roots) for term in terms]
+    blocks = tuple(block for of_term, _ in made for block in of_term)
+    covariance = Covariance([structure for _, structure in made])
     check_distinct(blocks)
 
-    # -- y, X, and what the formula says is known of the mean
-    y, X, x_names, known = _fixed_effects(formula, data, rows)
-
-    # -- the offset and the weights that are arguments
-    given = {"weights": weights, "offset": offset}
-    if offset is not None:
-        more = by_row(offset, "offset", dat, rows)
-        known = known + more
-        if isinstance(offset, str):
-            data = data | {offset: pd.Series(more)}
-    roots = None if weights is None else root_of_weights(weights, dat, rows)
+    # -- y, X, and what is known of the mean: by the formula, and by the argument
+    y, X, x_names, known, left_out = _fixed_effects(formula, data, rows)
+    warn_of_many_levels([name for name in formula.predictors if name not in odd], data, len(rows))
+    if "offset" in by_row:
+        known = known + finite(by_row["offset"], "offset", rows)
+    for name, values in by_row.items():
+        if isinstance(given[name], str):
+            data = data | {given[name]: pd.Series(values[rows])}
 
     return Design(
         formula, terms, covariance,
         y, X, x_names, blocks, known, roots,
-        data, rows, dat.copy(deep=False), given, form,
+        data, rows, dat.copy(deep=False), given, form, left_out,
     )
 
 
@@ -270,8 +272,6 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
 def _read(form, dat, ref, functions, bars):
     """The `Formula` of the fixed effects, and the terms: of `ref`, or of the bars in `form`."""
     found, fixed = split_bars(form) if bars else ((), form)
-    if not isinstance(dat, pd.DataFrame) or len(dat) == 0:
-        _refuse_data(dat)
     columns = list(dat.columns)
 
     def is_number(name):
@@ -286,16 +286,6 @@ def _read(form, dat, ref, functions, bars):
     return formula, parse_ref(ref, columns)
 
 
-def _refuse_data(dat):
-    """Raise an LMMError: `dat` is no DataFrame, or one without rows."""
-    if not isinstance(dat, pd.DataFrame):
-        raise LMMError(
-            f"dat is of type {type(dat).__name__}, not a pandas DataFrame; "
-            "make one with pd.DataFrame(dat)"
-        )
-    raise LMMError("dat has no rows")
-
-
 # -- the columns that they use
 
 
@@ -306,39 +296,33 @@ def _variables(formula, terms):
     return dict.fromkeys([*formula.variables, *effects, *groupings])
 
 
-def _check_factors(names, data, dat):
-    """The factors among the variables of the formula are as they should be, see `_check_levels`."""
-    for name in names:
+def _by_row(given, dat):
+    """The numbers for each row of dat of the arguments that are given, (len(dat),) each."""
+    found = {}
+    for name, argument in given.items():
+        if argument is not None:
+            found[name] = numbers_by_row(argument, name, dat)
+    return found
+
+
+def _groupings_alone(formula, terms, bars):
+    """The columns that bars group by and that are used as nothing else: there dates are groups."""
+    if not bars:
+        return set()
+    groupings = {name for term in terms for name in term.variables}
+    effects = {name for term in terms for name in effect_variables(term)}
+    return groupings - effects - set(formula.variables)
+
+
+def _check_factors(formula, data, dat):
+    """The factors of the formula have levels as they should; those with a warning about them."""
+    warned = set()
+    for name in formula.variables:
         if is_factor(data[name]):
-            _check_levels(data[name].array.categories, dat[name].dtype, name)
-
-
-def _check_levels(levels, kind, name):
-    """A factor has several levels; one made of text that looks like numbers is worth a warning.
-
-    `kind` is the dtype of the column as it was given.
-    """
-    if len(levels) == 1:
-        raise LMMError(
-            f"{name!r} has one level, {str(levels[0])!r}, so it cannot be a fixed effect; "
-            "leave it out of form"
-        )
-    if not isinstance(kind, pd.CategoricalDtype) and not types.is_bool_dtype(kind):
-        _warn_of_text(levels, name)
-
-
-def _warn_of_text(levels, name):
-    """Warn where the levels of a text mostly read as numbers, and name one that does not."""
-    text = pd.Series(levels.astype(str))
-    reads = pd.to_numeric(text, errors="coerce").notna()
-    if reads.mean() <= MOSTLY_NUMBERS:
-        return
-    odd = "" if reads.all() else f", {levels[~reads][0]!r} among them"
-    warn(
-        f"{name!r} is text that mostly reads as numbers, so it is a factor with {len(levels)} "
-        f"levels{odd}; "
-        f'for numbers: dat["{name}"] = pd.to_numeric(dat["{name}"], errors="coerce")'
-    )
+            levels = data[name].array.categories
+            if check_levels(levels, dat[name].dtype, name):
+                warned.add(name)
+    return warned
 
 
 def _check_not_response(formula, terms):
@@ -376,16 +360,19 @@ def _with_factors(formula, terms, data):
 
 
 def _fixed_effects(formula, data, rows):
-    """y, X of full rank, the names of its columns, and the formula's offset, at `rows` of dat."""
+    """y, X of full rank, the names of its columns, the formula's offset, and what is left out."""
     y, X, x_names, known = formula.evaluate(data)
     if len(y) != len(rows):
         raise LMMError(f"the response {formula.response!r} is one number, not one per row")
     _check_finite(y[:, None], (formula.response,), rows, "the response")
     _check_finite(X, x_names, rows, "the column of X")
-    check_rank(X, x_names)
+    if len(set(x_names)) < len(x_names):
+        twice = next(name for name in x_names if x_names.count(name) > 1)
+        raise LMMError(f"X has two columns named {twice!r}; rename the column of dat, or a level")
+    X, x_names, left_out = full_rank(X, x_names)
     check_response(y, formula.response)
     y.flags.writeable = X.flags.writeable = False
-    return y, X, x_names, known
+    return y, X, x_names, known, left_out
 
 
 def _check_finite(matrix, names, rows, what):
@@ -408,69 +395,3 @@ def check_response(y, name):
             f"the response {name!r} is constant ({y[0]:g} in every row), "
             "so there is no variation to model"
         )
-
-
-# -- the rank of X
-
-
-def check_rank(X, names):
-    """Raise an LMMError unless X has more rows than columns, and none is made of the others."""
-    n, k = X.shape
-    if n <= k:
-        raise LMMError(
-            f"X has {k} columns for {n} observations; "
-            "it takes more observations than fixed effects"
-        )
-    if _clearly_independent(X):
-        return
-    dependent = _dependent_columns(X)
-    if dependent:
-        culprits = shorten([names[j] for j in dependent])
-        verb = "is a combination" if len(dependent) == 1 else "are combinations"
-        raise LMMError(
-            f"X is rank deficient: {culprits} {verb} of the other columns "
-            f"(rank {k - len(dependent)} of {k}); drop a term from form"
-        )
-
-
-def _clearly_independent(X):
-    """Whether the columns' correlations about 0 leave no doubt: the usual case, at k^2 n flops."""
-    norms = np.sqrt(np.einsum("ij,ij->j", X, X))
-    if not norms.all():
-        return False
-    correlations = X.T @ X / norms / norms[:, None]
-    return np.linalg.eigvalsh(correlations).min(initial=1.0) > CLEAR_EIGENVALUE
-
-
-def _dependent_columns(X):
-    """The numbers of the columns of X that are combinations of those before them.
-
-    One is where what the columns before it leave of it, |R_jj| of X = QR, is below the rounding
-    errors of that combination, each column's share being relative to its norm: a covariate shifted
-    by 1e7 is let through. The first of them is left out, and the rest is judged again.
-    """
-    n, k = X.shape
-    eps = np.finfo(float).eps
-    independent = list(range(k))
-    dependent = []
-    while independent:
-        R = linalg.qr(X[:, independent], mode="r", check_finite=False)[0]
-        norms = np.sqrt(np.sum(R * R, axis=0))
-        left = np.abs(np.diag(R))
-        if np.all(left > CLEARLY_LEFT * norms):
-            break
-        rounding = eps * np.sqrt(n) * _sizes_of_combinations(R, norms)
-        small = left <= ROUNDING_ERRORS * rounding
-        if not small.any():
-            break
-        dependent.append(independent.pop(int(np.argmax(small))))
-    return sorted(dependent)
-
-
-def _sizes_of_combinations(R, norms):
-    """|x_j| + sum_i |c_i| |x_i| for each x_j of X = QR, sum_i c_i x_i, i < j, nearest to it."""
-    sizes = norms.copy()
-    for j in range(1, len(norms)):
-        coefficients = linalg.lstsq(R[:j, :j], R[:j, j])[0]
-        sizes[j] += np.abs(coefficients) @ norms[:j]
-    return sizes

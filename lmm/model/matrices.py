@@ -8,9 +8,13 @@ from scipy import sparse
 
 from ..errors import LMMError, shorten
 from ..formula import Term
-from .blocks import LARGEST_VALUE, SMALLEST_VALUE, Block
-from .columns import by_row, root_of_weights
-from .design import Design, are_matrices, check_rank, check_response, covariance_of
+from .blocks import LARGEST_VALUE, SMALLEST_VALUE, Block, are_residuals, codes_of
+from .columns import finite, floats, numbers_by_row, root_of_weights
+from .covariance import Covariance
+from .design import Design, are_matrices, check_response, structure_of
+from .frames import refuse_swapped
+from .grouping import plain_grouping
+from .rank import full_rank
 
 HOW_BLOCKS_ARE_GIVEN = (
     "the blocks of Z are a dict from names to matrices, each column being a level, "
@@ -32,65 +36,90 @@ class Matrices:
 def matrix_design(y, X, Z=(), weights=None, offset=None):
     """The `Design` of given matrices; see `LMMsetup` for the parameters."""
     # -- y and X, and their labels
+    refuse_swapped(y, X, Z)
+    y = _of_pandas(y)
+    X = _of_pandas(X)
     if not are_matrices(y):
         kind = type(y).__name__
         raise LMMError(f"form is of type {kind}; it is a formula string such as 'score ~ Machine'")
     if isinstance(y, pd.DataFrame):
         y = y.iloc[:, 0]
-    _check_same_index(y, X)
-    index, response = _index_and_name(y)
+    index = _common_index(y, X)
+    response = _name_of(y)
     y = _numbers(y, "y", 1)
     n = len(y)
-    X, x_names = _fixed_effects(X, n)
+    X, x_names, left_out = _fixed_effects(X, n)
     check_response(y, response)
     y.flags.writeable = X.flags.writeable = False
 
+    # -- the offset and the weights
+    dat = pd.DataFrame(index=range(n) if index is None else index)
+    rows = np.arange(n)
+    given = {"weights": weights, "offset": offset}
+    known = np.zeros(n)
+    roots = None
+    if offset is not None:
+        known = finite(numbers_by_row(offset, "offset", dat), "offset", rows)
+    if weights is not None:
+        roots = root_of_weights(numbers_by_row(weights, "weights", dat), rows)
+
     # -- Z: the blocks of each term
-    blocks_of = [_blocks(name, given, n) for name, given in _named(Z)]
+    blocks_of = []
+    structures = []
+    for name, matrix in _named(Z):
+        of_term = _blocks(name, matrix, n, index)
+        structures.append(structure_of(Term((name,)), len(of_term)))
+        _refuse_residuals(name, of_term, structures[-1], roots)
+        blocks_of.append(of_term)
     blocks = tuple(block for of_term in blocks_of for block in of_term)
     names = [block.name for block in blocks]
     if len(set(names)) < len(names):
         raise LMMError(f"Z has two blocks of one name among {shorten(names)}; rename one of them")
     terms = tuple(Term((of_term[0].group,)) for of_term in blocks_of)
-    covariance = covariance_of(terms, map(len, blocks_of))
 
-    # -- the offset and the weights
-    dat = pd.DataFrame(index=range(n) if index is None else index)
-    rows = np.arange(n)
-    known = np.zeros(n) if offset is None else by_row(offset, "offset", dat, rows)
-    roots = None if weights is None else root_of_weights(weights, dat, rows)
-    given = {"weights": weights, "offset": offset}
-
-    form = f"{response} ~ {' + '.join(x_names) or '0'}"
+    form = f"{response} ~ {' + '.join(x_names + left_out.names) or '0'}"
     return Design(
-        Matrices(form, response), terms, covariance,
-        y, X, tuple(x_names), blocks, known, roots,
-        {}, rows, dat, given, form,
+        Matrices(form, response), terms, Covariance(structures),
+        y, X, x_names, blocks, known, roots,
+        {}, rows, dat, given, form, left_out,
     )
 
 
 # -- y and X
 
 
-def _check_same_index(y, X):
-    """Raise an LMMError if y and X both have an index, and these differ."""
-    if not isinstance(y, pd.Series) or not isinstance(X, (pd.DataFrame, pd.Series)):
-        return
-    if not X.index.equals(y.index):
+def _of_pandas(values):
+    """A frame or a column of another package as one of pandas'; anything else as it is."""
+    return values.to_pandas() if hasattr(values, "to_pandas") else values
+
+
+def _common_index(y, X):
+    """The index of y and X, None where neither has one; an LMMError if the two differ."""
+    index = y.index if isinstance(y, pd.Series) else None
+    if isinstance(X, (pd.DataFrame, pd.Series)):
+        _check_index(index, X, "X")
+        index = X.index
+    return index
+
+
+def _check_index(index, values, name):
+    """Raise an LMMError if a frame's index is not this one, unless that is None."""
+    if index is not None and not values.index.equals(index):
         raise LMMError(
-            "the indices of y and X differ; bring their rows into one order, or give X.to_numpy()"
+            f"the indices of y and {name} differ; bring their rows into one order, "
+            f"or give {name}.to_numpy()"
         )
 
 
-def _index_and_name(y):
-    """The index of y, or None, and what to call it."""
-    if not isinstance(y, pd.Series):
-        return None, "y"
-    return y.index, "y" if y.name is None else str(y.name)
+def _name_of(y):
+    """What to call the response."""
+    if not isinstance(y, pd.Series) or y.name is None:
+        return "y"
+    return str(y.name)
 
 
 def _fixed_effects(X, n):
-    """X, (n, k), of full rank, and the names of its columns, by default x0, x1, ..."""
+    """X, (n, k), of full rank, the names of its columns, by default x0, x1, ..., and `LeftOut`."""
     x_names = [str(name) for name in X.columns] if isinstance(X, pd.DataFrame) else []
     if sparse.issparse(X):
         X = X.toarray()
@@ -100,8 +129,7 @@ def _fixed_effects(X, n):
     x_names = x_names or [f"x{j}" for j in range(X.shape[1])]
     if len(set(x_names)) < len(x_names):
         raise LMMError("X has two columns of the same name; rename all but one")
-    check_rank(X, x_names)
-    return X, x_names
+    return full_rank(X, x_names)
 
 
 def _numbers(values, name, dimensions):
@@ -109,7 +137,7 @@ def _numbers(values, name, dimensions):
     try:
         if np.asarray(values).dtype.kind not in "biufO":
             raise TypeError
-        values = np.array(values, float)
+        values = floats(values) if np.ma.isMaskedArray(values) else np.array(values, float)
     except (TypeError, ValueError):
         raise LMMError(
             f"{name} holds values that are no numbers; where y is given as numbers, "
@@ -143,7 +171,7 @@ def _named(Z):
     return [(f"Z{j}", given) for j, given in enumerate(Z)]
 
 
-def _blocks(name, given, n):
+def _blocks(name, given, n, index):
     """The blocks of one term: one for each of the effects that a level has."""
     # -- what was given: all columns of the term, the level of each, and the names of the effects
     levels = effects = None
@@ -153,6 +181,10 @@ def _blocks(name, given, n):
                 f"block {name!r} is a tuple of {len(given)}; {HOW_BLOCKS_ARE_GIVEN}"
             )
         given, levels, effects = (*given, None)[:3]
+    given = _of_pandas(given)
+    if isinstance(given, pd.DataFrame):
+        _check_index(index, given, name)
+        levels = _columns_of(given) if levels is None else levels
     Z = _sparse(name, given, n)
     codes, labels = _levels(name, levels, Z.shape[1])
     c = _effects_of_a_level(name, codes, labels)
@@ -160,15 +192,38 @@ def _blocks(name, given, n):
 
     # -- row l of `by_level` holds the columns of level l's effects, in their order
     by_level = np.argsort(codes, kind="stable").reshape(-1, c)
-    labels = tuple(str(label) for label in labels)
+    grouping = plain_grouping(name, list(labels))
     blocks = []
     for effect, columns in zip(effects, by_level.T):
         matrix = sparse.csr_array(Z[:, columns])
         matrix.sort_indices()
         _check_values(name, matrix)
         called = name if effect == "Intercept" else f"{name}:{effect}"
-        blocks.append(Block((name,), (), effect, labels, matrix, called))
+        blocks.append(Block((name,), (), effect, grouping, matrix, called))
     return blocks
+
+
+def _columns_of(given):
+    """The names of a DataFrame's columns, if they name levels; else None."""
+    names = given.columns
+    are_levels = names.is_unique and names.nlevels == 1 and not names.hasnans
+    return list(names) if are_levels else None
+
+
+def _refuse_residuals(name, blocks, structure, root_weights):
+    """Raise an LMMError if each row is a level of its own, or its effects can be its residual."""
+    together = sum(abs(block.matrix) for block in blocks)
+    if (np.diff(sparse.csr_array(together).indptr) != 1).any():
+        return                                          # of rows in several levels V decides
+    values = np.column_stack([block.matrix.sum(axis=1) for block in blocks])
+    n, c = values.shape
+    if are_residuals(codes_of(blocks), values, structure, root_weights):
+        of_each = "" if c == 1 else f" of {c} effects"
+        raise LMMError(
+            f"block {name!r} has {len(blocks[0].grouping)} levels{of_each} for {n} observations, "
+            "so its variance and the residual's cannot be told apart, whatever the response; "
+            "use a coarser grouping"
+        )
 
 
 def _sparse(name, given, n):

@@ -50,10 +50,11 @@ def caterpillar(fit, group=None, name=None, level=0.95, ax=None):
     frame = fit.ranef(tidy=True)
     of_group = frame["group"] == block.group
     of_effect = frame["name"] == block.effect
-    frame = frame[of_group & of_effect].sort_values("estimate", kind="stable")
+    frame = frame[of_group & of_effect].assign(label=block.levels)
+    frame = frame.sort_values("estimate", kind="stable")
     half_width = ndtri(0.5 + level / 2) * frame["sd"]
 
-    ax = level_axes(ax, frame["level"], block.group)
+    ax = level_axes(ax, frame["label"], block.group)
     ax.axvline(0, **QUIET)
     ax.errorbar(
         frame["estimate"],

@@ -85,10 +85,11 @@ def shrinkage(fit, group=None, ax=None):
         within = within.sort_values(effects, kind="stable")
     population = _fixed_parts(fit, effects)
     names = list(fixed_names(fit, effects).values())
-    mixed = fit.coef()[group].loc[within.index, names]
+    mixed = fit.coef()[group].iloc[within.index][names]
 
     if len(effects) == 1:
-        ax = level_axes(ax, within.index, group)
+        levels = block_of(fit, group).levels
+        ax = level_axes(ax, [levels[code] for code in within.index], group)
         ax.axvline(population[0], **DASHED, label="population")
         starts = _one_above_the_other(within)
         ends = _one_above_the_other(mixed)
@@ -126,7 +127,7 @@ def _one_above_the_other(values):
 
 
 def _within(fit, grouping):
-    """The coefficients by least squares of `shrinkage`: a DataFrame, levels by effects."""
+    """The coefficients by least squares of `shrinkage`: by numbers of levels, and by effects."""
     design = fit.setup.design
     blocks = [block for block in design.blocks if block.group == grouping]
     effects = [block.effect for block in blocks]
@@ -147,8 +148,7 @@ def _within(fit, grouping):
     for code, rows in rows_of_level.items():
         gamma = _least_squares(Z[rows], left[rows])
         if gamma is not None:
-            level = blocks[0].levels[code]
-            found[level] = fixed + gamma
+            found[code] = fixed + gamma
     return pd.DataFrame.from_dict(found, orient="index", columns=effects)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..engines import back_substitute
+from ..errors import LMMError
 from ..machine import few_threads
 from .fixed_effects import fixed_names
 
@@ -95,6 +96,13 @@ def ranef(fit, *, cond_sd=False, tidy=False):
         By grouping: levels by effects, ``Intercept`` or the slope in a variable. Tidy: a DataFrame
         with group, name (of the effect), level, estimate, sd. Units of y, per unit of the variable.
 
+    Notes
+    -----
+    Levels are the values of the grouping's column, of its own type, so that ``dat.join(ranef["g"],
+    on="g")`` finds each row's, with ``.add_suffix("_of_g")`` where an effect is called as a column.
+    Those of an interaction are a MultiIndex, ``dat.join(ranef["a:b"], on=["a", "b"])``; in a tidy
+    table they are text, the values joined by colons.
+
     Examples
     --------
     >>> fit = lmm("Reaction ~ Days", load_data("sleepstudy"), ["Subject", ["Subject", "Days"]])
@@ -106,17 +114,36 @@ def ranef(fit, *, cond_sd=False, tidy=False):
 
 def _tidy(fit):
     """The conditional modes, one row each: group, name, level, estimate, sd."""
-    rows = []
-    for block in fit.setup.design.blocks:
-        rows += [(block.group, block.effect, level) for level in block.levels]
+    design = fit.setup.design
+    groups = []
+    names = []
+    levels = []
+    for block in design.blocks:
+        m = len(block.grouping)
+        groups += [block.group] * m
+        names += [block.effect] * m
+        levels.append(_level_by_level(block.grouping, design.dat))
     modes = modes_of(fit)
-    frame = pd.DataFrame(rows, columns=["group", "name", "level"])
-    return frame.assign(estimate=modes.b, sd=modes.posterior.sds())
+    return pd.DataFrame({
+        "group": groups,
+        "name": names,
+        "level": levels[0].append(levels[1:]) if levels else [],
+        "estimate": modes.b,
+        "sd": modes.posterior.sds(),
+    })
+
+
+def _level_by_level(grouping, dat):
+    """An Index of the levels, each one value: those of a column, or the labels of combinations."""
+    if len(grouping.names) > 1:
+        return pd.Index(grouping.labels)
+    return grouping.index(dat)
 
 
 def _by_grouping(fit, cond_sd):
     """The conditional modes: a dict from grouping to DataFrame, levels by names."""
-    blocks = fit.setup.design.blocks
+    design = fit.setup.design
+    blocks = design.blocks
     modes = modes_of(fit)
     by_suffix = {"": modes.b}
     if cond_sd:
@@ -126,9 +153,14 @@ def _by_grouping(fit, cond_sd):
     for suffix, values in by_suffix.items():
         for block, start, end in zip(blocks, starts, starts[1:]):
             if block.group not in tables:
-                levels = pd.Index(block.levels, name="level")
-                tables[block.group] = pd.DataFrame(index=levels)
-            tables[block.group][block.effect + suffix] = values[start:end]
+                tables[block.group] = pd.DataFrame(index=block.grouping.index(design.dat))
+            name = block.effect + suffix
+            if name in tables[block.group]:
+                raise LMMError(
+                    f"the effect {name!r} of {block.group!r} is called as a standard deviation; "
+                    "give tidy=True, or rename the column"
+                )
+            tables[block.group][name] = values[start:end]
     return tables
 
 
@@ -138,7 +170,8 @@ def coef(fit):
     Returns
     -------
     dict of DataFrame
-        By grouping: levels by columns of X, and by effects that X lacks. Units as in `params`.
+        By grouping: levels, as in `ranef`, by columns of X, and by effects that X lacks. Units as
+        in `params`.
     """
     params = fit.params
     tables = {}

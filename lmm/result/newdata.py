@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..errors import LMMError, shorten
-from ..model import Matrices, like, root_of_weights, values_of
+from ..model import Matrices, as_frame, like, numbers_by_row, root_of_weights, values_of
 from .modes import rows_of_z
 
 
@@ -20,6 +20,7 @@ class Rows(NamedTuple):
     of_new_levels: np.ndarray   # (m,) z' psi z, summed over the terms whose level is such
     kept: np.ndarray            # (m,) the positions of the rows among those given
     index: pd.Index             # of the rows given
+    weights: object             # (m,) what divides sigma^2 of an observation; 1 without weights
 
 
 def rows_of_fit(fit, random):
@@ -33,7 +34,8 @@ def rows_of_fit(fit, random):
         of_new_levels = (Z @ Lambda).power(2).sum(axis=1)
         Z = Z * 0.0
     kept = np.arange(fit.nobs)
-    return Rows(design.X, design.offset, Z, of_new_levels, kept, design.index)
+    weights = 1.0 if design.root_weights is None else design.root_weights**2
+    return Rows(design.X, design.offset, Z, of_new_levels, kept, design.index, weights)
 
 
 class NewData(NamedTuple):
@@ -42,6 +44,7 @@ class NewData(NamedTuple):
     frame: pd.DataFrame         # as it was given
     variables: dict             # from name to Series, (m,)
     kept: np.ndarray            # (m,) the positions of the rows that lack nothing
+    weights: object             # (m,) what divides sigma^2; 1 without weights
 
     @property
     def m(self):
@@ -54,15 +57,16 @@ class NewData(NamedTuple):
         return self.kept[new[0]] if len(new) else None
 
 
-def rows_of_frame(fit, newdata, random, new_levels, numbers):
-    """The `Rows` of a DataFrame.
+def rows_of_frame(fit, newdata, random, new_levels, observation):
+    """The `Rows` of new data.
 
     Without random effects the grouping columns are not asked for, every level counting as new, and
-    the numeric variables of the blocks only where their `numbers` matter.
+    the numeric variables of the blocks, as the weights, only for an `observation`.
     """
     design = fit.setup.design
     covariance = design.covariance
-    new = _new_data(design, newdata, random, numbers)
+    numbers = random or observation
+    new = _new_data(design, newdata, random, numbers, observation)
     X, offset = _fixed_part(design, new)
     psi = covariance.psi(fit.theta)
     variance = np.zeros(new.m)
@@ -82,16 +86,12 @@ def rows_of_frame(fit, newdata, random, new_levels, numbers):
         unknown = values * ~known[:, None]
         variance = variance + np.einsum("ij,jk,ik->i", unknown, psi[b, b], unknown)
     Z = sparse.csr_array(sparse.hstack(parts, format="csr"))
-    return Rows(X, offset, Z, variance, new.kept, newdata.index)
+    return Rows(X, offset, Z, variance, new.kept, new.frame.index, new.weights)
 
 
-def _new_data(design, newdata, random, numbers):
-    """The `NewData` of a DataFrame; an LMMError if it is none, or lacks a column."""
-    if not isinstance(newdata, pd.DataFrame):
-        raise LMMError(
-            f"newdata is of type {type(newdata).__name__}, not a pandas DataFrame; one row is "
-            "dat.iloc[[0]], or pd.DataFrame([{'x': 1.5, 'g': 'a'}])"
-        )
+def _new_data(design, newdata, random, numbers, observation):
+    """The `NewData` of what is taken as data; an LMMError if it is none, or lacks a column."""
+    newdata = as_frame(newdata, "newdata")
     if isinstance(design.formula, Matrices):
         raise LMMError(
             "this is a fit of matrices, so new rows are predicted by their own: X_new @ fit.beta, "
@@ -103,15 +103,19 @@ def _new_data(design, newdata, random, numbers):
     for block in design.blocks:
         factors += block.factors if random else ()
         slopes += block.predictors if numbers else ()
+    weights = _weights_column(design, newdata) if observation else []
     advice = "; for predictions without random effects give random=False"
-    used = dict.fromkeys([*fixed, *factors, *slopes, *_offset_column(design)])
+    used = dict.fromkeys([*fixed, *factors, *slopes, *_offset_column(design), *weights])
     variables, kept = like(
         design.data,
         newdata,
         used,
         {name: advice for name in factors if name not in fixed},
     )
-    return NewData(newdata, variables, kept)
+    by_row = 1.0
+    if weights:
+        by_row = root_of_weights(numbers_by_row(*weights, "weights", newdata), kept, "newdata") ** 2
+    return NewData(newdata, variables, kept, by_row)
 
 
 def _offset_column(design):
@@ -127,6 +131,25 @@ def _offset_column(design):
     return [given]
 
 
+def _weights_column(design, newdata):
+    """The names of the columns that hold the weights: one or none."""
+    given = design.given["weights"]
+    if given is None:
+        return []
+    if not isinstance(given, str):
+        raise LMMError(
+            "the fit's weights were an array, which new rows do not have, and a new observation's "
+            "variance is sigma^2 / weight; give them as a column of dat: weights='name', or ask "
+            "for interval='confidence'"
+        )
+    if given not in newdata.columns:
+        raise LMMError(
+            f"newdata has no column {given!r}, the weights, and a new observation's variance is "
+            "sigma^2 / weight"
+        )
+    return [given]
+
+
 def _fixed_part(design, new):
     """X, (m, k), and the offset, (m,), of new rows."""
     formula = design.formula
@@ -134,8 +157,12 @@ def _fixed_part(design, new):
         row = new.new_level(name)
         if row is not None:
             raise _unseen(design, new, name, row, "a fixed effect has no value there")
+    left_out = design.left_out
     if new.m:
-        X, offset = formula.columns_at(new.variables, new.m, design.data, design.X)
+        in_fit = left_out.whole(design.X)
+        whole, offset = formula.columns_at(new.variables, new.m, design.data, in_fit)
+        _refuse_not_estimable(left_out, whole, new.kept)
+        X = left_out.reduced(whole)
     else:
         X = np.zeros((0, len(design.x_names)))
         offset = np.zeros(0)
@@ -148,6 +175,18 @@ def _fixed_part(design, new):
             f"{new.kept[place]} of newdata, counted from 0"
         )
     return X, offset
+
+
+def _refuse_not_estimable(left_out, whole, kept):
+    """Raise an LMMError about the first row of X that is none of the row space of the fit's."""
+    bad = left_out.not_estimable(whole)
+    if bad.any():
+        place, column = np.argwhere(bad)[0]
+        raise LMMError(
+            f"the mean of row {kept[place]} of newdata, counted from 0, cannot be estimated: "
+            f"{left_out.names[column]!r} was left out of X, as the data of the fit do not "
+            "tell its coefficient"
+        )
 
 
 def _values(term, b, design, new, numbers):
@@ -201,27 +240,3 @@ def _unseen(design, new, name, row, advice):
         f"{name!r} is {found!r} in row {row} of newdata, counted from 0, which the fit has not "
         f"seen; its levels are {shorten(levels)}; {advice}"
     )
-
-
-def weights_of(design, newdata, kept):
-    """The weights of the rows, which divide sigma^2.
-
-    Those of the fit, or of `newdata` at the positions `kept`.
-    """
-    given = design.given["weights"]
-    if given is None:
-        return 1.0
-    if newdata is None:
-        return design.root_weights**2
-    if not isinstance(given, str):
-        raise LMMError(
-            "the fit's weights were an array, which new rows do not have, and a new observation's "
-            "variance is sigma^2 / weight; give them as a column of dat: weights='name', or ask "
-            "for interval='confidence'"
-        )
-    if given not in newdata.columns:
-        raise LMMError(
-            f"newdata has no column {given!r}, the weights, and a new observation's variance is "
-            "sigma^2 / weight"
-        )
-    return root_of_weights(given, newdata, kept) ** 2

@@ -122,13 +122,14 @@ def trace(fit):
     log_sds_of = fit.setup.covariance.log_sds
     thetas = np.array([theta for _, _, theta in fit.evaluated])
     log_sds = np.array([[theta[0], *log_sds_of(theta)] for theta in thetas])
-    rows = {
-        "phase": [phase for phase, _, _ in fit.evaluated],
-        "nll": [nll for _, nll, _ in fit.evaluated],
-    }
-    rows.update(zip(fit.setup.log_labels, thetas.T))
-    rows.update(zip(["sigma", *fit.sd.index], np.exp(log_sds).T))
-    return pd.DataFrame(rows)
+    columns = [
+        [phase for phase, _, _ in fit.evaluated],
+        [nll for _, nll, _ in fit.evaluated],
+        *thetas.T,
+        *np.exp(log_sds).T,
+    ]
+    names = ["phase", "nll", *fit.setup.log_labels, "sigma", *fit.sd.index]
+    return pd.DataFrame(dict(enumerate(columns))).set_axis(names, axis=1)
 
 
 def check_level(level):

@@ -12,7 +12,7 @@ from ..engines import back_substitute
 from ..errors import LMMError
 from ..model import over_rows
 from .modes import error_variances, modes_of
-from .newdata import rows_of_fit, rows_of_frame, weights_of
+from .newdata import rows_of_fit, rows_of_frame
 from .parameters import check_level
 
 INTERVALS = ("confidence", "prediction")
@@ -26,7 +26,8 @@ def predict(fit, newdata=None, *, random=True, interval=None, level=0.95, new_le
     ----------
     newdata : DataFrame, optional
         With the columns of the formula's right-hand side and, unless `random` is false, the
-        grouping columns. By default the rows used for the fit.
+        grouping columns; or what `lmm` takes as `dat`, a dict of single values being one row. By
+        default the rows used for the fit.
     random : bool, optional
         Whether to add the conditional modes of each row's levels; otherwise the mean over all
         levels, X beta.
@@ -48,7 +49,8 @@ def predict(fit, newdata=None, *, random=True, interval=None, level=0.95, new_le
     ------
     LMMError
         If an argument is none of the above, if `newdata` lacks a column or holds a value that the
-        model cannot take, or if one of its levels is new.
+        model cannot take, if one of its levels is new, or if the data of the fit do not tell the
+        mean of a row, columns of X having been left out (``fit.dropped``).
 
     Notes
     -----
@@ -67,8 +69,7 @@ def predict(fit, newdata=None, *, random=True, interval=None, level=0.95, new_le
     if newdata is None:
         rows = rows_of_fit(fit, random)
     else:
-        numbers = random or interval == "prediction"
-        rows = rows_of_frame(fit, newdata, random, new_levels, numbers)
+        rows = rows_of_frame(fit, newdata, random, new_levels, interval == "prediction")
 
     # -- the mean: x'beta + offset + z'E[b | y]
     modes = modes_of(fit)
@@ -82,7 +83,7 @@ def predict(fit, newdata=None, *, random=True, interval=None, level=0.95, new_le
     if random or interval == "prediction":
         variance += rows.of_new_levels
     if interval == "prediction":
-        variance += fit.sigma**2 / weights_of(design, newdata, rows.kept)
+        variance += fit.sigma**2 / rows.weights
 
     half = ndtri(0.5 + level / 2) * np.sqrt(variance)
     bounds = {"mean": mean, "lower": mean - half, "upper": mean + half}

@@ -105,6 +105,11 @@ class LMMResult(tables.Shown, Mapping):
         return self.setup.design.n_dropped
 
     @property
+    def dropped(self):
+        """The names of the columns of X that were left out, those before them making them."""
+        return self.setup.design.left_out.names
+
+    @property
     def npar(self):
         """The number of parameters: beta's and theta's."""
         return len(self.beta) + len(self.theta)

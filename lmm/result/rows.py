@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LMMError
-from ..model import over_rows
+from ..model import in_order, over_rows
 from .modes import error_variances, modes_of, rows_of_z
 
 LEAST_LEFT = 1e-12      # of 1 - leverage, below which it is 0 but for rounding
@@ -22,7 +22,10 @@ def resid(fit):
 
 
 def resid_scaled(fit):
-    """`resid` divided by its standard deviation, `sigma` over the square root of the weight."""
+    """`resid` divided by its standard deviation, `sigma` over the square root of the weight.
+
+    lme4's ``residuals(m, type = "pearson", scaled = TRUE)``.
+    """
     return _by_row(fit, _scaled(fit), "resid_scaled")
 
 
@@ -52,7 +55,7 @@ def align(fit, series):
     Parameters
     ----------
     series : Series or array_like
-        One value for each row used.
+        One value for each row used. A Series goes by its index, anything else by position.
 
     Returns
     -------
@@ -70,6 +73,8 @@ def align(fit, series):
             f"the series has {len(series)} values; align takes one for each of the "
             f"{len(design.rows)} rows used"
         )
+    if isinstance(series, pd.Series):
+        series = in_order(series, (design.index,), "the series")
     whole = over_rows(series, design.dat.index, design.rows)
     return whole.rename(getattr(series, "name", None))
 

@@ -10,9 +10,14 @@ from textwrap import wrap
 import numpy as np
 
 WIDTH = 110             # of a line of text; tables may be wider
-MOST_CORRELATIONS = 20  # fixed effects, beyond which their correlations are not printed
+WIDEST_CORRELATION = 9  # effects, fixed or of a term, beyond which correlations are not shown
+MOST_COEFFICIENTS = 60  # fixed effects in a table, beyond which ...
+SHOWN_COEFFICIENTS = 40     # ... the first so many are shown
+MOST_LEFT_OUT = 12      # columns of X, beyond which the first so many are named
 MOST_DECIMALS = 8       # of a number, beyond which it is in scientific notation, ...
 TOO_LONG = 1e9          # ... as it is from here on
+USUAL_DECIMALS = 5      # of a column, unless its largest number needs more
+FEWEST_DIGITS = 3       # of a number, below which it is in scientific notation in its column
 
 
 # -- the pieces ------------------------------------------------------------------------------------
@@ -59,17 +64,34 @@ class Summary(Shown):
 def numbers(values, digits=5):
     """Strings for a column of numbers, all with the decimals that the smallest one needs.
 
-    That is so many that the smallest has `digits` significant digits, but no more than 8; where
-    numbers are too large or small for that, each is in scientific notation.
+    That is so many that the smallest has `digits` significant digits, but no more than 5 unless the
+    largest one needs more for that; a number with fewer than 3 significant digits then is in
+    scientific notation, and so are all where some are too large, or all too small.
     """
     values = np.asarray(values, float)
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     if len(sizes) == 0:
         return [f"{value:g}" for value in values]
-    decimals = digits - 1 - int(np.floor(np.log10(sizes.min())))
-    if decimals > MOST_DECIMALS or sizes.max() >= TOO_LONG:
-        return [f"{value:.{digits - 1}e}" if value else "0" for value in values]
-    return rounded(values, max(decimals, 0))
+    for_largest = _decimals(sizes.max(), digits)
+    if for_largest > MOST_DECIMALS or sizes.max() >= TOO_LONG:
+        return [_scientific(value, digits) for value in values]
+    most = max(for_largest, USUAL_DECIMALS)
+    shown = sizes[sizes >= 10.0 ** (FEWEST_DIGITS - 1 - most)]
+    decimals = min(_decimals(shown.min(), digits), most)
+    cells = rounded(values, max(decimals, 0))
+    for place, value in enumerate(values):
+        if 0 < abs(value) < shown.min():
+            cells[place] = _scientific(value, digits)
+    return cells
+
+
+def _decimals(size, digits):
+    """How many decimals a positive number has, of so many significant digits."""
+    return digits - 1 - int(np.floor(np.log10(size)))
+
+
+def _scientific(value, digits):
+    return f"{value:.{digits - 1}e}" if value else "0"
 
 
 def rounded(values, decimals, missing="nan"):
@@ -115,22 +137,18 @@ def summary(fit, *, se=False, correlation=True):
 
 def of_fit(fit):
     """The tables of a fitted model, in the order in which lme4 prints them."""
-    fixed = Table(
-        "Fixed effects:",
-        ("<", "Estimate", "Std. Error", "t value"),
-        rows_of(
-            fit.params.index,
-            numbers(fit.params),
-            numbers(fit.bse),
-            rounded(fit.tvalues, 2),
-        ),
-    )
+    columns = {
+        "Estimate": numbers(fit.params),
+        "Std. Error": numbers(fit.bse),
+        "t value": rounded(fit.tvalues, 2),
+    }
     return [
         *about(fit),
         criteria(fit),
         variances(fit),
+        *hidden_correlations(fit),
         counts(fit),
-        *_unless_empty(fixed),
+        *fixed_effects(fit, "Fixed effects:", columns),
         *health(fit),
     ]
 
@@ -140,28 +158,54 @@ def of_summary(fit, se=False, correlation=True):
 
     Those of the fit, scaled residuals, tests, and the correlations of the fixed effects.
     """
-    tests = Table(
-        "Fixed effects (df and p by Satterthwaite's method):",
-        ("<", "Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"),
-        rows_of(
-            fit.params.index,
-            numbers(fit.params),
-            numbers(fit.bse),
-            rounded(fit.df, 2),
-            rounded(fit.tvalues, 2),
-            map(p_value, fit.pvalues),
-        ),
-    )
+    columns = {
+        "Estimate": numbers(fit.params),
+        "Std. Error": numbers(fit.bse),
+        "df": rounded(fit.df, 2),
+        "t value": rounded(fit.tvalues, 2),
+        "Pr(>|t|)": [p_value(p) for p in fit.pvalues],
+    }
+    title = "Fixed effects (df and p by Satterthwaite's method):"
     return [
         *about(fit),
         criteria(fit),
         residuals(fit),
         variances(fit, se),
+        *hidden_correlations(fit),
         counts(fit),
-        *_unless_empty(tests),
+        *fixed_effects(fit, title, columns),
         *(correlations(fit) if correlation else ()),
         *health(fit),
     ]
+
+
+def fixed_effects(fit, title, columns):
+    """The table of the fixed effects, the first of them if there are very many; what is left out.
+
+    `columns` are its cells by heading.
+    """
+    names = fit.params.index
+    if len(names) > MOST_COEFFICIENTS:
+        title = f"{title.removesuffix(':')}, the first {SHOWN_COEFFICIENTS} of {len(names)}:"
+        names = names[:SHOWN_COEFFICIENTS]
+    if len(names):
+        yield Table(title, ("<", *columns), rows_of(names, *columns.values()))
+    if len(names) < len(fit.params):
+        yield Table("All fixed effects: fit.params, fit.bse, fit.tvalues, fit.pvalues")
+    left_out = fit.setup.design.left_out
+    others = [name for name in left_out.names if name not in left_out.zero]
+    if left_out.zero:
+        yield Table(f"Left out, zero in every row: {_first_of(left_out.zero)}")
+    if others:
+        yield Table(f"Left out, a combination of columns before it: {_first_of(others)}")
+
+
+def _first_of(names):
+    """The names that are left out, if they are not too many."""
+    shown = ", ".join(names[:MOST_LEFT_OUT])
+    if len(names) > MOST_LEFT_OUT:
+        shown += f", ... ({len(names)} of those in fit.dropped)"
+    return shown
 
 
 def about(fit):
@@ -213,10 +257,24 @@ def variances(fit, se=False):
     if se:
         headings.append("SE(Std.Dev.)")
         columns.append(numbers(frame["sd_se"]))
-    for name in frame.columns[frame.columns.str.startswith("corr")]:
+    for name in frame.columns[frame.columns.str.startswith("corr")][:_shown_correlations(fit)]:
         headings.append("Corr" if name == "corr1" else "")
         columns.append(rounded(frame[name], 2, missing=""))
     return Table("Random effects:", tuple(headings), rows_of(*columns))
+
+
+def _shown_correlations(fit):
+    """How many columns of correlations the variance components have."""
+    sizes = [size for size in fit.setup.covariance.sizes if size <= WIDEST_CORRELATION]
+    return max(sizes, default=1) - 1
+
+
+def hidden_correlations(fit):
+    """Of terms with many effects: where their correlations are."""
+    covariance = fit.setup.covariance
+    for name, size in zip(fit.setup.design.term_names, covariance.sizes):
+        if size > WIDEST_CORRELATION:
+            yield Table(f"Correlations of {size} effects not shown: fit.corr, or psi() of {name}")
 
 
 def counts(fit):
@@ -235,7 +293,13 @@ def counts(fit):
 def correlations(fit):
     """The lower triangle of the correlation of the estimates, columns numbered like the rows."""
     names = fit.params.index
-    if not 1 < len(names) <= MOST_CORRELATIONS:
+    if len(names) < 2:
+        return
+    if len(names) > WIDEST_CORRELATION:
+        yield Table(
+            f"Correlation of fixed effects: not shown, being of {len(names)}; "
+            "fit.cov_params() has their covariances"
+        )
         return
     se = fit.bse.to_numpy()
     R = fit.cov_params().to_numpy() / se / se[:, None]
@@ -267,10 +331,6 @@ def health(fit):
                 f"Singular: the {size} effects of {name} vary in {dimensions} only, "
                 f"their covariance is of rank {rank}"
             )
-
-
-def _unless_empty(table):
-    return [table] if table.rows else []
 
 
 # -- rendering -------------------------------------------------------------------------------------

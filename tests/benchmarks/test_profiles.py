@@ -159,7 +159,7 @@ class Oracle:
 
         best = np.inf
         bounds = [(np.log(scale) - 9, None)] + [(None, None)] * len(homes)
-        for i in range(starts):
+        for _ in range(starts):
             x = np.zeros(1 + len(homes))
             x[0] = np.log(scale) + rng.uniform(-3, 0.5)
             for t, _ in terms:

@@ -119,25 +119,24 @@ def test_a_covariate_of_plus_and_minus_one_is_no_grouping():
     assert [block.name for block in blocks(["g", ["g", "x"]], dat)] == ["g", "g:x"]
 
 
-@pytest.mark.parametrize("form", ["y ~ day + date", "y ~ date + day", "y ~ x + shifted", "y ~ shifted + x"])
-def test_collinear_columns_are_found_in_any_order(form):
-    from lmm import LMMError
+@pytest.mark.parametrize("form, left_out", [
+    ("y ~ day + date", "date"), ("y ~ date + day", "day"), ("y ~ x + shifted", "shifted"), ("y ~ shifted + x", "x")])
+def test_collinear_columns_are_found_in_any_order(form, left_out):
     day = np.arange(60) % 30
     rng = np.random.default_rng(0)
     dat = pd.DataFrame({"y": rng.normal(size=60), "day": day, "date": 738000 + day, "x": rng.normal(size=60)})
     dat["shifted"] = dat["x"] + 1e7
-    with pytest.raises(LMMError, match="X is rank deficient"):
-        LMMsetup(form, dat)
+    assert LMMsetup(form, dat).design.left_out.names == (left_out,)
 
 
 def test_columns_that_differ_by_more_than_rounding_are_no_combination():
-    """Between a clear rank and a combination lies what QR decides: 1e-7 of the column is left, or 1e-15."""
+    """Between a clear rank and a combination lies what QR decides: 1e-7 of the column is left, or less than 1e-9."""
     rng = np.random.default_rng(0)
     x, other = rng.normal(size=(2, 60))
-    dat = pd.DataFrame({"y": rng.normal(size=60), "x": x, "near": x + 1e-7 * other, "same": x + 1e-15 * other, "zero": 0.0})
+    dat = pd.DataFrame({"y": rng.normal(size=60), "x": x, "near": x + 1e-7 * other, "same": x + 1e-15 * other, "zero": 0.0,
+                        "multiple": 3 * x + 1e-9 * other})
     assert LMMsetup("y ~ x + near", dat).design.X.shape == (60, 3)
-    with pytest.raises(LMMError, match=r"'same', 'zero' are combinations of the other columns \(rank 2 of 4\)"):
-        LMMsetup("y ~ x + same + zero", dat)
+    assert LMMsetup("y ~ x + same + zero + multiple", dat).design.left_out.names == ("same", "zero", "multiple")
 
 
 @pytest.mark.parametrize("form, names", [("y ~ 0", ()), ("y ~ 0 + x", ("x",))])

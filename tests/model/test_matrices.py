@@ -131,7 +131,6 @@ BAD = [
     ((lambda y, X, Z: (y, X, np.where(Z == 7, np.nan, Z))), "'Z0'.* is nan"),
     ((lambda y, X, Z: (["a"] * N, X, Z)), "y holds values that are no numbers"),
     ((lambda y, X, Z: (np.column_stack([y, y]), X, Z)), "y has shape"),
-    ((lambda y, X, Z: (y, np.column_stack([X, X]), Z)), "X is rank deficient"),
     ((lambda y, X, Z: (y, X, (Z, [1, 2]))), "block 'Z0' has 10 columns, and 2 levels; it takes one for each column"),
     ((lambda y, X, Z: (y, X, (Z, [1, 1, 1, *LEVELS[3:]]))), "every level has the same effects"),
     ((lambda y, X, Z: (y, X, (Z, LEVELS, ["a"]))), "block 'Z0' has 2 effects in each level, and the names 'a'"),

@@ -176,7 +176,7 @@ def test_arrays_of_the_fit_are_not_those_of_new_rows(sleep):
 
 
 def test_more_bad_input(sleep):
-    with pytest.raises(LMMError, match="newdata is of type dict, not a pandas DataFrame"):
+    with pytest.raises(LMMError, match="newdata has no column 'Subject'"):
         sleep.predict({"Days": [1.0]})
     with pytest.raises(LMMError, match="newdata has several columns 'Days'"):
         sleep.predict(pd.DataFrame([[1.0, 2.0, "308"]], columns=["Days", "Days", "Subject"]))

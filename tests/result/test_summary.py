@@ -1,10 +1,12 @@
 """summary(): exact text, the same cells in HTML, and readable whatever the labels' lengths."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from helpers import crossed, fit_at
+from helpers import crossed, fit_at, lmer_setup
 
-from lmm import load_data
+from lmm import LMMprof, LMMResult, certify, load_data
+from lmm.fitting import Plan
 from lmm.result import tables
 
 SLOPES = ["Subject", ["Subject", "Days"]]
@@ -84,13 +86,46 @@ def test_long_labels_and_formulas():
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("Fixed effects")) + 1:]
     table = table[: len(fit.params) + 1]
     assert len({line.rindex(" ") for line in table[1:]}) == 1 and len(set(map(len, table))) == 1
-    correlations = lines[next(i for i, line in enumerate(lines) if line.startswith("Correlation")) + 1:]
-    assert correlations[0].split() == [str(i) for i in range(1, len(fit.params))]
+    few = str(fit_at([0.0, 0.0], "y ~ b + " + " + ".join(f"I(x**{i})" for i in range(1, 7)), ["a"], dat).summary()).splitlines()
+    correlations = few[next(i for i, line in enumerate(few) if line.startswith("Correlation")) + 1:]
+    assert correlations[0].split() == [str(i) for i in range(1, 9)]
 
 
-def test_many_fixed_effects_show_no_correlations():
-    dat = crossed((25, 3, 2), 120, 3)
-    assert "Correlation" not in str(fit_at([0.0, 0.0], "y ~ a", ["b"], dat).summary())
+def test_many_fixed_effects_show_no_correlations_and_say_where_they_are():
+    dat = crossed((25, 3, 2), 300, 3)
+    for levels, shown in (9, True), (10, False), (25, False):
+        few = dat[dat["a"].isin([str(i) for i in range(levels)])]
+        text = str(fit_at([0.0, 0.0], "y ~ a", ["b"], few).summary())
+        word = f"Correlation of fixed effects: not shown, being of {levels}; fit.cov_params() has their covariances"
+        assert (word in text) != shown and ("Correlation of fixed effects:\n" in text) == shown
+
+
+def test_a_very_long_table_is_cut_and_says_where_the_rest_is():
+    dat = crossed((90, 3, 2), 1000, 3)
+    fit = fit_at([0.0, 0.0], "y ~ a", ["b"], dat)
+    for shown in (fit, fit.summary()):
+        text, html = str(shown), shown._repr_html_()
+        assert "the first 40 of 90:" in text and text.count(" a[T.") == 39
+        assert html.count("<td>a[T.") == 39
+        assert "All fixed effects: fit.params, fit.bse, fit.tvalues, fit.pvalues" in text and "All fixed effects" in html
+    whole = str(fit_at([0.0, 0.0], "y ~ a", ["b"], dat[dat["a"].astype(int) < 60]))
+    assert "the first" not in whole and whole.count(" a[T.") == 59
+
+
+def test_many_correlated_effects_show_none_of_their_correlations():
+    rng = np.random.default_rng(0)
+    dat = pd.DataFrame({"f": rng.choice(list("abcdefghij"), 3000), "g": rng.integers(0, 30, 3000).astype(str), "y": rng.normal(size=3000)})
+    dat["g"] = "g" + dat["g"]
+    for levels, shown in ("abcdefghij", False), ("abcdefghi", True):
+        setup = lmer_setup("y ~ 1 + (0 + f | g)", dat[dat["f"].isin(list(levels))])
+        theta = np.zeros(len(setup.labels))
+        value = LMMprof(theta, setup)
+        optimum = certify(theta, setup)
+        fit = LMMResult(value.beta, theta, float(value), value.triangle, setup, optimum, "By hand.", (), Plan())
+        text = str(fit)
+        word = f"Correlations of {len(levels)} effects not shown: fit.corr, or psi() of g (f[a], f[b]"
+        assert (word in text.replace("\n    ", " ")) != shown and ("Corr" in text.split("f[a]")[0]) == shown
+        assert max(map(len, text.splitlines())) <= 130
 
 
 @pytest.mark.parametrize("p, text", [(0.5, "0.5000"), (1e-4, "0.0001"), (9.4e-5, "9.4e-05"), (0.0, "0"), (np.nan, "")])

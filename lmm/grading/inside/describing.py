@@ -8,7 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-MOST_NUMBERS = 2000     # of an array, and ...
+MOST_DESCRIBED = 2000     # of an array, and ...
 MOST_ITEMS = 40         # ... of a mapping or a sequence, that are sent
 LONGEST_TEXT = 60       # characters
 DEEPEST = 4
@@ -72,7 +72,7 @@ def _array(value, depth):
     if array.dtype.kind not in "biuf":
         return _text(f"an array of {array.dtype.name}")
     described = {"kind": "array", "shape": list(array.shape), "items": {}}
-    if array.size <= MOST_NUMBERS:
+    if array.size <= MOST_DESCRIBED:
         described["values"] = array.astype(float).ravel().tolist()
     if type(value) not in (np.ndarray, array.dtype.type):           # a class of its own
         described["items"] = _attributes(value, depth, ("beta",))
