@@ -96,9 +96,13 @@ def warn_of_many_levels(names, data, n):
 def warn_of_codes(formula, terms, data, dat):
     """Warn, once a column, where whole numbers that look like codes stand in a block with a factor.
 
-    There a number is a slope. What stands in the formula as a number is one.
+    There a number is a slope. What stands in the formula as a number is one; and what stands in a
+    block without a factor is warned of there.
     """
     warned = set()
+    for term in terms:
+        if not any(is_factor(data[name]) for name in term.variables):
+            warned.update(term.variables)
     for term in terms:
         factors = [name for name in term.variables if is_factor(data[name])]
         if term.bar or not factors or len(factors) == len(term.variables):

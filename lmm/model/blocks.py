@@ -14,6 +14,7 @@ DEPENDENT_EFFECT = 1e-10    # ... it is their combination, and ...
 NEARLY_DEPENDENT = 2e-4     # ... their covariances, in the square of this, are lost to rounding.
 
 RESIDUAL = 1e-10            # of I, what no psi makes of it, below which some psi makes all of it
+LARGEST_SYSTEM = 5e7        # numbers, of the equations for that
 
 MOST_PER_LEVEL = 2          # (co)variances of a term per level, beyond which there is a warning
 SMALLEST_VALUE = 1e-100     # of an effect, the largest in absolute value: its square ...
@@ -179,18 +180,21 @@ def are_residuals(codes, values, structure, root_weights=None):
     Weighted, that is I: within each level z psi z' = I, z (rows, c) being the effects' values there
     times the square roots of the weights. The rank of z psi z' is at most c, so no level has more
     rows; then it is least squares in the entries of psi, an equation for each two rows of a level.
+    Where these are too many it is left to what is found of V as a whole.
     """
     n, c = values.shape
     sizes = np.bincount(codes)
-    if sizes.max() > c:
+    most = sizes.max()
+    if most > c or n * most * len(structure.pairs) > LARGEST_SYSTEM:
         return False
     z = values if root_weights is None else values * root_weights[:, None]
+    z = z / np.abs(z).max()                     # so that no square is inf
 
     # -- the pairs of rows within levels, each once: a row, and the one so many places after it
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(sizes)[codes[order]]
     pairs = []
-    for after in range(sizes.max()):
+    for after in range(most):
         places = np.arange(n)[np.arange(n) + after < ends]
         pairs.append((order[places], order[places + after]))
     first, second = map(np.concatenate, zip(*pairs))

@@ -53,6 +53,12 @@ def test_a_warning_a_column():
     assert len(two) == 2 and two[0].startswith("'klass' holds integers, so block 'school:klass:row'") and two[1].startswith("'row'")
 
 
+@pytest.mark.parametrize("ref", [["klass", ["school", "klass"]], [["school", "klass"], "klass"]])
+def test_one_warning_where_the_codes_stand_alone_as_well(ref):
+    (message,) = said(lambda: LMMsetup("y ~ x", pupils(), ref))
+    assert message.startswith("'klass' holds integers and no factor, so it is one slope, not 3 groups")
+
+
 def test_codes_that_are_unique_over_the_levels_are_codes_as_well():
     dat = pupils().assign(klass=lambda d: d["klass"] + 3 * (np.arange(216) // 18))
     assert len(said(lambda: LMMsetup("y ~ x", dat, ["school", ["school", "klass"]]))) == 1
