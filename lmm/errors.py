@@ -19,6 +19,11 @@ class ConvergenceWarning(LMMWarning):
 
 # -- pieces of messages
 
+NO_STRINGS = (
+    "its columns are {}, names that are no strings; make them strings: "
+    "dat.columns = dat.columns.map(str)"
+)
+
 
 def point_at(message, form, start, end):
     """An LMMError that shows `form` with carets under ``form[start:end]``."""
@@ -31,7 +36,12 @@ def unknown_column(name, columns):
     lower = [str(column).lower() for column in columns]
     nearest = difflib.get_close_matches(name.lower(), lower, 1)
     meant = [column for column in columns if str(column).lower() in nearest]
-    advice = f"did you mean {meant[0]!r}?" if meant else f"its columns are {shorten(columns)}"
+    if meant and isinstance(meant[0], str):
+        advice = f"did you mean {meant[0]!r}?"
+    elif any(not isinstance(column, str) for column in columns):
+        advice = NO_STRINGS.format(shorten(columns))
+    else:
+        advice = f"its columns are {shorten(columns)}"
     return f"{name!r}, which is not a column of dat; {advice}"
 
 
