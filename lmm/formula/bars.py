@@ -311,7 +311,9 @@ def refuse_bars(form, columns, kind_of):
     """Raise an LMMError about bars in a formula of `lmm`: what to call, in the user's names."""
     try:
         bars, fixed = split_bars(form)
-    except LMMError:                                        # a bar that is out of place in any case
+    except LMMError:                        # a bar that is out of place in any case
+        return
+    if not bars:                            # it stands in quotes that are not closed
         return
     ref = []
     for bar in bars:

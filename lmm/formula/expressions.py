@@ -8,6 +8,7 @@ that of a function.
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 
@@ -53,10 +54,12 @@ def _floats(column):
     if column.dtype == float:
         return column
     if isinstance(column.dtype, pd.CategoricalDtype):
-        if column.array.categories.inferred_type != "boolean":
+        categories = column.array.categories
+        if categories.inferred_type != "boolean":
             return column
-        column = column.astype(object)
-    values = column.to_numpy(float)
+        values = np.append(np.asarray(categories, float), np.nan)[column.array.codes]
+    else:
+        values = column.to_numpy(float)
     values.flags.writeable = False
     return pd.Series(values, column.index, copy=False)
 

@@ -22,7 +22,7 @@ R_FUNCTIONS = {name: getattr(np, name) for name in R_NAMES_OF_NUMPY.split()} | {
     "ns": ns,
     "cr": cr,
 }
-PATSY_NAMES = "I Q C center standardize scale cc te Treatment Poly Sum Helmert Diff"
+PATSY_NAMES = "I C center standardize scale cc te Treatment Poly Sum Helmert Diff"
 PATSY_FUNCTIONS = {name: getattr(patsy.builtins, name) for name in PATSY_NAMES.split()}
 NAMED_FUNCTIONS = PATSY_FUNCTIONS | R_FUNCTIONS
 CONSTANTS = {"pi": np.pi}
@@ -41,6 +41,7 @@ NUMPY_FUNCTIONS = frozenset(
 # -- what others' formulas call, and how that is written here
 SPLINE = "a spline is written bs(x, df=5) here, or ns(x, df=4), a natural one"
 INSTEAD = {
+    "Q": 'write the name of the column in quotes, Q("x")',
     "s": SPLINE,
     "t2": SPLINE,
     "ti": SPLINE,

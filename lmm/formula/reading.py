@@ -293,7 +293,7 @@ class _Reader:
         """The `Expression` of an atom of the parse tree, noted by its code."""
         code = outside_quotes(lambda piece: piece.replace("^", "**"), node.token.extra)
         try:
-            expression = self._vocabulary.expression(patsy.EvalFactor(code).code)
+            expression = self._vocabulary.expression(code)
         except Refused as refusal:
             raise self._error(node, str(refusal)) from None
         if not expression.variables:

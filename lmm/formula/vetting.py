@@ -354,7 +354,8 @@ class Vocabulary:
         word = self._spelling.name(argument.id) if isinstance(argument, ast.Name) else None
         if word in WORDS_OF_CONSTANTS:
             argument = ast.Constant(WORDS_OF_CONSTANTS[word])
-        value = self._constant_value(argument, "a spline takes constants there")
+        kind = "polynomial" if node.func.id == "poly" else "spline"
+        value = self._constant_value(argument, f"a {kind} takes constants there")
         is_size = name in ("df", "degree")
         is_small = self._is_small(value, argument) if is_size else _is_short(value)
         if not is_small:

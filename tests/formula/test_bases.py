@@ -212,7 +212,7 @@ def test_boundary_knots_within_the_data_are_warned_of_once():
     ("poly(x, 0)", "degree=0; that is a whole number, 1 or more"),
     ("poly(x, 1.5)", "degree=1.5; that is a whole number"),
     ("poly(x, 2, simple=True)", "form holds 'poly(x, 2, simple=True)'; poly takes x, degree, raw\n    y ~ poly"),
-    ("poly(x, y, 2)", "form holds 'y'; a spline takes constants there"),
+    ("poly(x, y, 2)", "form holds 'y'; a polynomial takes constants there"),
     ("poly(x, 200)", "which is too large: at most 100 degrees of freedom"),
     ("poly()", "poly takes x, degree, raw"),
     ("bs(x, df=2)", "a spline with df=2; it takes 3 or more"),

@@ -134,6 +134,10 @@ HOSTILE = [
     "np.where(x, x, x, out=x)", "optimize.broyden1(x, x)", "doubled(I('{f}'))", "doubled(C('{f}'))", "pytest.main(I(['{f}']))", "pytest.main()", "I('{f}')", "I([x])", "log(C(x))",
     "I(I(9)**I(9)**I(9)**I(9))", "I(I('a')*99999999999)", "I(I([1])*9999999999)", "bs(x, 200000)", "cr(x, df=20000)",
     "main()",
+    "_number_78", "_column_78 + x", "_arithmetic(x)", "_arithmetic.__globals__", "c(open('{f}', 'w'))", "C(g, levels=c(open('{f}', 'w')))",
+    "bs(x, knots=c(open('{f}', 'w')))", "poly(open('{f}', 'w'), 2)", "poly(x, degree=10**9)", "ns(x, df=200)", "ns(x, knots=c(" + "1, " * 200 + "2))",
+    "`x`.to_csv('{f}')", "`x`(1)", "`os`.getcwd()", "x.to_csv", "\u4e00", "\u4e00(x)", "bs(x, df=\u4e00)", "Q(`x`)", "I(x ^ 9^9^9^9^9)", "9^9^9^9^9",
+    "I(9^9^9^9^9)", "`open('{f}', 'w')`", "as.factor(open('{f}', 'w'))", "factor(os.system('touch {f}'))", "I(.)", "os$system", "x %in% os",
     "np.add(x, 1, os)", "np.random.seed(1)", "yield", "await x", "-" * 5000 + "x",
 ]
 
