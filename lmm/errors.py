@@ -24,6 +24,11 @@ class ConvergenceWarning(LMMWarning):
 
 # -- pieces of messages
 
+NO_STRINGS = (
+    "its columns are {}, names that are no strings; make them strings: "
+    "dat.columns = dat.columns.map(str)"
+)
+
 
 def point_at(message, form, start, end):
     """An LMMError that shows `form` with carets under ``form[start:end]``."""
@@ -34,9 +39,12 @@ def point_at(message, form, start, end):
 def unknown_column(name, columns):
     """The end of a message about a name that is no column, with the nearest one that is."""
     meant = nearest(name, columns)
-    advice = f"its columns are {shorten(columns)}"
-    if meant is not None:
+    if isinstance(meant, str):
         advice = f"did you mean {meant!r}?"
+    elif any(not isinstance(column, str) for column in columns):
+        advice = NO_STRINGS.format(shorten(columns))
+    else:
+        advice = f"its columns are {shorten(columns)}"
     return f"{name!r}, which is not a column of dat; {advice}"
 
 

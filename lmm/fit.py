@@ -8,7 +8,7 @@ from .engines import checked_reml, refuse_contained_blocks, responding, set_up
 from .errors import LMMError, point_at
 from .fitting import Criterion, Plan, opened
 from .fitting import certify as certify_criterion
-from .formula import split_bars, with_bars_of, without_dots
+from .formula import split_bars, tildes, with_bars_of, without_dots
 from .model import Matrices, make_design, with_arguments
 from .practical import LMMprof, checked, fit_of
 
@@ -52,7 +52,7 @@ def lmer(
     """
     design = make_design(formula, dat, (), weights, offset, bars=True)
     if not design.terms:
-        at = formula.index("~") + 1
+        at = tildes(formula)[0] + 1
         message = (
             "formula has no random effects, such as (1 | g); "
             "for a model without any, call lmm"
@@ -119,7 +119,9 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     if ref is None:
         ref = [list(term.variables) for term in old.terms]
     dat = old.dat if dat is None else dat
-    functions = old.formula.functions
+    functions = dict(old.formula.functions)
+    for term in old.terms:
+        functions.update(term.effects.functions if term.effects is not None else {})
     design = make_design(form, dat, ref, **old.given, functions=functions, bars=bars)
     plan = replace(fit.plan, engine=engine or fit.plan.engine)
     if plan.start is not None and design.labels != old.labels:

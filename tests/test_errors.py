@@ -42,7 +42,8 @@ BAD = [
     (dict(form="y ~ log(x, 2)"), "form calls 'log', which takes 1 argument and no keywords"),
     (dict(form="y ~ (x + g + h + same) ** 9 * (x + g + h) ** 9 * (x + g + h) ** 9"), "form stands for more than 1000 terms"),
     (dict(form="y ~ same"), "'same' has one level, 's', so it cannot be a fixed effect"),
-    (dict(form="y ~ class", dat=lambda d: d.rename(columns={"h": "class"})), "is written Q('its name')"),
+    (dict(form="y ~ a-b", dat=lambda d: d.rename(columns={"h": "a-b"})),
+     "form uses 'a', which is not a column of dat; the column 'a-b' is written `a-b`"),
     (dict(form="y ~ Intercept", dat=lambda d: d.rename(columns={"x": "Intercept"})), "the column 'Intercept'"),
     (dict(form="y ~ complex_(x)"), "form cannot be evaluated"),
     (dict(form="np.max(y) ~ 1"), "the response 'np.max(y)' is one number, not one per row"),
@@ -121,7 +122,7 @@ BAD = [
     (dict(reml="ML"), "reml is 'ML'; it is True or False"),
     (dict(ref="(1|g)"), "ref[0] is '(1|g)', but ref takes names of columns; for lmer's (1 | g) write \"g\""),
     (dict(ref=["g/h"]), 'for (1 | a/b) write "a" and ["a", "b"]'),
-    (dict(form="y ~ (x + g)^2"), "write I(x**2) for a square, (a + b)**2 for interactions"),
+    (dict(form="y ~ x^3"), "a power of one variable is that variable, in a formula; write I(x**2) for a square"),
     (dict(form="y ~ x + (1 + x || g)"), "name it in ref instead"),
     (dict(start=[0.0, 0.0, 0.0]), "start is no theta: theta has shape (3,); it takes 2 numbers"),
     # perfect fits

@@ -276,8 +276,8 @@ class Optimum:
     smallest_eigenvalue : float
         Of the Hessian, blocks at zero left out.
     nll_error : float
-        How far nll may be above the minimum: the Newton decrement, to second order, and what rounding
-        may do to log|V| and to the sum of squares.
+        How far nll may be above the minimum: the Newton decrement, to second order, and what
+        rounding may do to log|V| and to the sum of squares.
     theta_error : ndarray, shape of theta
         The size of the next Newton step, log units, or for the T of several effects relative to
         their standard deviations; 0 for blocks at zero.

@@ -1,13 +1,13 @@
 """The bars of lmer's formulas, ``(effects | grouping)``, and the random-effect terms they mean."""
 
+import json
 import re
 from dataclasses import dataclass
 
 from ..errors import LMMError, point_at, unknown_column
-from .fixed import squeezed, without_dots
+from .functions import STANDARD
 from .terms import IndependentEffects, Term
-from .text import has_dot
-from .vetting import STANDARD
+from .text import NAME_OF_R, blanked, column_named, squeezed, ticked, tildes
 
 # What may stand before the parenthesis of a bar, and the covariance of its effects then.
 WORDS = {
@@ -25,11 +25,12 @@ AS_FACTOR = ("factor", "as.factor", "C")
 GROUPING = "a grouping is a column of dat, or several joined by ':' or '/'"
 PIECE_OF_GROUPING = re.compile(
     r"""\s*(?:Q\(\s*(?P<quoted>'[^']*'|"[^"]*")\s*\)"""
-    r"""|(?P<name>[^\W\d][\w.]*)"""
+    r"""|(?P<ticked>`[^`]*`)"""
+    rf"""|(?P<name>{NAME_OF_R})"""
     r"""|(?P<operator>[:/()]))"""
 )
 # A quote to its end, a parenthesis, or one bar or two.
-MARK = re.compile(r"""'[^']*'?|"[^"]*"?|[()]|\|\|?""")
+MARK = re.compile(r"""'[^']*'?|"[^"]*"?|`[^`]*`?|[()]|\|\|?""")
 WORD_BACKWARDS = re.compile(r"[\w.]*")
 
 
@@ -59,11 +60,11 @@ def split_bars(form):
             f"formula is of type {type(form).__name__}; it is a string such as "
             "'Reaction ~ Days + (Days | Subject)'"
         )
-    bars = _find_bars(form)
+    bars = find_bars(form)
     fixed = form
     for bar in bars:
         start, end = _in_sum(bar, form, fixed)
-        fixed = _blanked(fixed, start, end)
+        fixed = blanked(fixed, start, end)
     if bars and fixed.rstrip().endswith("~"):            # only bars on the right: the constant
         start = bars[0].span[0]
         fixed = f"{fixed[:start]}1{fixed[start + 1:]}"
@@ -91,11 +92,7 @@ def _in_sum(bar, form, fixed):
     return start, end
 
 
-def _blanked(text, start, end):
-    return text[:start] + " " * (end - start) + text[end:]
-
-
-def _find_bars(form):
+def find_bars(form):
     """The bars of a formula, from the left."""
     bars = []
     opened = []                     # where each parenthesis stands that is not closed yet
@@ -167,17 +164,17 @@ def _bar(form, start, divider, end):
 # -- from bars to terms
 
 
-def parse_bars(form, bars, columns, formula, is_number):
+def parse_bars(form, bars, columns, formula, kind_of):
     """The terms of the bars, in their order.
 
-    `formula` makes a `Formula` of a string like `form` and the string to point at; `is_number`
-    says of a column whether it holds numbers. ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
+    `formula` makes a `Formula` of a string like `form` and the string to point at; `kind_of` says
+    of a column what it holds. ``(1 | a/b)`` is ``(1 | a) + (1 | a:b)``.
     """
     terms = []
     for bar in bars:
         _refuse_empty_sides(form, bar)
         groupings = _groupings(form, bar.right, columns)
-        effects, left, structure = _effects(form, bar, formula, is_number)
+        effects, left, structure = _effects(form, bar, formula, kind_of)
         divider = "||" if structure == "diagonal" else "|"
         for grouping in groupings:
             shown = f"{left} {divider} {':'.join(grouping)}"
@@ -194,13 +191,13 @@ def _refuse_empty_sides(form, bar):
         raise point_at(message, form, *bar.span)
 
 
-def _effects(form, bar, formula, is_number):
+def _effects(form, bar, formula, kind_of):
     """What stands left of a bar: the effects, None for the constant; its text; their structure."""
     start, end = bar.left
     left = form[start:end].strip()
     if left == "1":
         return None, "1", "unstructured"
-    response = form[: form.index("~") + 1]
+    response = form[: tildes(form)[0] + 1]
     whole = formula(response + " " * (start - len(response)) + form[start:end], form)
     if not whole.predictors:
         if whole.summand_names() != ["Intercept"]:
@@ -210,23 +207,20 @@ def _effects(form, bar, formula, is_number):
             )
             raise point_at(message, form, *bar.span)
         return None, "1", "unstructured"
-    if _is_scalar(whole, is_number):
+    if _is_scalar(whole, kind_of):
         return whole, left, "unstructured"
     if bar.structure != "diagonal":
         return whole, left, bar.structure
-    parts = []
-    for name in whole.summand_names():
-        alone = "1" if name == "Intercept" else f"0 + {name}"
-        parts.append(formula(f"{response} {alone}", None))
-    return IndependentEffects(tuple(parts)), left, "diagonal"
+    parts = tuple(whole.of_summand(summand) for summand in whole.summands)
+    return IndependentEffects(parts), left, "diagonal"
 
 
-def _is_scalar(whole, is_number):
+def _is_scalar(whole, kind_of):
     """Whether there is at most one effect, whatever the data: a product of columns of numbers."""
     if len(whole.summands) > 1:
         return False
-    names = [name for summand in whole.summands for name in summand]
-    return all(name in whole.predictors and is_number(name) for name in names)
+    columns = [expression.column for summand in whole.summands for expression in summand]
+    return all(column is not None and kind_of(column) == "numbers" for column in columns)
 
 
 # -- groupings
@@ -253,7 +247,7 @@ def _pieces(form, place):
             message = f"form holds {form[odd]!r} in a grouping; {GROUPING}"
             raise point_at(message, form, odd, odd + 1)
         text = found.group().strip()
-        name = found["name"] or (found["quoted"] or "")[1:-1]
+        name = found["name"] or (found["quoted"] or found["ticked"] or "")[1:-1]
         position = found.end()
         yield Piece(name, found["operator"], text, position - len(text), position)
 
@@ -279,24 +273,25 @@ def _groupings(form, place, columns):
         if is_name != expects_name:
             message = f"form lacks a name or an operator before {piece.text!r}; {GROUPING}"
             raise refuse(piece, message)
-        if is_name and _makes_a_factor(piece, form, place, columns):
+        if is_name and _makes_a_factor(piece, form, place):
             continue                # a name is still expected, in parentheses
         expects_name = not expects_name
         if piece.operator == "/":
             nested.append([])
         if is_name:
-            if piece.name not in columns:
+            column = column_named(piece.name, columns)
+            if column is None:
                 raise refuse(piece, f"form groups by {unknown_column(piece.name, columns)}")
-            nested[-1].append(piece.name)
+            nested[-1].append(column)
     if expects_name or depth:
         raise point_at(f"form holds a grouping that ends too early; {GROUPING}", form, *place)
     return _cumulated(nested)
 
 
-def _makes_a_factor(piece, form, place, columns):
+def _makes_a_factor(piece, form, place):
     """Whether it is the ``factor`` of ``factor(a)``, which means a."""
     opens = form[piece.end : place[1]].lstrip().startswith("(")
-    return opens and piece.name in AS_FACTOR and piece.name not in columns
+    return opens and piece.text in AS_FACTOR
 
 
 def _cumulated(nested):
@@ -309,46 +304,53 @@ def _cumulated(nested):
     return list(dict.fromkeys(groupings))
 
 
-# -- updating
+# -- bars where none are read
 
 
-def with_bars_of(form, old):
-    """A formula of lmer's with each lone dot replaced by what was on its side of the old one.
-
-    On the right that is with its bars: ``". ~ . + (1 | h)"`` adds one, ``". ~ . - (1 | g)"`` takes
-    one away.
-    """
-    if not isinstance(form, str) or form.count("~") != 1:
-        return form
-    right = form.index("~") + 1
-    kept = []
-    if has_dot(form[right:]):
-        kept = [old[slice(*bar.span)] for bar in _find_bars(old)]
-    fixed = form
-    for bar in _find_bars(form):
-        start, end = bar.span
-        text = form[start:end]
-        before = fixed[:start].rstrip()
-        if before.endswith("-"):
-            kept.remove(_kept_as(text, kept, form, bar))
-        else:
-            kept.append(text)
-        if before.endswith(("+", "-")):
-            start = len(before) - 1
-        fixed = _blanked(fixed, start, end)
-    if not fixed[right:].strip():
-        fixed += "1"
-    fixed = without_dots(fixed, split_bars(old)[1])
-    return " + ".join([squeezed(fixed), *kept])
+def refuse_bars(form, columns, kind_of):
+    """Raise an LMMError about bars in a formula of `lmm`: what to call, in the user's names."""
+    try:
+        bars, fixed = split_bars(form)
+    except LMMError:                        # a bar that is out of place in any case
+        return
+    if not bars:                            # it stands in quotes that are not closed
+        return
+    ref = []
+    for bar in bars:
+        ref += _ref_of(form, bar, columns, kind_of) or [None]
+    message = "form holds a random effect written with '|'"
+    if None in ref:
+        message += ", of a kind that ref does not say; call lmer(form, dat)"
+    else:
+        fixed, ref = (json.dumps(said, ensure_ascii=False) for said in (squeezed(fixed), ref))
+        message += (
+            f"; name it in ref instead, as in lmm({fixed}, dat, {ref}), or call lmer(form, dat)"
+        )
+    raise point_at(message, form, *bars[0].span)
 
 
-def _kept_as(text, kept, form, bar):
-    """The one of the bars that are kept which is `text` but for blanks; an LMMError if none is."""
-    for other in kept:
-        if "".join(other.split()) == "".join(text.split()):
-            return other
-    raise point_at(
-        f"the formula has no random effects {text}; it has {', '.join(kept) or 'none'}",
-        form,
-        *bar.span,
-    )
+def _ref_of(form, bar, columns, kind_of):
+    """The elements of `ref` that say what a bar does; None if none do."""
+    groupings = _groupings(form, bar.right, columns)
+    left = "".join(form[slice(*bar.left)].split())
+    slopes = []
+    for column in columns:
+        if isinstance(column, str) and kind_of(column) == "numbers":
+            slopes.append(column)
+    ref = []
+    for names in groupings:
+        intercept = names[0] if len(names) == 1 else list(names)
+        for name in slopes:
+            written = "".join(ticked(name).split())
+            if left in _slopes_alone(written):
+                ref.append([*names, name])
+            elif left in (written, f"1+{written}") and bar.structure == "diagonal":
+                ref += [intercept, [*names, name]]
+        if left == "1":
+            ref.append(intercept)
+    return ref or None
+
+
+def _slopes_alone(name):
+    """How a slope without an intercept is written."""
+    return f"0+{name}", f"{name}+0", f"{name}-1", f"-1+{name}"

@@ -1,57 +1,30 @@
-"""A formula string to y and X, by patsy: the checks of its structure, and its evaluation.
+"""Formulas that have been read: to y and X, by patsy; and what they are for other data.
 
 patsy's words: a formula's right-hand side is a sum of terms, each a product of factors. A *factor*
 is a categorical variable here, so these are *summands*, each a product of *expressions*.
 """
 
-import ast
 import importlib
-import keyword
 import math
-import re
 import sys
 from types import FunctionType, ModuleType
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import patsy
-from patsy.parse_formula import parse_formula
+from patsy.origin import Origin
 
-from ..errors import LMMError, point_at
-from .text import has_dot, outside_quotes, replace_dots
-from .vetting import CARET, STANDARD, Refused, Vocabulary
+from ..errors import LMMError, warn
+from .expressions import CONVERTERS, entering
+from .functions import NAMED_FUNCTIONS, STANDARD
+from .names import Names
+from .reading import read_by_patsy, read_plain_names
+from .text import squeezed
+from .updating import with_columns_for_dots
 
-MOST_SUMMANDS = 1000
 MOST_NUMBERS = 10_000_000           # in X, where it has more columns than rows
-LONGEST_FORMULA = 10_000            # characters
 NAMED_AS_STR = ("string", "integer", "boolean")         # levels that patsy writes as str does
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # the design reports what is not finite
-
-# A formula of plain names: y ~ x + z, y ~ 0 + x, y ~ 1. What patsy reads otherwise is not plain.
-PLAIN_FORMULA = re.compile(
-    """[ ]* NAME [ ]* ~
-       [ ]* ([01] | NAME)
-       ([ ]* [+] [ ]* NAME){,99} [ ]*""".replace("NAME", "[A-Za-z_][A-Za-z_0-9]*"),
-    re.VERBOSE,
-)
-PLAIN_WORD = re.compile("[A-Za-z_0-9]+")
-NO_NAMES = {"nan", "inf", "infinity", "intercept"}.union(map(str.lower, keyword.kwlist))
-
-
-class Reading(NamedTuple):
-    """What a formula says.
-
-    The summands are tuples of expressions, () being the constant; `functions` is what the
-    expressions need besides the columns; the description is patsy's, None if it was not asked.
-    """
-
-    response: str
-    response_variables: tuple
-    predictors: tuple
-    summands: tuple
-    functions: dict
-    description: patsy.ModelDesc
 
 
 class Formula:
@@ -63,8 +36,8 @@ class Formula:
         As patsy reads it, e.g. ``"score ~ Machine"``.
     columns : list of str
         The columns of the data: the only variables a formula may use.
-    is_numeric : callable
-        Whether a column, given by its name, holds numbers.
+    kind_of : callable
+        What a column, given by its name, holds: "numbers", "booleans" or "categories".
     frame : frame
         Where the user called from; functions, never variables, are looked up there.
     functions : dict, optional
@@ -72,51 +45,82 @@ class Formula:
         that this one continues.
     shown : str, optional
         What errors show in place of `form`: a string with the same at the same places.
+    others : list of str, optional
+        The columns that a lone dot stands for, but for those of the response.
 
     Attributes
     ----------
     variables : list of str
         The columns that the formula uses, in order of appearance.
-    response : str
+    left : Expression
         The left-hand side.
     response_variables, predictors : tuple of str
         The columns that the two sides use, those of an ``offset(...)`` included.
-    summands : tuple of tuple of str
+    summands : tuple of tuple of Expression
         The right-hand side: each summand's expressions, whose product it is; () is the constant.
     functions : dict
         What the expressions need besides the columns: functions, modules, constants.
+    dotted : tuple of str
+        The columns that a lone dot stands for; `form` has their names.
 
     Notes
     -----
     patsy's descriptions cannot be pickled, and cost more than all else that a formula of plain
-    names needs: there is one only when patsy is asked, made of the string.
+    names needs: there is one only when patsy is asked, made of the expressions.
     """
 
+    _description = None                 # patsy's, once it was asked
     _right = None                       # patsy's coding of X, once it has made one
 
-    def __init__(self, form, columns, is_numeric, frame, functions=(), shown=None):
+    def __init__(self, form, columns, kind_of, frame, functions=(), shown=None, others=None):
         said = read_plain_names(form, columns)
         if said is None:
-            vocabulary = Vocabulary(columns, is_numeric, frame, dict(functions))
-            said = read_by_patsy(form, shown or form, vocabulary)
+            names = Names(columns, frame, dict(functions), NAMED_FUNCTIONS)
+            said = read_by_patsy(form, shown or form, names, kind_of, others)
         vars(self).update(said._asdict())           # each part of a Reading is an attribute
         self.variables = list(dict.fromkeys(said.response_variables + said.predictors))
+        form = with_columns_for_dots(form, said.dotted)
         self.form = form if shown is None else squeezed(form)
+        self.shown = shown or self.form
+
+    @property
+    def response(self):
+        """The left-hand side as it is shown."""
+        return self.left.shown
 
     def summand_names(self):
         """The names of the summands, ``"Intercept"`` for the constant."""
-        return [":".join(summand) or "Intercept" for summand in self.summands]
+        names = []
+        for summand in self.summands:
+            names.append(":".join(expression.shown for expression in summand) or "Intercept")
+        return names
+
+    def of_summand(self, summand):
+        """The formula of one summand alone, coded as if there were no other."""
+        part = object.__new__(Formula)
+        used = [name for expression in summand for name in expression.variables]
+        predictors = tuple(dict.fromkeys(used))
+        vars(part).update(vars(self))
+        vars(part).update(
+            summands=(summand,),
+            predictors=predictors,
+            variables=list(dict.fromkeys(self.response_variables + predictors)),
+            _description=None,
+            _right=None,
+        )
+        return part
 
     # -- y and X of the data
 
     def evaluate(self, data):
         """``(y, X, names of X's columns, offset)`` on `data`, a dict of complete Series."""
-        if _is_column((self.response,), data) and is_plain_number(data[self.response]):
+        response = self.left.column
+        if response is not None and is_plain_number(data[response]):
             plain = self._plain_columns(data)
             if plain is not None:
-                return np.asarray(data[self.response], float), *plain
+                return np.asarray(data[response], float), *plain
         y, X = self._matrices(patsy.dmatrices, self._described(), data)
-        _check_response(self.response, y, self._described())
+        _check_response(self.response, y)
         return np.array(y)[:, 0], *self._with_names(X)
 
     def evaluate_right(self, data):
@@ -142,12 +146,19 @@ class Formula:
         Left to patsy are levels whose names it may write otherwise than `str` does.
         """
         has_constant = () in self.summands
-        products = [summand for summand in self.summands if summand]
-        if not data or not all(_is_column(product, data) for product in products):
-            return None
-        numbers = {name: data[name] for name, in products if is_plain_number(data[name])}
-        factors = {name: data[name].array for name, in products if name not in numbers}
-        if not _are_named(factors):
+        numbers = {}
+        factors = {}
+        for summand in self.summands:
+            if summand:
+                column = data.get(_column(summand))
+                if column is None:
+                    return None
+                name = summand[0].shown
+                if is_plain_number(column):
+                    numbers[name] = column
+                else:
+                    factors[name] = column.array
+        if not data or not _are_named(factors):
             return None
         n = len(next(iter(data.values())))
         X = [np.ones((n, int(has_constant)))]
@@ -158,34 +169,84 @@ class Formula:
             X.append(values.codes[:, None] == np.arange(first, len(levels)))
             names += [f"{name}[{mark}{level}]" for level in levels[first:]]
             first, mark = 1, "T."
+        names += numbers
+        _refuse_same_names(names)
         X = np.column_stack([*X, *numbers.values()])
-        return X, (*names, *numbers), np.zeros(n)
+        return X, tuple(names), np.zeros(n)
 
     def _described(self):
         """patsy's description of the formula."""
-        if self.description is None:
-            self.description = patsy.ModelDesc.from_formula(self.form)
-        return self.description
+        if self._description is None:
+            _refuse_same_names(self.summand_names())
+            right = [self._term(summand) for summand in self.summands]
+            self._description = patsy.ModelDesc([self._term((self.left,))], right)
+        return self._description
+
+    def _term(self, summand):
+        """patsy's term of a summand."""
+        factors = []
+        for expression in summand:
+            place = self.places.get(expression.code)
+            origin = None if place is None else Origin(self.shown, *place)
+            factors.append(ShownAsWritten(expression, origin))
+        return patsy.Term(factors)
 
     def _matrices(self, make, description, data):
         """What one of patsy's functions makes of a description."""
-        _check_width(description, data)
-        environment = patsy.EvalEnvironment([self.functions])
+        self._check_width(data)
+        environment = patsy.EvalEnvironment([self.functions | CONVERTERS])
         try:
             with np.errstate(all="ignore"):
-                return make(description, data, environment, NA_action=KEEP)
+                columns = entering(data, self.variables)
+                return make(description, columns, environment, NA_action=KEEP)
+        except LMMError:
+            raise
         except (TypeError, ValueError) as error:
             raise LMMError(
                 f"form cannot be evaluated: {error}; a function in it does not return numbers or "
                 "categories, one per row"
             ) from error
 
+    def _check_width(self, data):
+        """Refuse more columns than rows before they are built, unless few of them are not zero.
+
+        So many levels are text that should be numbers, or groups; but of factors nested in each
+        other there are as many columns that are not zero as combinations of levels.
+        """
+        n = len(next(iter(data.values()), ()))
+        for summand in self.summands:
+            columns = [expression.column for expression in summand if expression.column]
+            factors = [name for name in columns if not is_plain_number(data[name])]
+            width = math.prod(len(data[name].array.categories) - 1 for name in factors)
+            if factors and width >= n > 0:
+                combinations = set(zip(*(data[name].array.codes for name in factors)))
+                if len(combinations) < n and n * width <= MOST_NUMBERS:
+                    continue
+                raise LMMError(
+                    f"X has {width} columns or more for {n} observations, from "
+                    f"{' and '.join(map(repr, factors))}; turn it into numbers, or name it in ref"
+                )
+
     def _with_names(self, X):
         """``(X, names, offset)`` of patsy's matrix, whose coding is kept."""
         self._right = X.design_info
-        names = np.array(self._right.column_names)[~self._is_offset()]
+        self._warn_of_what_is_beyond()
+        names = np.array(self._right.column_names)[~self._is_offset()].tolist()
+        _refuse_same_names(names)
         X, offset = self._without_offset(X)
-        return X, tuple(names.tolist()), offset
+        return X, tuple(names), offset
+
+    def _warn_of_what_is_beyond(self):
+        """Warn where the last values were beyond a spline's boundary knots."""
+        for factor, info in self._right.factor_infos.items():
+            for basis in info.state["transforms"].values():
+                beyond = getattr(basis, "beyond", None)
+                if beyond is not None:
+                    warn(
+                        f"{factor.name()!r} is evaluated at {beyond:g}, beyond its boundary knots "
+                        f"{basis.lower:g} and {basis.upper:g}, where {basis.goes_on}, as in R; "
+                        "no data say that it does"
+                    )
 
     def _is_offset(self):
         """Which columns that patsy makes come from an ``offset(...)``."""
@@ -224,7 +285,9 @@ class Formula:
                     "predicted; use center(x) or scale(x), which keep what they found, "
                     "or compute the variable as a column of dat"
                 )
-        return self._coded({name: new[name] for name in self.predictors}, n)
+        coded = self._coded({name: new[name] for name in self.predictors}, n)
+        self._warn_of_what_is_beyond()
+        return coded
 
     def width(self, data):
         """How many columns X has for `data`."""
@@ -247,7 +310,8 @@ class Formula:
 
     def _coded(self, columns, n):
         """X and offset for n rows of other data, by the coding that is known."""
-        frame = pd.DataFrame(columns, index=None if columns else range(n))
+        entered = entering(columns, columns)
+        frame = pd.DataFrame(entered, index=None if columns else range(n))
         try:
             with np.errstate(all="ignore"):
                 X = patsy.build_design_matrices([self._right], frame, NA_action=KEEP)[0]
@@ -266,7 +330,7 @@ class Formula:
         return vars(self) | {
             "functions": own,
             "standard": standard,
-            "description": None,
+            "_description": None,
             "_right": None,
         }
 
@@ -290,6 +354,18 @@ def _portable(value):
     return value if found is value else None
 
 
+class ShownAsWritten(patsy.EvalFactor):
+    """patsy's factor of an `Expression`, which has its name for labels and its code for Python."""
+
+    def __init__(self, expression, origin):
+        super().__init__(expression.code, origin)
+        self._shown = expression.shown
+
+    def name(self):
+        """What patsy puts into the names of columns and into its errors."""
+        return self._shown
+
+
 # -- columns
 
 
@@ -298,9 +374,9 @@ def is_plain_number(column):
     return not isinstance(column.dtype, pd.CategoricalDtype)
 
 
-def _is_column(expressions, data):
-    """Whether a product is one column; ``log(x)`` is a call, whatever columns are called."""
-    return len(expressions) == 1 and expressions[0].isidentifier() and expressions[0] in data
+def _column(summand):
+    """The column that a summand is; None if it is more than one, or no column."""
+    return summand[0].column if len(summand) == 1 else None
 
 
 def _are_named(factors):
@@ -308,32 +384,19 @@ def _are_named(factors):
     return all(values.categories.inferred_type in NAMED_AS_STR for values in factors.values())
 
 
-def _check_width(description, data):
-    """Refuse more columns than rows before they are built, unless few of them are not zero.
-
-    So many levels are text that should be numbers, or groups; but of factors nested in each other
-    there are as many columns that are not zero as combinations of levels.
-    """
-    n = len(next(iter(data.values()), ()))
-    for term in description.rhs_termlist:
-        names = [expression.code for expression in term.factors]
-        columns = [name for name in names if _is_column((name,), data)]
-        factors = [name for name in columns if not is_plain_number(data[name])]
-        width = math.prod(len(data[name].array.categories) - 1 for name in factors)
-        if factors and width >= n > 0:
-            combinations = set(zip(*(data[name].array.codes for name in factors)))
-            if len(combinations) < n and n * width <= MOST_NUMBERS:
-                continue
-            raise LMMError(
-                f"X has {width} columns or more for {n} observations, from "
-                f"{' and '.join(map(repr, factors))}; turn it into numbers, or name it in ref"
-            )
+def _refuse_same_names(names):
+    """Raise an LMMError if two of X's columns, or summands, have one name."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise LMMError(
+            f"form has two columns of X that are called {twice!r}, one of them by the name of a "
+            "column of dat; rename that"
+        )
 
 
-def _check_response(name, y, description):
+def _check_response(name, y):
     """The response is one column of numbers."""
-    (expression,) = description.lhs_termlist[0].factors
-    info = y.design_info.factor_infos[expression]
+    (info,) = y.design_info.factor_infos.values()
     if info.type == "categorical":
         shown = ", ".join(repr(str(category)) for category in info.categories[:3])
         raise LMMError(
@@ -341,202 +404,3 @@ def _check_response(name, y, description):
         )
     if y.shape[1] != 1:
         raise LMMError(f"the response {name!r} has {y.shape[1]} columns; it takes one")
-
-
-# -- reading
-
-
-def squeezed(text):
-    """`text` without the blanks where bars stood, and none at the ends; quotes stay as they are."""
-    if "'" not in text and '"' not in text:
-        return " ".join(text.split())
-    return outside_quotes(lambda piece: re.sub(r"\s+", " ", piece), text).strip()
-
-
-def read_plain_names(form, columns):
-    """What a formula of plain names of `columns` says, without patsy; None if it is no such.
-
-    For speed: for Machines patsy takes 0.06 ms, this 0.004. Whatever is wrong with a formula is
-    left to patsy's reading, and so are columns whose names patsy or Python reads as something
-    else.
-    """
-    is_short = isinstance(form, str) and len(form) <= LONGEST_FORMULA
-    if not is_short or not PLAIN_FORMULA.fullmatch(form):
-        return None
-    response, *words = PLAIN_WORD.findall(form)
-    predictors = tuple(dict.fromkeys(word for word in words if word not in ("0", "1")))
-    for name in (response, *predictors):
-        if name not in columns or name.lower() in NO_NAMES:
-            return None
-    constant = () if words[0] == "0" else ((),)
-    summands = constant + tuple((name,) for name in predictors)
-    return Reading(response, (response,), predictors, summands, {}, None)
-
-
-def read_by_patsy(form, shown, vocabulary):
-    """What a formula says, checked; an LMMError or patsy's error where it is none."""
-    if not isinstance(form, str):
-        raise LMMError(
-            f"form is of type {type(form).__name__}; it is a formula string such as "
-            "'score ~ Machine'"
-        )
-    if len(form) > LONGEST_FORMULA:
-        raise LMMError(f"form has {len(form)} characters; it may have {LONGEST_FORMULA}")
-    if "~" not in form:
-        raise LMMError(
-            f"form has no '~': {form!r}; write response ~ fixed effects, as in 'score ~ Machine'"
-        )
-    try:
-        return _Reader(shown, vocabulary).read(form)
-    except (RecursionError, MemoryError):
-        raise LMMError("form is too long, or nested too deeply") from None
-
-
-class _Reader:
-    """Checks a formula's structure, and patsy's description of it; nothing is evaluated."""
-
-    def __init__(self, shown, vocabulary):
-        self._shown = shown
-        self._vocabulary = vocabulary
-
-    def read(self, form):
-        """The `Reading` of a formula."""
-        power = re.search(r"\)\s*\^", form)
-        if power:
-            raise point_at(CARET, self._shown, power.end() - 1, power.end())
-        tree = parse_formula(form)
-        if len(tree.args) != 2 or tree.args[0].type in ("ZERO", "ONE"):
-            raise LMMError(
-                f"form has no response: {self._shown!r}; write it on the left, "
-                "as in 'score ~ Machine'"
-            )
-        left, right = tree.args
-        if left.type != "PYTHON_EXPR":
-            message = "the response is one column or one expression; write arithmetic as I(a - b)"
-            raise self._error(left, message)
-        response_variables = self._variables(left)
-        predictors = self._variables(right)
-        if _most_summands(right) > MOST_SUMMANDS:
-            raise LMMError(f"form stands for more than {MOST_SUMMANDS} terms")
-        description = patsy.ModelDesc.from_formula(tree)
-        _refuse_two_meanings(
-            response_variables + predictors,
-            self._vocabulary.namespace,
-        )
-        return Reading(
-            left.token.extra,
-            response_variables,
-            predictors,
-            _summands(description),
-            self._vocabulary.namespace,
-            description,
-        )
-
-    def _variables(self, node):
-        """The columns that one side uses, which is checked."""
-        self._check(node)
-        found = tuple(self._vocabulary.variables)
-        self._vocabulary.variables.clear()
-        return found
-
-    def _check(self, node):
-        """Let through a part of patsy's parse tree, or raise an LMMError with carets under it."""
-        if node.type == "PYTHON_EXPR":
-            try:
-                self._vocabulary.check(node.token.extra)
-            except Refused as refusal:
-                raise self._error(node, str(refusal)) from None
-        if node.type == "~":
-            raise self._error(node, "form has more than one '~'")
-        if node.type == "**" and not node.args[0].args:
-            name = ast.unparse(ast.parse(node.args[0].token.extra, mode="eval"))
-            message = f"a power of one variable is that variable, in a formula; write I({name}**2)"
-            raise self._error(node, message)
-        if node.type == "+" and len(node.args) == 2:
-            added = node.args[1]
-            if added.type == "-" and len(added.args) == 1:
-                raise self._error(added, "patsy does not read '+ -'; write '-'")
-        for part in node.args:
-            self._check(part)
-
-    def _error(self, node, message):
-        return point_at(message, self._shown, node.origin.start, node.origin.end)
-
-
-def _summands(description):
-    """The right-hand side of patsy's description: tuples of expressions, () for the constant."""
-    terms = description.rhs_termlist
-    return tuple(tuple(expression.code for expression in term.factors) for term in terms)
-
-
-def _most_summands(node):
-    """A part of the parse tree means at most so many; inf for more than MOST_SUMMANDS."""
-    if node.type == "**":
-        count = _most_of_power(*node.args)
-    else:
-        counts = [_most_summands(part) for part in node.args]
-        if node.type == "*":
-            count = counts[0] + counts[1] + counts[0] * counts[1]
-        elif node.type in (":", "/"):
-            count = counts[0] + counts[0] * counts[1]
-        else:
-            count = sum(counts) if counts else 1
-    return count if count <= MOST_SUMMANDS else math.inf
-
-
-def _most_of_power(base, exponent):
-    """Of a sum to a power: the products of as many of its summands, and of fewer."""
-    most = _most_summands(base)
-    try:
-        power = float(exponent.token.extra)
-    except (TypeError, ValueError):
-        power = math.nan
-    if math.isinf(most) or math.isnan(power):           # patsy refuses what is no number
-        return most
-    largest = int(min(power, most))
-    return sum(math.comb(most, size) for size in range(1, largest + 1))
-
-
-def _refuse_two_meanings(variables, functions):
-    """No column is called as patsy's constant, or as what the formula calls."""
-    if "Intercept" in variables:
-        raise LMMError(
-            "form uses the column 'Intercept', the name of patsy's constant; rename the column"
-        )
-    both = [name for name in variables if name in functions]
-    if both:
-        raise LMMError(
-            f"form uses {both[0]!r} both as a column of dat and as a function or module; "
-            "rename the column"
-        )
-
-
-# -- updating
-
-
-def without_dots(form, old):
-    """A formula with each lone dot replaced by what was on its side of the old one, simplified.
-
-    ``". ~ . - x"`` takes x away. An intercept that the old one had not comes only if a 1 is
-    written.
-    """
-    if not isinstance(form, str) or form.count("~") != 1 or not has_dot(form):
-        return form
-    old_left, _ = old.split("~", 1)
-    old_right = patsy.ModelDesc.from_formula(old).rhs_termlist
-    had_constant = patsy.desc.INTERCEPT in old_right
-    names = [term.name() for term in old_right if term != patsy.desc.INTERCEPT]
-    if not names:
-        names = ["1" if had_constant else "0"]
-    left, right = form.split("~")
-    left = replace_dots(left, old_left.strip())
-    right = replace_dots(right, f"({' + '.join(names)})")
-    whole = f"{left} ~ {right}"
-    if not had_constant and not _writes_a_one(parse_formula(whole)):
-        whole += " - 1"
-    return patsy.ModelDesc.from_formula(whole).describe()
-
-
-def _writes_a_one(node):
-    """Whether a 1 stands in a part of the parse tree, not within an expression."""
-    return node.type == "ONE" or any(_writes_a_one(part) for part in node.args)

@@ -6,6 +6,7 @@ Here names are *found*; whether what they mean may stand in a formula is judged 
 import os
 import sys
 import sysconfig
+import unicodedata
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 
@@ -99,8 +100,13 @@ class Names:
             return np
         return found if isinstance(found, ModuleType) else None
 
+    def is_own(self, name):
+        """Whether a function of this name is the user's own."""
+        return self._is_users_own(self.look_up(name))
+
     def function(self, name):
         """What is called by a bare name: the user's own, else R's or patsy's, else any other."""
+        name = unicodedata.normalize("NFKC", name)              # as Python does with its names
         value = self.look_up(name)
         own = self._is_users_own(value)
         standard = not own and name in self._standard

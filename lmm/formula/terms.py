@@ -1,12 +1,19 @@
 """Random-effect terms, and those that a `ref` list names."""
 
+import json
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import LMMError, unknown_column
+from .text import QUOTED, column_written, without_quoted
 
-OF_FORMULAS = set("|/,()*+")            # what no column's name holds, but lmer's formulas do
+OF_FORMULAS = set("|/,()*+")            # what few columns' names hold, but lmer's formulas do
+HOW_OF_FORMULAS = (
+    "for lmer's (1 | g) write "
+    '"g", for (1 | a/b) write "a" and ["a", "b"], or call lmer'
+)
 REF_EXAMPLE = (
     "ref is a list with one element per block: a column of dat, or a list of columns, "
     'as in ["Worker", ["Worker", "Machine"]]'
@@ -64,6 +71,11 @@ class IndependentEffects:
         return found
 
     @property
+    def summands(self):
+        """The summand of each part."""
+        return tuple(summand for part in self.parts for summand in part.summands)
+
+    @property
     def predictors(self):
         """The columns that the parts use, in order of appearance."""
         return tuple(dict.fromkeys(name for part in self.parts for name in part.predictors))
@@ -112,25 +124,29 @@ def parse_ref(ref, columns):
 
 def _variables(element, where, columns):
     """The columns that one element of `ref` names."""
-    names = _names(element, where, columns)
-    for i, name in enumerate(names):
-        if not isinstance(name, str) or name not in columns:
-            raise _no_column(name, i, where, columns)
-        if name in names[:i]:
+    found = []
+    for i, name in enumerate(_names(element, where, columns)):
+        column = column_written(name, columns) if isinstance(name, str) else None
+        if column is None:
+            raise _no_column(element, name, i, where, columns)
+        if column in found:
             raise LMMError(
-                f"{where} names {name!r} twice; name each variable of an interaction once"
+                f"{where} names {column!r} twice; name each variable of an interaction once"
             )
-    return names
+        found.append(column)
+    return found
 
 
 def _names(element, where, columns):
     """What one element of `ref` lists: one name or several."""
     if isinstance(element, str):
         names = [element]
-        if element not in columns:
-            names = [name.strip() for name in element.split(":")]
+        if column_written(element, columns) is None:
+            names = _split(element, ":")
     elif isinstance(element, (list, tuple)):
         names = list(element)
+    elif isinstance(element, Hashable) and element in columns:
+        names = [element]
     else:
         raise LMMError(f"{where} is {_kind(element)}; {REF_EXAMPLE}")
     if not names or names == [""]:
@@ -141,16 +157,42 @@ def _names(element, where, columns):
     return names
 
 
-def _no_column(name, i, where, columns):
+def _split(text, mark):
+    """The pieces of a text between marks that are not in backticks."""
+    start = 0
+    pieces = []
+    outside = without_quoted(text)
+    while (end := outside.find(mark, start)) >= 0:
+        pieces.append(text[start:end].strip())
+        start = end + 1
+    return [*pieces, text[start:].strip()]
+
+
+def _no_column(element, name, i, where, columns):
     """The error about what stands at place i of an element, and is no column."""
+    if not isinstance(name, str) and isinstance(name, Hashable) and name in columns:
+        return LMMError(
+            f"{where} is {name!r}, a column whose name is no string; "
+            "make it one: dat.columns = dat.columns.map(str)"
+        )
     if not isinstance(name, str):
         return LMMError(f"{where}[{i}] is {_kind(name)}; {REF_EXAMPLE}")
-    if not OF_FORMULAS.isdisjoint(name):
-        return LMMError(
-            f"{where} is {name!r}, but ref takes names of columns; for lmer's (1 | g) write "
-            '"g", for (1 | a/b) write "a" and ["a", "b"], or call lmer'
-        )
+    if isinstance(element, str) and not OF_FORMULAS.isdisjoint(QUOTED.sub("", name)):
+        meant = _meant(element, columns)
+        advice = f"write ref={json.dumps(meant, ensure_ascii=False)}" if meant else HOW_OF_FORMULAS
+        return LMMError(f"{where} is {element!r}, but ref takes names of columns; {advice}")
     return LMMError(f"{where} uses {unknown_column(name, columns)}")
+
+
+def _meant(element, columns):
+    """The `ref` that a sum of names and of their products means, or None."""
+    ref = []
+    for summand in _split(element, "+"):
+        names = [column_written(name, columns) for name in _split(summand, ":")]
+        if None in names:
+            return None
+        ref.append(names[0] if len(names) == 1 else names)
+    return ref
 
 
 def _kind(value):

@@ -228,7 +228,6 @@ class Search:
 
     def outwards(self, inside):
         """The crossing beyond a `Point` with zeta <= z, or the edge."""
-        curve = self.curve
         step = FIRST_OUTWARDS * self.width
         failures = 0
         for _ in range(MOST_OUTWARDS):

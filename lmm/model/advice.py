@@ -122,14 +122,11 @@ def warn_of_codes(formula, terms, data, dat):
 
 def _numbers_of(formula):
     """The variables of a formula's right-hand side that stand there as numbers, not within C()."""
-    expressions = {expression for summand in formula.summands for expression in summand}
-    codings = [one for one in expressions if one.startswith("C(")]
-    others = expressions.difference(codings)
     found = set()
-    for name in formula.predictors:
-        word = re.compile(rf"(?<![\w.]){re.escape(name)}(?![\w.])")
-        if any(map(word.search, others)) or not any(map(word.search, codings)):
-            found.add(name)
+    for summand in formula.summands:
+        for expression in summand:
+            if expression.coded is None:
+                found.update(expression.variables)
     return found
 
 

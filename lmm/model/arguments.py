@@ -10,8 +10,10 @@ ARGUMENTS = {
     "form": """
 form : str
     The fixed effects, as patsy reads them, e.g. ``"score ~ Machine"``. Variables are
-    columns of `dat`; functions are R's everyday ones (``log(x)``), numpy's (``np.log(x)``),
-    patsy's (``C(x)``) and your own. Or, for a model that no formula says, y itself:
+    columns of `dat`, by their names, in backticks where these hold blanks or signs;
+    a dot is all the others. Functions are R's everyday ones (``log(x)``, ``poly(x, 2)``),
+    numpy's (``np.log(x)``), patsy's (``C(x)``) and your own, which get floats for columns of
+    integers or of true and false. Or, for a model that no formula says, y itself:
     array_like, (n,).""",
     "formula": """
 formula : str

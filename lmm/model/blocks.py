@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from ..errors import LMMError, shorten, warn
+from ..formula import ticked
 from .columns import is_factor
 from .grouping import Grouping, observed_levels, plain_grouping
 
@@ -108,6 +109,8 @@ def make_blocks(term, data, structure_of, root_weights=None):
         _check_size(name, effect, np.abs(column).max())
     if factors:
         _refuse_levels(term, grouping, codes, values, structure, root_weights)
+    if len(effects) > 1:
+        _refuse_factors_of_levels(term, data, codes)
     if len(effects) > 1 and term.structure == "unstructured":
         _warn_of_many_effects(term, len(effects), len(grouping))
 
@@ -211,6 +214,52 @@ def are_residuals(codes, values, structure, root_weights=None):
     wanted = (first == second).astype(float)
     found = np.linalg.lstsq(products, wanted, rcond=1e-12)[0]
     return np.linalg.norm(products @ found - wanted) < RESIDUAL * np.sqrt(n)
+
+
+def _refuse_factors_of_levels(term, data, codes):
+    """Raise an LMMError about an effect of a factor that is constant within each level.
+
+    What a level has at the factor's other values is never seen, nor its covariance with the rest.
+    """
+    _, first_rows = np.unique(codes, return_index=True)
+    for expression, is_number in _beside_others(term, data):
+        column = data[expression.coded or expression.column]
+        values = column.array.codes if is_factor(column) else column.to_numpy()
+        of_level = values[first_rows]
+        n_values = len(np.unique(of_level))
+        if n_values == 1 or not np.array_equal(values, of_level[codes]):
+            continue
+        if is_number and n_values > 2:                      # the variance is a parabola in it
+            continue
+        written = expression.shown if expression.coded else ticked(expression.column)
+        factor = f"C({written})" if is_number else written
+        grouping = ":".join(map(ticked, term.variables))
+        raise LMMError(
+            f"{expression.shown!r} is constant within each level of {term.name!r}, so the "
+            f"(co)variances of ({term.bar}) cannot be told apart; "
+            f"write {written} + (1 | {grouping}), "
+            f"or for a variance in each of its levels (0 + {factor} || {grouping})"
+        )
+
+
+def _beside_others(term, data):
+    """The factors in the effects of a term that share covariances or a level's variance.
+
+    And numbers that share them with an intercept; each with whether it is numbers.
+    """
+    if term.effects is None or term.structure == "compound symmetry":
+        return
+    summands = term.effects.summands
+    is_correlated = term.structure == "unstructured"
+    for summand in summands:
+        has_equals = () in summands and len(summand) == 1
+        for expression in summand:
+            column = expression.column
+            is_number = column is not None and not is_factor(data[column])
+            if is_number and is_correlated and has_equals:
+                yield expression, True
+            elif (expression.coded or column) and not is_number and (is_correlated or has_equals):
+                yield expression, False
 
 
 def _warn_of_many_effects(term, c, m):

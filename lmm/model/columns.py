@@ -42,6 +42,20 @@ def is_numeric(column):
     return _is_real(kind) or types.is_complex_dtype(kind) or _objects_are_numbers(column)
 
 
+def kind_of(column):
+    """What a column is to a formula: "numbers", "booleans" (true and false) or "categories"."""
+    if is_numeric(column):
+        return "numbers"
+    return "booleans" if _is_true_or_false(column) else "categories"
+
+
+def _is_true_or_false(column):
+    """Whether a column holds true and false, as such and not as categories."""
+    if types.is_object_dtype(column.dtype):
+        return types.infer_dtype(column, skipna=True) == "boolean"
+    return types.is_bool_dtype(column.dtype) and not is_factor(column)
+
+
 def _is_real(kind):
     """Whether a dtype is one of real numbers, true and false not among them."""
     return types.is_numeric_dtype(kind) and kind.kind not in "bc"       # bool, complex

@@ -7,8 +7,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ..errors import LMMError, UserFrame
-from ..formula import Formula, parse_bars, parse_ref, split_bars
+from ..errors import NO_STRINGS, LMMError, UserFrame, shorten
+from ..formula import (
+    Formula,
+    column_written,
+    has_dot,
+    parse_bars,
+    parse_ref,
+    split_bars,
+    with_columns_for_dots,
+)
 from .advice import check_levels, warn_of_codes, warn_of_many_levels
 from .blocks import check_distinct, effect_variables, make_blocks
 from .columns import (
@@ -17,7 +25,7 @@ from .columns import (
     finite,
     in_order,
     is_factor,
-    is_numeric,
+    kind_of,
     numbers_by_row,
     root_of_weights,
 )
@@ -230,7 +238,10 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
         raise LMMError("dat has no rows")
 
     # -- the formula of the fixed effects, and the terms of the random ones
-    formula, terms = _read(form, dat, ref, functions, bars)
+    weights = _column_written(weights, dat)
+    offset = _column_written(offset, dat)
+    formula, terms = _read(form, dat, ref, functions, bars, (weights, offset))
+    form = with_columns_for_dots(form, formula.dotted)
 
     # -- the columns that they use, and the numbers by row, where none of them is missing
     given = {"weights": weights, "offset": offset}
@@ -269,21 +280,47 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
 # -- the formula and the terms, as text
 
 
-def _read(form, dat, ref, functions, bars):
-    """The `Formula` of the fixed effects, and the terms: of `ref`, or of the bars in `form`."""
+def _read(form, dat, ref, functions, bars, by_row):
+    """The `Formula` of the fixed effects, and the terms: of `ref`, or of the bars in `form`.
+
+    `by_row` are the weights and the offset as they were given.
+    """
     found, fixed = split_bars(form) if bars else ((), form)
     columns = list(dat.columns)
 
-    def is_number(name):
-        return is_numeric(dat[name])
+    def kind_of_column(name):
+        return kind_of(dat[name])
 
-    def formula_of(text, shown=None):
-        return Formula(text, columns, is_number, UserFrame(), functions, shown)
+    def formula_of(text, shown=None, others=None):
+        return Formula(text, columns, kind_of_column, UserFrame(), functions, shown, others)
 
-    formula = formula_of(fixed, form)
-    if bars:
-        return formula, parse_bars(form, found, columns, formula_of, is_number)
-    return formula, parse_ref(ref, columns)
+    def terms():
+        if bars:
+            return parse_bars(form, found, columns, formula_of, kind_of_column)
+        return parse_ref(ref, columns)
+
+    if isinstance(fixed, str) and has_dot(fixed):
+        of_terms = terms()
+        return formula_of(fixed, form, _others(columns, of_terms, by_row)), of_terms
+    return formula_of(fixed, form), terms()
+
+
+def _others(columns, terms, by_row):
+    """The columns that are in no term, nor are the weights or the offset: those of ``y ~ .``."""
+    named = [name for name in by_row if isinstance(name, str)]
+    taken = {*named, *_variables_of(terms)}
+    others = [name for name in columns if name not in taken]
+    if not all(isinstance(name, str) for name in others):
+        found = NO_STRINGS.format(shorten(columns))
+        raise LMMError(f"form holds a lone '.', for the other columns of dat; {found}")
+    return others
+
+
+def _column_written(given, dat):
+    """Weights or an offset as given; the column of `dat` that is meant, where that is a name."""
+    if not isinstance(given, str) or not isinstance(dat, pd.DataFrame):
+        return given
+    return column_written(given, list(dat.columns)) or given
 
 
 # -- the columns that they use
@@ -291,9 +328,14 @@ def _read(form, dat, ref, functions, bars):
 
 def _variables(formula, terms):
     """The columns that the model uses, as keys: of the formula, the effects, the groupings."""
+    return dict.fromkeys([*formula.variables, *_variables_of(terms)])
+
+
+def _variables_of(terms):
+    """The columns that the random effects use: of the effects, the groupings."""
     effects = [name for term in terms for name in effect_variables(term)]
     groupings = [name for term in terms for name in term.variables]
-    return dict.fromkeys([*formula.variables, *effects, *groupings])
+    return [*effects, *groupings]
 
 
 def _by_row(given, dat):

@@ -17,7 +17,7 @@ from lmm.formula import (
     with_bars_of,
     without_dots,
 )
-from lmm.model.columns import complete_rows, is_numeric
+from lmm.model.columns import complete_rows, kind_of
 
 N = 24
 RNG = np.random.default_rng(0)
@@ -30,13 +30,13 @@ def terms_of(form, dat=DAT):
     """The terms of a formula, whose functions are the caller's."""
     frame = sys._getframe(1)
 
-    def is_number(name):
-        return is_numeric(dat[name])
+    def kind(name):
+        return kind_of(dat[name])
 
     def formula(text, shown=None):
-        return Formula(text, list(dat.columns), is_number, frame, (), shown)
+        return Formula(text, list(dat.columns), kind, frame, (), shown)
 
-    return parse_bars(form, split_bars(form)[0], list(dat.columns), formula, is_number)
+    return parse_bars(form, split_bars(form)[0], list(dat.columns), formula, kind)
 
 
 def complete(term, dat=DAT):
@@ -188,7 +188,7 @@ NAMED = "us (correlated, as without a word), diag (independent, as with ||) or c
     ("y ~ x + cs(0 + f | g):x", "join what follows by +", "cs(0 + f | g)"),
     ("y ~ x + cs( | g)", "nothing stands on the left of the bar", "cs( | g)"),
     ("y ~ x + cs(0 | g)", "no random effect stands on the left of the bar", "cs(0 | g)"),
-    ("y ~ x + (0 + pi || g)", "no random effect stands on the left of the bar", "(0 + pi || g)"),
+    ("y ~ x + (0 + pi || g)", "form holds 'pi', which is one value, not one per row; name a column of dat", "pi"),
     ("y ~ x + (x + w || g)", "form uses 'w', which is not a column of dat", "w"),
     ("y ~ x + cs(0 + f | G)", "form groups by 'G', which is not a column of dat; did you mean 'g'?", "G"),
     ("y ~ x + (1 | g:(h)", "a parenthesis that is not closed", "("),

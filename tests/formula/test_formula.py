@@ -134,6 +134,10 @@ HOSTILE = [
     "np.where(x, x, x, out=x)", "optimize.broyden1(x, x)", "doubled(I('{f}'))", "doubled(C('{f}'))", "pytest.main(I(['{f}']))", "pytest.main()", "I('{f}')", "I([x])", "log(C(x))",
     "I(I(9)**I(9)**I(9)**I(9))", "I(I('a')*99999999999)", "I(I([1])*9999999999)", "bs(x, 200000)", "cr(x, df=20000)",
     "main()",
+    "_number_78", "_column_78 + x", "_arithmetic(x)", "_arithmetic.__globals__", "c(open('{f}', 'w'))", "C(g, levels=c(open('{f}', 'w')))",
+    "bs(x, knots=c(open('{f}', 'w')))", "poly(open('{f}', 'w'), 2)", "poly(x, degree=10**9)", "ns(x, df=200)", "ns(x, knots=c(" + "1, " * 200 + "2))",
+    "`x`.to_csv('{f}')", "`x`(1)", "`os`.getcwd()", "x.to_csv", "\u4e00", "\u4e00(x)", "bs(x, df=\u4e00)", "Q(`x`)", "I(x ^ 9^9^9^9^9)", "9^9^9^9^9",
+    "I(9^9^9^9^9)", "`open('{f}', 'w')`", "as.factor(open('{f}', 'w'))", "factor(os.system('touch {f}'))", "I(.)", "os$system", "x %in% os",
     "np.add(x, 1, os)", "np.random.seed(1)", "yield", "await x", "-" * 5000 + "x",
 ]
 
@@ -174,8 +178,7 @@ def test_a_function_called_round_is_the_users_own():
 
 @pytest.mark.parametrize("form, words", [
     ("y ~ x + (1 | g)", ["random effect written with '|'; name it in ref", "    y ~ x + (1 | g)\n            ^^^^^^^"]),
-    ("y ~ I(x^2)", ["'^', which is exclusive or in Python; write I(x**2) for a square", "\n        ^^^^^^"]),
-    ("y ~ x^2", ["write I(x**2) for a square, (a + b)**2 for interactions"]),
+    ("y ~ x^2", ["write I(x**2) for a square, (a + b)**2 for interactions", "\n        ^^^"]),
     ("y ~ pytest.main()", ["calls 'pytest.main', which a formula may not"]),
     ("y ~ math.sqrt(x)", ["calls 'math.sqrt', which a formula may not; allowed are R's everyday functions"]),
     ("y ~ logg(x)", ["calls 'logg', which is no function known here"]),
@@ -205,5 +208,5 @@ def test_refusals_say_why_and_where(form, words):
 
 
 def test_a_column_that_is_also_called():
-    with pytest.raises(LMMError, match="'log' both as a column of dat and as a function"):
-        LMMsetup("y ~ log(log)", DAT.assign(log=DAT.x))
+    """This used to be refused."""
+    assert_array_equal(LMMsetup("y ~ log(log)", DAT.assign(log=DAT.x)).design.X[:, 1], np.log(DAT.x))

@@ -13,9 +13,9 @@ from numpy.testing import assert_array_equal
 from patsy import PatsyError
 
 from lmm import LMMError, LMMsetup, lmer
-from lmm.formula import Formula, fixed
-from lmm.formula.fixed import read_plain_names
-from lmm.model.columns import complete_rows, is_numeric
+from lmm.formula import Formula, reading
+from lmm.formula.reading import read_plain_names
+from lmm.model.columns import complete_rows, kind_of
 
 N = 12
 DAT = pd.DataFrame({
@@ -40,7 +40,7 @@ NOT_PLAIN = [
 
 
 def formula_of(form, dat=DAT, shown=None):
-    return Formula(form, list(dat.columns), lambda name: is_numeric(dat[name]), sys._getframe(), (), shown)
+    return Formula(form, list(dat.columns), lambda name: kind_of(dat[name]), sys._getframe(), (), shown)
 
 
 def outcome(act):
@@ -63,7 +63,7 @@ def answers(form, shown=None):
     def elsewhere(one):
         return one.columns_at(new, 3, data, right(one)[0])
 
-    said = [vars(formula) | formula.__getstate__(), formula.summand_names()]
+    said = [vars(formula) | formula.__getstate__() | {"places": None}, formula.summand_names()]
     for one in formula, pickle.loads(pickle.dumps(formula)):
         for method in one.evaluate, lambda _, one=one: right(one), lambda _, one=one: elsewhere(one), one.width:
             said.append(outcome(lambda method=method: as_lists(method(data))))
@@ -79,7 +79,7 @@ def as_lists(answer):
 def by_patsy(monkeypatch, act):
     """The same where patsy reads and evaluates every formula."""
     with monkeypatch.context() as patched:
-        patched.setattr(fixed, "PLAIN_FORMULA", NEVER)
+        patched.setattr(reading, "PLAIN_FORMULA", NEVER)
         patched.setattr(Formula, "_plain_columns", lambda self, data: None)
         return act()
 
@@ -91,8 +91,8 @@ def test_plain_formulas_say_what_patsy_says(form, is_shown, monkeypatch):
     assert read_plain_names(form, list(DAT.columns)) is not None
     with monkeypatch.context() as patched:
         patched.setattr("patsy.parse_formula.parse_formula", None)
-        patched.setattr(fixed, "parse_formula", None)
-        assert formula_of(form, shown=shown).description is None
+        patched.setattr(reading, "parse_formula", None)
+        assert formula_of(form, shown=shown)._description is None
     assert answers(form, shown) == by_patsy(monkeypatch, lambda: answers(form, shown))
 
 
@@ -116,7 +116,7 @@ def test_whatever_is_written_patsy_agrees(words, start):
 def test_most_fits_never_ask_patsy(monkeypatch):
     for name in "ModelDesc", "dmatrix", "dmatrices":
         monkeypatch.setattr(f"patsy.{name}", None)
-    monkeypatch.setattr(fixed, "parse_formula", None)
+    monkeypatch.setattr(reading, "parse_formula", None)
     assert LMMsetup("y ~ x + f", DAT, "_h").design.x_names == ("Intercept", "f[T.b]", "f[T.c]", "x")
     assert LMMsetup("y ~ 0 + f", DAT, "_h").design.x_names == ("f[a]", "f[b]", "f[c]")
     assert lmer("y ~ x + (x | f)", DAT).beta.shape == (2,)
