@@ -58,7 +58,7 @@ def answers(form, shown=None):
     new = {name: data[name].iloc[[5, 2, 11]].reset_index(drop=True) for name in formula.variables}
 
     def right(one):         # patsy does not know how many rows the constant alone has
-        return one.evaluate_right(data) if formula.predictors else one.evaluate(data)[1:]
+        return one.evaluate_right(data) if any(formula.summands) else one.evaluate(data)[1:]
 
     def elsewhere(one):
         return one.columns_at(new, 3, data, right(one)[0])
