@@ -83,14 +83,14 @@ class ByCommonCorrelation(CompoundSymmetry):
 
     def _variances(self, t):
         """(2,): a and b."""
-        w, rest_of_w = self._shares(t)
-        return self.c * np.exp(2 * t[self.s]) * np.array([w, rest_of_w / (self.c - 1)])
+        w, left = self._shares(t)
+        return self.c * np.exp(2 * t[self.s]) * np.array([w, left / (self.c - 1)])
 
     def _d_variances(self, t):
         """(2, 2): d (a, b) / d (s, z); a has 2 a and 2 a (1 - w), b has 2 b and -2 b w."""
-        w, rest_of_w = self._shares(t)
+        w, left = self._shares(t)
         a, b = self._variances(t)
-        return 2 * np.array([[a, a * rest_of_w], [b, -b * w]])
+        return 2 * np.array([[a, a * left], [b, -b * w]])
 
     def psi(self, t):
         return np.tensordot(self._variances(t), self.basis, 1)
@@ -100,6 +100,8 @@ class ByCommonCorrelation(CompoundSymmetry):
 
     def theta(self, psi):
         """s and z from a and b; z is bounded where one of them is nothing beside the other."""
+        if psi.trace() == 0:
+            return np.array([-np.inf, 0.0])
         half_log_a, half_log_b = super().theta(psi)
         s = 0.5 * np.log(psi.trace() / self.c)
         z = half_log_a - half_log_b - 0.5 * np.log(self.c - 1)
@@ -116,9 +118,9 @@ class ByCommonCorrelation(CompoundSymmetry):
 
     def per_fisher(self, z):
         """dz / d arctanh(rho) = (1 - rho^2) (c - 1) / (2 c w (1 - w))."""
-        w, rest_of_w = self._shares([0.0, z])
+        w, left = self._shares([0.0, z])
         rho = (self.c * w - 1) / (self.c - 1)
-        return (1 - rho**2) * (self.c - 1) / (2 * self.c * w * rest_of_w)
+        return (1 - rho**2) * (self.c - 1) / (2 * self.c * w * left)
 
     def rescaled(self, t, shift):
         return t + np.array([shift, 0.0])
@@ -135,12 +137,12 @@ class ByCommonCorrelation(CompoundSymmetry):
 
         d^2 a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; d^2 b: 4 b, -4 b w, -4 b w (1 - 2 w).
         """
-        w, rest_of_w = self._shares(t)
+        w, left = self._shares(t)
         a, b = self._variances(t)
         in_a, in_b = np.einsum("ij,kji->k", G, self.basis)
         in_s = 4 * (in_a * a + in_b * b)
-        mixed = 4 * (in_a * a * rest_of_w - in_b * b * w)
-        return np.array([[in_s, mixed], [mixed, mixed * (rest_of_w - w)]])
+        mixed = 4 * (in_a * a * left - in_b * b * w)
+        return np.array([[in_s, mixed], [mixed, mixed * (left - w)]])
 
     def df_used(self, t, M):
         return np.zeros(0)
