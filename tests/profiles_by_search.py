@@ -1,6 +1,7 @@
 """Random small designs, and their profiles by n x n algebra, minimised by a general optimiser from many starts."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,9 @@ class Profile:
         self.rows, self.columns = np.array([i for _, i, _ in elements]), np.array([j for _, _, j in elements])
         self.own = [np.flatnonzero([u == t for u, _, _ in elements]) for t in range(len(self.products))]
         starts = [b.start for b in covariance.spans]
+        self.without = []                                   # where it is 0 the correlation is anything, and psi has a kink
+        if held.kind == "corr":
+            self.without = [Profile(fit, Held("sd", (self.of_term, effect))) for effect in held.which[1:]]
         self.unit_of = [self.units[starts[t] + i] for t, i, _ in elements]
 
     def least(self, value, enough=-np.inf, starts=STARTS, seed=0):
@@ -86,8 +90,13 @@ class Profile:
                 end = minimize(self.nll, start, (value, y, X), "L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": 200})
             best = min(best, end.fun)
             if best <= enough:
-                break
-        return best
+                return best
+        return min([best, *(one.zero for one in self.without)])
+
+    @cached_property
+    def zero(self):
+        """The least nll where the standard deviation is zero."""
+        return self.least(0.0)
 
     def nll(self, x, value, y, X):
         """nll and its gradient: for dpsi that of sum G_ij dpsi_ij, G_ij = (tr W Z_i Z_j' - d'Z_i Z_j'd) / 2, d = W r."""
