@@ -1,19 +1,20 @@
-"""Compound symmetry: effects with one variance, any two with one correlation, which may be negative.
+"""Compound symmetry: effects with one variance, any two with one correlation, maybe a negative one.
 
     psi_t = v ((1 - rho) I + rho 11')  =  a 11'/c + b (I - 11'/c),
 
     a = v (1 + (c - 1) rho),    b = v (1 - rho).
 
-a is the variance of the sum of the effects over sqrt(c), b that of any contrast of length 1. Both are
-free of each other, and zero at the ends of rho's range, -1 / (c - 1) and 1: so theta holds their logs,
-and nothing else need be known here. Source: the covariance of a split plot, Scheffe (1959), section 8.1.
+a is the variance of the sum of the effects over sqrt(c), b that of any contrast of length 1. Both
+are free of each other, and zero at the ends of rho's range, -1 / (c - 1) and 1: so theta holds
+their logs, and nothing else need be known here. Source: the covariance of a split plot, Scheffe
+(1959), section 8.1.
 """
 
 import numpy as np
 
 from .covariance import Variances
 
-LARGEST_LOGIT = 36.0    # of a's share of the variance, from which b, or a, is nothing beside the other
+LARGEST_LOGIT = 36.0    # of a's share of the variance, where b, or a, is nothing beside the other
 
 
 class CompoundSymmetry(Variances):
@@ -38,7 +39,7 @@ class CompoundSymmetry(Variances):
         return np.tensordot(np.exp(t), self.basis, 1)
 
     def theta(self, psi):
-        """a = 1'psi 1 / c, and b from what the trace has beside it; the mean over effects, if they differ."""
+        """a = 1'psi 1 / c, and b from the rest of the trace: means, if the effects differ."""
         a = psi.sum() / self.c
         b = (psi.trace() - a) / (self.c - 1)
         with np.errstate(divide="ignore"):
@@ -50,15 +51,15 @@ class CompoundSymmetry(Variances):
 
 
 class ByCommonCorrelation(CompoundSymmetry):
-    """The same psi by its log standard deviation s and z, which stands for the correlation: its profiles.
+    """The same psi by its log sd, s, and by z, which stands for the correlation: for profiles.
 
         v = exp(2 s),    z = 1/2 log(a / ((c - 1) b)),    w = 1 / (1 + exp(-2 z)),
 
         a = c v w,    b = c v (1 - w) / (c - 1),    rho = (c w - 1) / (c - 1),
 
-    so that z goes from -inf to inf as rho goes from -1 / (c - 1) to 1; for c = 2 it is Fisher's z. w is
-    a's share of the trace of psi. Neither a nor b can be zero here but with s = -inf, where both are.
-    Steps are made in theta itself.
+    so that z goes from -inf to inf as rho goes from -1 / (c - 1) to 1; for c = 2 it is Fisher's z.
+    w is a's share of the trace of psi. Only where s = -inf are a and b zero, both. Steps are made
+    in theta itself.
     """
 
     s = 0                                                       # the places of the two elements
@@ -135,7 +136,8 @@ class ByCommonCorrelation(CompoundSymmetry):
     def bend(self, t, G):
         """tr(G M) d^2 a + tr(G (I - M)) d^2 b, M = 11'/c.
 
-        d^2 a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; d^2 b: 4 b, -4 b w, -4 b w (1 - 2 w).
+        Of a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; of b: 4 b, -4 b w,
+        -4 b w (1 - 2 w).
         """
         w, left = self._shares(t)
         a, b = self._variances(t)

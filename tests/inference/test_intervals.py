@@ -53,8 +53,8 @@ def best(fit, fixed):
 @pytest.mark.parametrize("kind, i, name", [("sd", 0, "sigma"), ("sd", 1, "Worker"), ("sd", 2, "Worker:Machine"),
                                            ("beta", 0, "Intercept"), ("beta", 2, "Machine[T.C]")])
 def test_at_a_bound_the_likelihood_has_dropped_by_the_quantile(machines, kind, i, name):
-    for bound in machines.conf_int().loc[(kind, name)]:
-        assert_allclose(2 * (best(machines, {(kind, i): bound}) - machines.nll), QUANTILE**2, rtol=1e-7)
+    for value in machines.conf_int().loc[(kind, name)]:
+        assert_allclose(2 * (best(machines, {(kind, i): value}) - machines.nll), QUANTILE**2, rtol=1e-7)
 
 
 def profile_of(name):
@@ -103,8 +103,8 @@ def test_a_block_at_zero_leaves_it_when_the_profile_asks_for_it():
     """At a mean far from the data's, groups explain some of the distance: the inner minimum is checked there."""
     dat = load_data("Dyestuff2").assign(Yield=lambda d: d["Yield"] + 1.2 * (d["Batch"].cat.codes - 2.5) * (d["Batch"].cat.codes % 2))
     fit = lmm("Yield ~ 1", dat, "Batch")
-    for bound in fit.conf_int(level=0.9999).loc[("beta", "Intercept")]:
-        assert_allclose(2 * (best(fit, {("beta", 0): bound}) - fit.nll), 15.1367052, rtol=1e-6)
+    for value in fit.conf_int(level=0.9999).loc[("beta", "Intercept")]:
+        assert_allclose(2 * (best(fit, {("beta", 0): value}) - fit.nll), 15.1367052, rtol=1e-6)
 
 
 def test_intervals_that_reach_zero():
