@@ -2,12 +2,11 @@
 
     u = a fixed effect, log sigma, a log standard deviation, or Fisher's z of a correlation.
 
-The others may have several minima, so p is the lower envelope of branches, each of them followed
-from one start. p is continuous, with kinks where branches cross. By the envelope theorem p'(u) is
-the partial derivative of nll in u, the others being at their best.
+The others may have several minima, so p is the lower envelope of branches, each followed from its
+own start. p is continuous, with kinks where branches cross. By the envelope theorem p'(u) is the
+partial derivative of nll in u, the others being at their best.
 
-Whatever a search finds at u is at least p(u): no start is ever wrong, it only may not be the best
-one.
+What a search finds at u is at least p(u): no start is wrong, it only may not be the best one.
 """
 
 from dataclasses import replace
@@ -22,17 +21,16 @@ from ..model import LARGEST_LOGIT, LARGEST_Z
 from ..practical import LMMprof
 from .starts import samples
 
-# of Newton's iteration over the others, log units: nll's error is of its fourth power
-OTHERS_DONE = 1e-3
-LARGEST_SE = 0.5  # log units or z, the first step's: a small standard deviation lies on a plateau
-OPEN_Z = 3.0  # Fisher's z where a profile starts whose estimate is a correlation of +-1
+OTHERS_DONE = 1e-3          # of Newton's iteration over the others, log units
+LARGEST_SE = 0.5            # log units or z, of the first step: a small sd lies on a plateau
+OPEN_Z = 3.0                # Fisher's z where a profile starts from an estimate of +-1
 SAMPLES = 16                # thetas that are looked at for other branches, for each element ...
 CHOSEN = 4                  # ... and how many of them are followed to their minimum
-SEED = 20                   # of the samples
+SAMPLES_SEED = 20
 
 
 class Point(NamedTuple):
-    """Where the parameter is u: the others' best that one start, or several, led to."""
+    """The others' best where the parameter is u, of one start or several."""
 
     u: float
     theta: np.ndarray
@@ -51,7 +49,7 @@ class Curve:
         The fit's, or one of the same model with other elements of theta.
     theta : ndarray, shape (size,)
         The estimate there.
-    place : int, optional
+    place : int
         Which element is the parameter; None for a fixed effect.
     se : float
         The standard error of its estimate: how far the first step goes.
@@ -72,16 +70,15 @@ class Curve:
 
     def __init__(self, fit, setup, theta, place, se, order=None):
         self.fit = fit
+        self.nll = fit.nll
         self.setup = setup
         self.theta = theta
         self.place = place
         self.order = order
-        self.held = [] if place is None else [place]
-        self.nll = fit.nll
+        self.held = [place]
         self.se = se if 0 < se < LARGEST_SE else LARGEST_SE
-        if place is not None:
-            self.estimate = theta[place]
-            self.origin = opened(theta, setup)[place]
+        self.estimate = theta[place]
+        self.origin = opened(theta, setup)[place]
 
     def __call__(self, u):
         """p(u), looked for from many starts, and its derivative."""
@@ -114,25 +111,30 @@ class Curve:
             psi = psi[np.ix_(back, back)]
         return self.fit.setup.covariance.theta(theta[0], psi)
 
-    # -- p(u), from few starts or many -------------------------------------------------------------
+    # -- p(u), from few starts or many -----------------------------------------------------------
 
     def least(self, u, *starts):
-        """The `Point` of the lowest minimum that these thetas lead to. ArithmeticError if none can
-        be evaluated."""
+        """The `Point` of the lowest minimum that these thetas lead to.
+
+        Raises an ArithmeticError if nll cannot be evaluated at any.
+        """
         criterion = self.criterion(u)
         found = None
         for start in starts:
-            start = self.placed(start, u)
-            theta, value = minimum(criterion, start, held=self.held, done=OTHERS_DONE)
+            theta, value = self._minimum(criterion, self.placed(start, u))
             if found is None or value < found[1]:
                 found = theta, value
         return self._point(u, *found, criterion)
 
+    def _minimum(self, criterion, theta, rival=None):
+        return minimum(criterion, theta, rival, self.held, OTHERS_DONE)
+
     def _point(self, u, theta, value, criterion):
-        return Point(u, theta, float(value), float(self.slope(u, theta, value, criterion)))
+        slope = self.slope(u, theta, value, criterion)
+        return Point(u, theta, float(value), float(slope))
 
     def thorough(self, u):
-        """The `Point` at u by all that is known: from the estimate, and then from elsewhere."""
+        """The `Point` at u by all that is known: from the estimate, and from elsewhere."""
         point = self.least(u, self.theta, opened(self.theta, self.setup))
         return self.below(point, thorough=True) or point
 
@@ -143,27 +145,26 @@ class Curve:
         from the best of many samples of the others.
         """
         criterion = self.criterion(point.u)
-        best = point.theta, point.nll
         starts = list(self.across(point.theta))
         if thorough:
             starts += self.promising(point.u, criterion)
+        best = point.theta, point.nll
         for start in starts:
-            theta, value = minimum(criterion, start, best, self.held, OTHERS_DONE)
+            theta, value = self._minimum(criterion, start, best)
             if value < best[1] - NLL_ERROR * size_of(best[1]):
-                best = minimum(criterion, theta, held=self.held, done=OTHERS_DONE)
+                best = self._minimum(criterion, theta)
         if best[0] is point.theta:
             return None
         return self._point(point.u, *best, criterion)
 
     def across(self, theta):
-        """theta with a direction at zero, each in turn; if some are, also with these in the
-        open."""
-        covariance = self.setup.covariance
-        u = theta[self.held]
+        """theta with each direction at zero in turn; if some are, also with these in the open."""
         bases = [theta]
         if not np.isfinite(theta).all():
-            bases.append(opened(theta, self.setup))
-            bases[1][self.held] = u
+            in_the_open = opened(theta, self.setup)
+            in_the_open[self.held] = theta[self.held]
+            bases.append(in_the_open)
+        covariance = self.setup.covariance
         for base in bases:
             for d, place in enumerate(covariance.directions):
                 if base[place] > -np.inf and place not in self.held:
@@ -174,14 +175,15 @@ class Curve:
         """Those of the samples, u being put into them, where the criterion is lowest."""
         starts = [self.placed(start, u) for start in self.samples]
         values = np.array([criterion(start) for start in starts])
-        order = np.argsort(values)[: CHOSEN * self.setup.covariance.size]
-        return [starts[i] for i in order if np.isfinite(values[i])]
+        number = CHOSEN * self.setup.covariance.size
+        lowest = np.argsort(values)[:number]
+        return [starts[i] for i in lowest if np.isfinite(values[i])]
 
     @cached_property
     def samples(self):
         """Thetas all over: small and large sds and sigma, correlations of any size."""
         number = SAMPLES * self.setup.covariance.size
-        return samples(self.setup, self.fit.theta[0], number, SEED)
+        return samples(self.setup, self.fit.theta[0], number, SAMPLES_SEED)
 
 
 class SigmaCurve(Curve):
@@ -192,18 +194,15 @@ class SigmaCurve(Curve):
 
 
 class SdCurve(Curve):
-    """u = the log standard deviation of one block; -inf where its variance, and its covariances,
-    are zero."""
+    """u = the log sd of one block; -inf where its variance, and its covariances, are zero."""
 
     edges: ClassVar = {-1: -np.inf}
 
     def placed(self, theta, u):
-        if u > -np.inf:
-            return super().placed(theta, u)
         covariance = self.setup.covariance
-        for d, place in enumerate(covariance.directions):
-            if place == self.place:
-                return covariance.without(theta, d)
+        directions = np.flatnonzero(covariance.directions == self.place)
+        if u == -np.inf and len(directions):
+            return covariance.without(theta, directions[0])
         return super().placed(theta, u)
 
     @cached_property
@@ -235,14 +234,11 @@ class CommonCorrelationCurve(CorrelationCurve):
 
     edges: ClassVar = {-1: -LARGEST_LOGIT / 2, 1: LARGEST_LOGIT / 2}
 
-    @property
-    def structure(self):
-        """The structure of the term."""
-        covariance = self.setup.covariance
-        for one, share in zip(covariance.structures, covariance.shares):
-            if self.place < share.stop:
-                return one
-        raise IndexError(self.place)
+    def __init__(self, fit, setup, theta, term, se, sd_curves):
+        self.structure = setup.covariance.structures[term]
+        place = setup.covariance.shares[term].start + self.structure.z
+        se_of_z = se * self.structure.per_fisher(theta[place])
+        super().__init__(fit, setup, theta, place, se_of_z, sd_curves)
 
     def natural(self, u):
         return self.structure.correlation(u)
@@ -252,11 +248,17 @@ class BetaCurve(Curve):
     """u = one fixed effect, which is no element of theta: y - u X_i is regressed on the others.
 
     With X_others = Q_X Q R, [Q_X Q, e'] is the new [Q_X, e]: e' = e + (beta_0i - u) Q_X w for the
-    part Q_X w of X_i that is orthogonal to the others.
+    part Q_X w of X_i that is orthogonal to the others. nll(theta, u) is the criterion there.
     """
 
     def __init__(self, fit, i, se):
-        super().__init__(fit, fit.setup, fit.theta, None, se)
+        self.fit = fit
+        self.nll = fit.nll
+        self.setup = fit.setup
+        self.theta = fit.theta
+        self.place = None
+        self.order = None
+        self.held = []
         self.i = i
         self.se = se
         self.estimate = self.origin = fit.beta[i]
@@ -267,22 +269,25 @@ class BetaCurve(Curve):
         self.w = column - self.Q @ (self.Q.T @ column)
 
     def natural(self, u):
-        return float(u)
+        return u
 
     def placed(self, theta, u):
         return theta
 
     def criterion(self, u):
         k = len(self.w)
-        A = np.zeros((k + 1, k))
+        A = np.zeros((k + 1, k))                                # [Q_X Q, e'] = [Q_X, e] A
         A[:k, :-1] = self.Q
         A[:k, -1] = (self.setup.beta_0[self.i] - u) * self.w
         A[k, -1] = 1.0
-        engine = self.setup.engine.combined(A)
-        setup = replace(
-            self.setup, engine=engine, beta_0=np.zeros(k - 1), Q_X=None, R_X=self.R
+        without_i = replace(
+            self.setup,
+            engine=self.setup.engine.combined(A),
+            beta_0=np.zeros(k - 1),
+            Q_X=None,
+            R_X=self.R,
         )
-        return Criterion(LMMprof, setup)
+        return Criterion(LMMprof, without_i)
 
     def slope(self, u, theta, value, criterion):
         """nll(theta, u) = nll(theta) + (u - beta_i)^2 / (2 var beta_i), both at this theta."""

@@ -2,13 +2,12 @@
 
 With zeta(u) = sqrt(2 (p(u) - nll)) for the profile p of curves.py, the bound on one side is the end
 of the stretch from the estimate on which zeta <= z. What is followed is at least p, so a crossing
-that was found is never too far out: it is one of p if no other start does better there. If one
+that was found is never too far out, and it is one of p if no other start does better there. If one
 does, this u lies within, and the search goes on outwards from it, on the lower branch. Hence
 
     1.  Newton's iteration on zeta, from Wald's bound, in the bracket that it finds by itself;
-    2.  where that leaves its bracket, or zeta falls on the way: steps outwards, and a bracketed
-    root;
-    3.  a look for lower branches at the crossing, and again 2. from there, until there are none.
+    2.  where that leaves its bracket, or zeta falls on the way: steps outwards, a bracketed root;
+    3.  a look for lower branches at the crossing, and 2. again from there, until there are none.
 
 Each has a limit of steps. What has no bound raises `NoBound` with the reason.
 """
@@ -19,8 +18,7 @@ from ..fitting import NLL_ERROR, Criterion, minimum, opened, size_of
 from ..practical import LMMprof
 from .curves import CorrelationCurve, Point, SigmaCurve
 
-# of a bound's last Newton step, relative to its distance: the error is of the order of its square
-ROOT = 1e-7
+ROOT = 1e-7             # of a bound's last step, relative to its distance; the error is its square
 MOST_NEWTON = 12        # steps of Newton's iteration on zeta ...
 MOST_OUTWARDS = 60      # ... outwards ...
 MOST_BRACKETED = 60     # ... and within a bracket
@@ -29,17 +27,21 @@ MOST_BRANCHES = 12      # lower branches at a crossing
 FIRST_OUTWARDS = 0.25   # of Wald's distance, the first step outwards
 FURTHER = 3.0           # by which a step outwards may be longer than the last
 PAST = 0.2              # of zeta, how far past the level a step outwards aims
-# parts of a way, where zeta is looked at for a hill in between ...
-LOOKS = np.array([0.25, 0.5, 0.75])
-LOOKS_DOWN = (0.5, 1.5, 3.0)  # ... and log units, on the way to a standard deviation of zero
+PARTS_OF_WAY = np.array([0.25, 0.5, 0.75])  # where a hill of zeta is looked for between two u ...
+LOOKS_DOWN = np.array([0.5, 1.5, 3.0])      # ... and, log units, on the way to an sd of zero
 SLOW = 3                # steps in which a bracket halves at least
 PLATEAU = 2.0           # log units of a step down in log sd, after which zeta at zero decides
 FAR_LOG = 30.0          # log units of a bound from the estimate, where V has no digits left ...
 FAR_BETA = 1e6          # ... and in widths of Wald's interval
-NO_SIGMA = 14.0  # log units that sigma may be below its estimate before it is as good as zero
+NO_SIGMA = 14.0         # log units of sigma below its estimate, where it is as good as zero
 VANISHED = 23.0         # log units below the estimate, where sigma is zero but for rounding, if ...
 STILL_FALLING = 0.25    # ... nll falls by more than this as log sigma does by 1
 SMALL_NOBS = 50         # rows, up to which other branches are looked for at length
+
+VANISHING = "the residual sd goes to 0 on the way"
+NO_CROSSING = "the likelihood does not drop enough however far away"
+NO_VALUE = "the likelihood cannot be evaluated on the way"
+NO_END = "its profile could not be followed"
 
 
 class NoBound(Exception):
@@ -54,32 +56,30 @@ class BelowFit(Exception):
         self.point = point
 
 
-VANISHING = "the residual sd goes to 0 on the way"
-NO_CROSSING = "the likelihood does not drop enough however far away"
-NO_VALUE = "the likelihood cannot be evaluated on the way"
-NO_END = "it could not be followed"
-
-
 def is_delicate(fit):
-    """Whether other branches are looked for at length from the outset: few rows, or a singular
-    covariance."""
-    return fit.setup.engine.cheap and (fit.nobs <= SMALL_NOBS or bool(fit.singular))
+    """Whether other branches are looked for at length: few rows, or a singular covariance."""
+    is_small = fit.nobs <= SMALL_NOBS
+    return fit.setup.engine.cheap and (is_small or bool(fit.singular))
 
 
 def interval(curve, z):
-    """The u below and above the estimate with |zeta| = z, or the edge before which there is
-    none."""
+    """The u below and above the estimate with |zeta| = z, or the edges before it."""
     return [bound(curve, sign, z) for sign in (-1, 1)]
 
 
 def bound(curve, sign, z):
-    """The first u with zeta = z on one side of the estimate, or the edge. Raises `NoBound`,
-    `BelowFit`."""
-    return Search(curve, sign, z).bound()
+    """The first u with zeta = z on one side of the estimate, or the edge.
+
+    Raises `NoBound`, or `BelowFit`.
+    """
+    try:
+        return float(Search(curve, sign, z).bound())
+    except ArithmeticError:
+        raise NoBound(NO_VALUE) from None
 
 
 class Search:
-    """The search for one bound."""
+    """The search for one bound: on the side `sign` of a curve's estimate, at zeta = z."""
 
     def __init__(self, curve, sign, z):
         self.curve = curve
@@ -87,16 +87,11 @@ class Search:
         self.z = z
         self.edge = curve.edges.get(sign)
         self.width = z * curve.se
+        self.cheap = curve.setup.engine.cheap
         self.thorough = is_delicate(curve.fit)
 
     def bound(self):
         """The first crossing, as a u, or the edge."""
-        try:
-            return self._bound()
-        except ArithmeticError:
-            raise NoBound(NO_VALUE) from None
-
-    def _bound(self):
         curve = self.curve
         if curve.estimate == self.edge or self.is_anything():
             return self.edge
@@ -104,33 +99,39 @@ class Search:
             at_edge = self.at_edge(curve.theta)
             if self.height(at_edge) <= self.z:
                 return self.before(at_edge)
+
+        # -- 1., or where that is not plain 2.
         crossing = self.by_newton()
         if crossing is None:
-            self.thorough = curve.setup.engine.cheap
+            self.thorough = self.cheap
             crossing = self.outwards(self.first())
+
+        # -- 3.: as long as there is a lower branch this u lies within
         for _ in range(MOST_BRANCHES):
             if crossing.u == self.edge:
                 return crossing.u
             lower = curve.below(crossing, self.thorough)
             if lower is None:
-                return float(crossing.u)
-            self.thorough = curve.setup.engine.cheap
-            self.height(lower)
+                return crossing.u
+            self.thorough = self.cheap
             crossing = self.outwards(lower)
         raise NoBound(NO_END)
 
     def is_anything(self):
-        """Whether a correlation may be anything at this level, for an sd of its effects may be
-        zero."""
+        """Whether a correlation may be anything at this level, for one of its sds may be zero."""
         if not isinstance(self.curve, CorrelationCurve):
             return False
         return any(self.height(one.without) <= self.z for one in self.curve.sd_curves)
 
-    # -- p(u) and zeta -----------------------------------------------------------------------------
+    # -- p(u) and zeta ---------------------------------------------------------------------------
 
     def height(self, point):
         """zeta >= 0, on either side."""
         return height(self.curve, point)
+
+    def outward_slope(self, point, zeta):
+        """d zeta / du outwards."""
+        return self.sign * point.slope / zeta if zeta > 0 else np.inf
 
     def at(self, u, *starts):
         """The `Point` at u."""
@@ -139,88 +140,77 @@ class Search:
         return point
 
     def at_edge(self, theta):
-        """The `Point` at the edge; of a standard deviation of zero from the estimate."""
+        """The `Point` at the edge; that of a standard deviation of zero is known to its curve."""
         if self.edge == -np.inf and theta is self.curve.theta:
             return self.curve.without
         return self.at(self.edge, theta)
 
-    def before(self, at_edge):
-        """The edge, where zeta <= z; or, if delicate, the crossing of a hill before it, where there
-        is one."""
-        if not self.thorough:
-            return self.edge
-        origin = self.curve.origin
-        ways = np.array(LOOKS_DOWN) if self.edge == -np.inf else LOOKS * abs(self.edge - origin)
-        near = self.at(origin, self.curve.theta)
-        if self.height(near) > self.z:
-            return self.edge
-        hill = self.hill(origin + self.sign * ways, near, at_edge)
-        return self.edge if hill is None else float(self.bracketed(near, hill).u)
+    def crossing(self, u, near):
+        """The `Point` at the root u, from one so near that theta is the same but for rounding."""
+        level = self.curve.nll + self.z**2 / 2
+        return Point(u, near.theta, level, near.slope)
 
-    def outward_slope(self, point, height):
-        """d zeta / du outwards."""
-        return self.sign * point.slope / height if height > 0 else np.inf
-
-    # -- 1. Newton's iteration ---------------------------------------------------------------------
+    # -- 1. Newton's iteration -------------------------------------------------------------------
 
     def by_newton(self):
-        """The crossing by Newton's iteration on zeta from Wald's bound, or None where it is not
-        plain."""
+        """The crossing by Newton's iteration on zeta, or None where it is not plain."""
         curve = self.curve
         inside = 0.0                                            # distances outwards from the origin
-        outside = np.inf if self.edge in (None, -np.inf) else abs(self.edge - curve.origin)
-        away = self.width
-        last = curve.origin
-        theta = ahead = curve.theta
+        outside = np.inf
+        if self.edge is not None and np.isfinite(self.edge):
+            outside = abs(self.edge - curve.origin)
+        distance = self.width
+        last_u = curve.origin
+        last_theta = start = curve.theta
         for _ in range(MOST_NEWTON):
-            u = curve.origin + self.sign * away
-            if not inside < away < outside or self.is_far(u):
+            u = curve.origin + self.sign * distance
+            if not inside < distance < outside or self.is_far(u):
                 return None
             try:
-                point = self.at(u, ahead)
+                point = self.at(u, start)
             except (ArithmeticError, NoBound):
                 return None
             zeta = self.height(point)
             slope = self.outward_slope(point, zeta)
             if not 0 < slope < np.inf:
                 return None
-            if zeta > self.z:
-                outside = away
-            else:
-                inside = away
-            step = (self.z - zeta) / slope
-            away += step
-            ahead = predicted(theta, point.theta, self.sign * step / (u - last))
-            last = u
-            theta = point.theta
-            if abs(step) < ROOT * self.width:
-                crossing = self.crossing(curve.origin + self.sign * away, point)
-                return crossing if self.is_plain(crossing) else None
-        return None
 
-    def crossing(self, u, near):
-        """The `Point` at the root u, from one so near that theta is the same but for rounding."""
-        return Point(u, near.theta, self.curve.nll + self.z**2 / 2, near.slope)
+            # -- the bracket, and Newton's step
+            if zeta > self.z:
+                outside = distance
+            else:
+                inside = distance
+            step = (self.z - zeta) / slope
+            distance += step
+            if abs(step) < ROOT * self.width:
+                crossing = self.crossing(curve.origin + self.sign * distance, point)
+                return crossing if self.is_plain(crossing) else None
+
+            # -- the others go on along a line
+            ratio = self.sign * step / (u - last_u)
+            start = predicted(last_theta, point.theta, ratio)
+            last_u = u
+            last_theta = point.theta
+        return None
 
     def is_plain(self, crossing):
         """Whether half-way zeta is below the level and rises outwards."""
-        if self.sign * (crossing.u - self.curve.estimate) <= 0:
+        curve = self.curve
+        if self.sign * (crossing.u - curve.estimate) <= 0:
             return False
-        theta = crossing.theta
-        if np.isfinite(theta).all() and np.isfinite(self.curve.theta).all():
-            theta = 0.5 * (theta + self.curve.theta)
-        middle = self.at(0.5 * (self.curve.origin + crossing.u), theta)
+        start = crossing.theta
+        if np.isfinite(start).all() and np.isfinite(curve.theta).all():
+            start = 0.5 * (start + curve.theta)
+        middle = self.at(0.5 * (curve.origin + crossing.u), start)
         return self.height(middle) < self.z and self.sign * middle.slope > 0
 
-    # -- 2. steps outwards, and a bracketed root ---------------------------------------------------
+    # -- 2. steps outwards, and a bracketed root -------------------------------------------------
 
     def first(self):
-        """A `Point` within the bounds: near the estimate, or where it is at an edge, near enough to
-        that."""
-        curve = self.curve
-        u = curve.origin
+        """A `Point` within: near the estimate, or where that is at an edge, near enough to it."""
+        u = self.curve.origin
         for _ in range(MOST_OUTWARDS):
-            point = self.at(u, curve.theta)
+            point = self.at(u, self.curve.theta)
             if self.height(point) < self.z:
                 return point
             u -= self.sign * FIRST_OUTWARDS * self.width
@@ -228,6 +218,7 @@ class Search:
 
     def outwards(self, inside):
         """The crossing beyond a `Point` with zeta <= z, or the edge."""
+        self.height(inside)                                     # it may be below the fit
         step = FIRST_OUTWARDS * self.width
         failures = 0
         for _ in range(MOST_OUTWARDS):
@@ -243,17 +234,18 @@ class Search:
                 step /= 4
                 failures += 1
                 if failures > MOST_FAILURES:
-                    raise NoBound(NO_VALUE) from None
+                    raise
                 continue
 
-            # -- outside: the root between; inside: it may have been outside in between
+            # -- outside: the root lies between; inside: it may have been outside in between
             zeta = self.height(trial)
             if zeta > self.z:
                 return self.bracketed(inside, trial)
             if u == self.edge:
                 return trial
             if self.sign * trial.slope < 0:
-                hill = self.hill(inside.u + LOOKS * (trial.u - inside.u), inside, trial)
+                between = inside.u + PARTS_OF_WAY * (trial.u - inside.u)
+                hill = self.hill(between, inside, trial)
                 if hill is not None:
                     return self.bracketed(inside, hill)
 
@@ -270,23 +262,38 @@ class Search:
 
     def is_far(self, u):
         """Whether u is farther from the estimate than any bound that means something."""
-        away = abs(u - self.curve.origin)
+        distance = abs(u - self.curve.origin)
         if self.curve.place is None:
-            return away > FAR_BETA * self.width
+            return distance > FAR_BETA * self.width
         if isinstance(self.curve, SigmaCurve) and self.sign < 0:
-            return away > NO_SIGMA
-        return away > FAR_LOG
+            return distance > NO_SIGMA
+        return distance > FAR_LOG
 
     def at_the_end(self, inside):
-        """What there is in place of a crossing far away: for sigma, and for a flat sd, zero."""
-        if self.sign < 0 and isinstance(self.curve, SigmaCurve):
+        """What there is in place of a crossing far away: for sigma downwards zero."""
+        if isinstance(self.curve, SigmaCurve) and self.sign < 0:
             self.edge = -np.inf
             return inside._replace(u=-np.inf)
         raise NoBound(NO_CROSSING)
 
+    def before(self, at_edge):
+        """The edge, where zeta <= z; or, if delicate, the crossing at a hill before it."""
+        if not self.thorough:
+            return self.edge
+        curve = self.curve
+        near = self.at(curve.origin, curve.theta)
+        if self.height(near) > self.z:
+            return self.edge
+        ways = LOOKS_DOWN
+        if np.isfinite(self.edge):
+            ways = PARTS_OF_WAY * abs(self.edge - curve.origin)
+        hill = self.hill(curve.origin + self.sign * ways, near, at_edge)
+        if hill is None:
+            return self.edge
+        return self.bracketed(near, hill).u
+
     def hill(self, values, inside, beyond):
-        """The first `Point` with zeta > z at one of these u between two points that are within, or
-        None."""
+        """The first `Point` with zeta > z at one of these u between two points within, or None."""
         for u in values:
             point = self.at(u, inside.theta, beyond.theta)
             if self.height(point) > self.z:
@@ -296,13 +303,12 @@ class Search:
         return None
 
     def bracketed(self, inside, outside):
-        """The crossing between two points with zeta <= z < zeta: Newton's steps, halving where they
-        do not help.
+        """The crossing between two points, zeta <= z < zeta: Newton's steps, or halving.
 
-        Each value is the lower one of those from both ends, so that the branches' envelope is what
-        is solved, which is continuous.
+        Each value is the lower one of those from both ends, so that what is solved is the envelope
+        of their branches, which is continuous.
         """
-        halved = abs(outside.u - inside.u)
+        last_gap = abs(outside.u - inside.u)
         slow = 0
         near = outside
         for _ in range(MOST_BRACKETED):
@@ -310,8 +316,8 @@ class Search:
             if gap < ROOT * self.width:
                 break
             slow += 1
-            if gap <= halved / 2:
-                halved = gap
+            if gap <= last_gap / 2:
+                last_gap = gap
                 slow = 0
 
             # -- Newton's next point, or the middle
@@ -335,8 +341,7 @@ class Search:
 
 
 def predicted(theta, last, ratio):
-    """theta on the line through two of them, as far beyond the last as `ratio` times their
-    distance."""
+    """theta on the line through two of them, `ratio` times their distance beyond the last."""
     if abs(ratio) > 1 or not (np.isfinite(theta).all() and np.isfinite(last).all()):
         return last
     return last + ratio * (last - theta)
@@ -351,10 +356,9 @@ def height(curve, point):
 
 def refuse_vanishing(curve, point):
     """Raise `NoBound` where nll falls on and on as sigma goes to zero."""
-    theta = point.theta
-    if curve.place == 0 or theta[0] > curve.fit.theta[0] - VANISHED:
+    if curve.place == 0 or point.theta[0] > curve.fit.theta[0] - VANISHED:
         return
-    above = theta.copy()
+    above = point.theta.copy()
     above[0] += 1
     if curve.criterion(point.u)(above) > point.nll + STILL_FALLING:
         raise NoBound(VANISHING)
@@ -366,9 +370,9 @@ def better_start(curve, point):
     Raises `NoBound` where nll falls without bound from there.
     """
     fit = curve.fit
-    criterion = Criterion(LMMprof, fit.setup)
-    theta, value = minimum(criterion, opened(curve.in_fit(point.theta), fit.setup))
-    bounded = theta[0] > fit.theta[0] - VANISHED
-    if not (bounded and value < fit.nll - NLL_ERROR * size_of(value)):
+    start = opened(curve.in_fit(point.theta), fit.setup)
+    theta, value = minimum(Criterion(LMMprof, fit.setup), start)
+    is_bounded = theta[0] > fit.theta[0] - VANISHED
+    if not (is_bounded and value < fit.nll - NLL_ERROR * size_of(value)):
         raise NoBound(VANISHING)
     return opened(theta, fit.setup)

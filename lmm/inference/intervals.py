@@ -37,13 +37,26 @@ def conf_int(fit, method="profile", level=0.95, **options):
     DataFrame
         With lower and upper, by ``("beta", column of X)``, ``("sd", "sigma")``, ``("sd", block)``
         and ``("corr", pair)``. 0 where an interval for a standard deviation reaches 0, -+1 for a
-        correlation; nan for Wald's if the estimate is there, or not certified.
+        correlation; nan for Wald's if the estimate is there, or not certified, and for a profile
+        that has no bound.
 
     Raises
     ------
     LMMError
         For an unknown method or a level outside (0, 1); for profiles, if the optimum of the
-        likelihood is not certified.
+        likelihood is not certified, or a better one is found on the way: the message gives its
+        start.
+
+    Warns
+    -----
+    LMMWarning
+        If a profile has no bound on a side, which is nan then: one warning names all of them, with
+        the reasons.
+
+    Notes
+    -----
+    A bound is the first crossing outwards from the estimate. With at most 50 rows, or a singular
+    covariance, the minimum over the other parameters is looked for from many starts at each bound.
 
     Examples
     --------

@@ -2,44 +2,50 @@
 
 import numpy as np
 
-SMALLEST, GREATEST = -4.0, 3.0      # of the log sds of a term's directions, over sigma
-LEAST_SIGMA_PART, MOST_SIGMA_PART = -4.0, 1.0       # of log sigma, over the fit's
-NO_LENGTH = 1e-8  # of an effect's length, which the effects before it leave: it is nothing new
+SMALLEST_PART = -4.0        # of the log sds of a term's directions, over sigma ...
+GREATEST_PART = 3.0
+LEAST_SIGMA_PART = -4.0     # ... and of log sigma, over the fit's
+MOST_SIGMA_PART = 1.0
+NO_LENGTH = 1e-8  # of an effect's length, left by those before it, where it is nothing new
 
 
 def samples(setup, log_sigma, number, seed):
-    """(number, size): thetas at random around sigma, from small to large variances in any
-    direction."""
+    """So many thetas at random: variances from small to large in any direction."""
     rng = np.random.default_rng(seed)
-    roots = [root_of_effects(setup, blocks) for blocks in setup.covariance.spans]
+    spans = setup.covariance.spans
+    roots = [root_of_effects(setup, blocks) for blocks in spans]
     return [sample(setup, roots, log_sigma, rng) for _ in range(number)]
 
 
 def sample(setup, roots, log_sigma, rng):
-    """One of them: psi_t = A A', A = L'^-1 Q diag(s), Q a random rotation, log s uniform.
+    """One of them: psi_t = A A', A = L^-1 Q diag(s), Q a random rotation, log s uniform.
 
-    With L'L the mean of the products of a term's effects over the rows, z = L'w with w of length 1
-    on average: s are standard deviations of what the term adds to a row, along random directions of
-    w. So it does not matter where covariates have their zero, nor what their units are.
+    With L'L the mean of z z' over the rows, z the effects of a term there, w = L'^-1 z has the mean
+    square 1 in each direction: s are the standard deviations of what the term adds to a row, along
+    random directions of w. So neither the zeros nor the units of the covariates matter.
     """
     covariance = setup.covariance
-    psi = np.zeros((covariance.entries.J, covariance.entries.J))
+    J = covariance.entries.J
+    psi = np.zeros((J, J))
     for blocks, L in zip(covariance.spans, roots):
         c = len(L)
         Q = np.linalg.qr(rng.normal(size=(c, c)))[0]
-        s = np.exp(log_sigma + rng.uniform(SMALLEST, GREATEST, c))
+        s = np.exp(log_sigma + rng.uniform(SMALLEST_PART, GREATEST_PART, c))
         A = np.linalg.solve(L, Q * s)
         psi[blocks, blocks] = A @ A.T
-    return covariance.theta(log_sigma + rng.uniform(LEAST_SIGMA_PART, MOST_SIGMA_PART), psi)
+    own_log_sigma = log_sigma + rng.uniform(LEAST_SIGMA_PART, MOST_SIGMA_PART)
+    return covariance.theta(own_log_sigma, psi)
 
 
 def root_of_effects(setup, blocks):
-    """The upper triangular L, (c, c), with L'L the mean over the rows of z z', z the effects of a
-    term there."""
-    matrices = [block.matrix for block in setup.design.blocks[blocks]]
-    z = np.column_stack([np.asarray(matrix.sum(axis=1)).ravel() for matrix in matrices])
+    """The upper triangular L, (c, c), with L'L the mean over the rows of z z'."""
+    effects = []
+    for block in setup.design.blocks[blocks]:
+        by_row = block.matrix.sum(axis=1)                       # one level of it in each row
+        effects.append(np.asarray(by_row).ravel())
+    z = np.column_stack(effects)
     L = np.linalg.qr(z)[1] / np.sqrt(len(z))
-    lengths = np.sqrt(np.mean(z**2, axis=0))
-    short = np.abs(L.diagonal()) < NO_LENGTH * lengths
-    L[short, short] = lengths[short]
+    sizes = np.sqrt(np.mean(z**2, axis=0))
+    nothing_new = np.abs(L.diagonal()) < NO_LENGTH * sizes
+    L[nothing_new, nothing_new] = sizes[nothing_new]
     return L

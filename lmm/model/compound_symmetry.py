@@ -1,5 +1,4 @@
-"""Compound symmetry: effects with one variance, any two with one correlation, which may be
-negative.
+"""Compound symmetry: effects with one variance, any two with one correlation, maybe a negative one.
 
     psi_t = v ((1 - rho) I + rho 11')  =  a 11'/c + b (I - 11'/c),
 
@@ -15,8 +14,7 @@ import numpy as np
 
 from .covariance import Variances
 
-# of a's share of the variance, from which b, or a, is nothing beside the other
-LARGEST_LOGIT = 36.0
+LARGEST_LOGIT = 36.0    # of a's share of the variance, where b, or a, is nothing beside the other
 
 
 class CompoundSymmetry(Variances):
@@ -41,8 +39,7 @@ class CompoundSymmetry(Variances):
         return np.tensordot(np.exp(t), self.basis, 1)
 
     def theta(self, psi):
-        """a = 1'psi 1 / c, and b from what the trace has beside it; the mean over effects, if they
-        differ."""
+        """a = 1'psi 1 / c, and b from the rest of the trace: means, if the effects differ."""
         a = psi.sum() / self.c
         b = (psi.trace() - a) / (self.c - 1)
         with np.errstate(divide="ignore"):
@@ -54,16 +51,15 @@ class CompoundSymmetry(Variances):
 
 
 class ByCommonCorrelation(CompoundSymmetry):
-    """The same psi by its log standard deviation s and z, which stands for the correlation: its
-    profiles.
+    """The same psi by its log sd, s, and by z, which stands for the correlation: for profiles.
 
         v = exp(2 s),    z = 1/2 log(a / ((c - 1) b)),    w = 1 / (1 + exp(-2 z)),
 
         a = c v w,    b = c v (1 - w) / (c - 1),    rho = (c w - 1) / (c - 1),
 
     so that z goes from -inf to inf as rho goes from -1 / (c - 1) to 1; for c = 2 it is Fisher's z.
-    w is a's share of the trace of psi. Neither a nor b can be zero here but with s = -inf, where
-    both are. Steps are made in theta itself.
+    w is a's share of the trace of psi. Only where s = -inf are a and b zero, both. Steps are made
+    in theta itself.
     """
 
     s = 0                                                       # the places of the two elements
@@ -88,14 +84,14 @@ class ByCommonCorrelation(CompoundSymmetry):
 
     def _variances(self, t):
         """(2,): a and b."""
-        w, rest_of_w = self._shares(t)
-        return self.c * np.exp(2 * t[self.s]) * np.array([w, rest_of_w / (self.c - 1)])
+        w, left = self._shares(t)
+        return self.c * np.exp(2 * t[self.s]) * np.array([w, left / (self.c - 1)])
 
     def _d_variances(self, t):
         """(2, 2): d (a, b) / d (s, z); a has 2 a and 2 a (1 - w), b has 2 b and -2 b w."""
-        w, rest_of_w = self._shares(t)
+        w, left = self._shares(t)
         a, b = self._variances(t)
-        return 2 * np.array([[a, a * rest_of_w], [b, -b * w]])
+        return 2 * np.array([[a, a * left], [b, -b * w]])
 
     def psi(self, t):
         return np.tensordot(self._variances(t), self.basis, 1)
@@ -105,6 +101,8 @@ class ByCommonCorrelation(CompoundSymmetry):
 
     def theta(self, psi):
         """s and z from a and b; z is bounded where one of them is nothing beside the other."""
+        if psi.trace() == 0:
+            return np.array([-np.inf, 0.0])
         half_log_a, half_log_b = super().theta(psi)
         s = 0.5 * np.log(psi.trace() / self.c)
         z = half_log_a - half_log_b - 0.5 * np.log(self.c - 1)
@@ -121,9 +119,9 @@ class ByCommonCorrelation(CompoundSymmetry):
 
     def per_fisher(self, z):
         """dz / d arctanh(rho) = (1 - rho^2) (c - 1) / (2 c w (1 - w))."""
-        w, rest_of_w = self._shares([0.0, z])
+        w, left = self._shares([0.0, z])
         rho = (self.c * w - 1) / (self.c - 1)
-        return (1 - rho**2) * (self.c - 1) / (2 * self.c * w * rest_of_w)
+        return (1 - rho**2) * (self.c - 1) / (2 * self.c * w * left)
 
     def rescaled(self, t, shift):
         return t + np.array([shift, 0.0])
@@ -138,15 +136,15 @@ class ByCommonCorrelation(CompoundSymmetry):
     def bend(self, t, G):
         """tr(G M) d^2 a + tr(G (I - M)) d^2 b, M = 11'/c.
 
-        d^2 a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; d^2 b: 4 b, -4 b w, -4 b w
-        (1 - 2 w).
+        Of a: 4 a in s, 4 a (1 - w) mixed, 4 a (1 - w) (1 - 2 w) in z; of b: 4 b, -4 b w,
+        -4 b w (1 - 2 w).
         """
-        w, rest_of_w = self._shares(t)
+        w, left = self._shares(t)
         a, b = self._variances(t)
         in_a, in_b = np.einsum("ij,kji->k", G, self.basis)
         in_s = 4 * (in_a * a + in_b * b)
-        mixed = 4 * (in_a * a * rest_of_w - in_b * b * w)
-        return np.array([[in_s, mixed], [mixed, mixed * (rest_of_w - w)]])
+        mixed = 4 * (in_a * a * left - in_b * b * w)
+        return np.array([[in_s, mixed], [mixed, mixed * (left - w)]])
 
     def df_used(self, t, M):
         return np.zeros(0)

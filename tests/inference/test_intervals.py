@@ -1,16 +1,37 @@
 """Confidence intervals and profiles: against minimisation by other means, closed forms, and lme4."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
-from helpers import fit_at, oracle
+from helpers import fit_at, lmer_setup, oracle
 from numpy.testing import assert_allclose
+from profiles_by_search import Held, Profile, parameters, small_design
 from scipy.optimize import brentq, minimize
 
-from lmm import LMMError, lme4_reference, lmm, load_data, models
+from lmm import (
+    LMMError,
+    LMMprof,
+    LMMResult,
+    LMMWarning,
+    certify,
+    lme4_reference,
+    lmer,
+    lmm,
+    load_data,
+    models,
+)
+from lmm.engines import set_up
+from lmm.fitting import Plan
+from lmm.inference.following import bound, interval
 from lmm.inference.profiles import curves_of
+from lmm.model import CompoundSymmetry, Covariance, Independent, make_design
+from lmm.practical import fit_of
 
 SHIPPED = [name for name in models().index if name != "InstEval"]
 QUANTILE = 1.959963984540054            # of the standard normal distribution, 0.975
+SIBLINGS = [(9, ("beta", "z"), 1), (115, ("sd", "a"), 1)]
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +64,8 @@ def best(fit, fixed):
 @pytest.mark.parametrize("kind, i, name", [("sd", 0, "sigma"), ("sd", 1, "Worker"), ("sd", 2, "Worker:Machine"),
                                            ("beta", 0, "Intercept"), ("beta", 2, "Machine[T.C]")])
 def test_at_a_bound_the_likelihood_has_dropped_by_the_quantile(machines, kind, i, name):
-    for bound in machines.conf_int().loc[(kind, name)]:
-        assert_allclose(2 * (best(machines, {(kind, i): bound}) - machines.nll), QUANTILE**2, rtol=1e-7)
+    for value in machines.conf_int().loc[(kind, name)]:
+        assert_allclose(2 * (best(machines, {(kind, i): value}) - machines.nll), QUANTILE**2, rtol=1e-7)
 
 
 def profile_of(name):
@@ -93,8 +114,8 @@ def test_a_block_at_zero_leaves_it_when_the_profile_asks_for_it():
     """At a mean far from the data's, groups explain some of the distance: the inner minimum is checked there."""
     dat = load_data("Dyestuff2").assign(Yield=lambda d: d["Yield"] + 1.2 * (d["Batch"].cat.codes - 2.5) * (d["Batch"].cat.codes % 2))
     fit = lmm("Yield ~ 1", dat, "Batch")
-    for bound in fit.conf_int(level=0.9999).loc[("beta", "Intercept")]:
-        assert_allclose(2 * (best(fit, {("beta", 0): bound}) - fit.nll), 15.1367052, rtol=1e-6)
+    for value in fit.conf_int(level=0.9999).loc[("beta", "Intercept")]:
+        assert_allclose(2 * (best(fit, {("beta", 0): value}) - fit.nll), 15.1367052, rtol=1e-6)
 
 
 def test_intervals_that_reach_zero():
@@ -194,8 +215,160 @@ def test_without_a_certified_optimum_there_is_no_profile():
 
 def test_curves_start_anew_for_each_bound(machines):
     """The order in which bounds are asked for does not matter."""
-    from lmm.inference.following import interval
     curve = curves_of(machines)["sd", "Worker"]
     first = interval(curve, 2.0)
     interval(curve, 1.0)
     assert_allclose(interval(curve, 2.0), first, rtol=1e-10)
+
+
+# -- branches: a profile is the least over the others -------------------------------------------------
+
+
+def drop(fit, held, value, starts=15):
+    """Twice the rise of nll where a parameter is held, by n x n algebra from many starts."""
+    return 2 * (Profile(fit, held).least(value, starts=starts) - fit.nll)
+
+
+def test_a_bound_on_a_worse_branch():
+    """This used to end at 6.55, on a branch of the minimum over the others that is not the lowest."""
+    dat = pd.DataFrame({"y": [-7.0, -2, -2, 0, 1, 1], "x": [0.13, -0.35, -0.11, 1.01, 1.37, 1.37],
+                        "a": ["a1", "a0", "a0", "a1", "a1", "a1"], "b": ["b0", "b0", "b0", "b0", "b1", "b0"]})
+    fit = lmer("y ~ 0 + (1 | a) + (0 + x | b)", dat, reml=False)
+    upper = fit.conf_int().loc[("sd", "a"), "upper"]
+    assert_allclose(upper, 9.6845, rtol=1e-4)
+    assert_allclose(drop(fit, Held("sd", (0, 0)), upper), QUANTILE**2, rtol=1e-6)
+
+
+def test_the_lower_bound_of_sigma_on_a_worse_branch():
+    y = [0.24, 3.12, -0.45, -4.63, -2.16, 1.9, -2.19, -4.95, -16.44, 3.26, 4.87, 0.22, -4.88, -3.87, -16.31, 0.98, -1.67]
+    offset = [1.74, 2.42, -0.35, -0.33, -2.96, 3.1, -0.79, -3.25, -3.34, -1.24, 4.67, 2.32, -5.08, -0.37, 0.79, 1.88, 1.03]
+    w = [0.0588, 30.0869, 8.6622, 0.0578, 4.8976, 0.2304, 0.7501, 1.295, 0.1049, 5.4742, 6.3038, 5.4945, 82.9767, 0.3373,
+         0.0028, 0.1415, 2.2322]
+    dat = pd.DataFrame({"y": y, "w": w, "a": list("21110341212443101"), "b": list("00201020322031213"), "c": list("12332012133122130")})
+    fit = lmer("y ~ 1 + (1 | a) + (1 | b) + (1 | c)", dat, reml=False, weights="w", offset=offset)
+    assert_allclose(fit.conf_int().loc[("sd", "sigma"), "lower"], 2.22756, rtol=1e-5)
+
+
+def test_an_interval_that_never_ended():
+    """A correlation whose branch is above the level at -1, and another one below it."""
+    rng = np.random.default_rng(40)
+
+    def sizes(m, skew):
+        p = np.exp(rng.normal(0, skew, m))
+        return rng.choice(m, n, p=p / p.sum())
+
+    n = int(rng.integers(150, 500))
+    rng.choice(7)
+    m1, m2, skew = int(rng.integers(50, 110)), int(rng.integers(5, 50)), rng.choice([0, 1, 2.5])
+    g, h, x = sizes(m1, skew), sizes(m2, skew), np.round(rng.normal(0, 1, n) + rng.choice([0, 0, 5]), 3)
+    z, w = np.round(rng.normal(0, 1, n), 3), np.exp(rng.normal(0, rng.choice([0, 1, 3]), n))
+    sizes(12, skew)
+    s = np.exp(rng.normal(0, 2, 4)) * (rng.random(4) < 0.85)
+    y = 1 + x + rng.normal(0, 1, n) / np.sqrt(w) + s[0] * rng.normal(0, 1, 2000)[g] + s[1] * rng.normal(0, 1, 2000)[h]
+    y = y + s[2] * rng.normal(0, 1, 2000)[g] * x
+    dat = pd.DataFrame({"y": y, "x": x, "z": z, "g": pd.Categorical(g), "h": pd.Categorical(h)})
+    fit = lmer("y ~ x + z + (1 + x | g) + (1 | h)", dat, reml=False)
+    curves = curves_of(fit)
+    assert [bound(curves["corr", "g (Intercept, x)"], sign, QUANTILE) for sign in (-1, 1)] == [-20.0, 20.0]
+    without_slope = lmer("y ~ x + z + (1 | g) + (1 | h)", dat, reml=False)
+    assert 0 < 2 * (without_slope.nll - fit.nll) < QUANTILE**2          # so the correlation may be anything
+
+
+@pytest.mark.parametrize("seed, name, sign", SIBLINGS)
+def test_first_crossings_of_small_designs(seed, name, sign):
+    """Of tests/benchmarks/test_profiles.py, some that were wrong once; the drop is the quantile there, and less before."""
+    fit = lmer(*small_design(seed), reml=False)
+    curve = curves_of(fit)[name]
+    at_bound = curve.natural(bound(curve, sign, QUANTILE))
+    held, estimate = parameters(fit)[list(fit.conf_int("wald").index).index(name)]
+    assert_allclose(drop(fit, held, at_bound), QUANTILE**2, rtol=1e-5)
+    assert drop(fit, held, estimate + 0.7 * (at_bound - estimate)) < QUANTILE**2
+
+
+def test_a_bound_that_is_not_there():
+    """One column of a slope adds no more to log|V| than log sd: at a drop of 32 it is 30 log units away."""
+    y = np.random.default_rng(0).normal(size=12).round(2)
+    dat = pd.DataFrame({"g": list("aaabbbcccddd"), "x": [1.0, 2, 3] + [0] * 9, "y": y})
+    fit = lmer("y ~ 1 + (0 + x | g)", dat, reml=False)
+    with pytest.warns(LMMWarning, match=r"no bound, hence nan, of sd 'g:x' \(upper\), for the likelihood does not drop enough "
+                                        r"however far away; use method='wald' or 'boot'") as warned:
+        found = fit.conf_int(level=1 - 1e-15)
+    assert len(warned) == 1 and found.isna().sum().sum() == 1 and np.isnan(found.loc[("sd", "g:x"), "upper"])
+    assert fit.conf_int().notna().all(axis=None)
+
+
+def test_sigma_may_be_zero_where_the_random_effects_fit_anything():
+    """Where Z is of rank n the likelihood has a limit as sigma goes to 0."""
+    rng = np.random.default_rng(5)
+    dat = pd.DataFrame({"a": list("aabbccdc"), "b": list("abcdefgg"), "y": rng.normal(size=8).round(2)})
+    fit = lmm("y ~ 1", dat, ["a", "b"])
+    lower, upper = fit.conf_int().loc[("sd", "sigma")]
+    assert lower == 0 < upper
+    assert 2 * (Profile(fit, Held("sd", "sigma")).least(1e-3 * fit.sigma) - fit.nll) < QUANTILE**2
+
+
+def vector_fit_at(theta):
+    """A result of three correlated effects at a theta that is no optimum, though it says it is."""
+    setup = lmer_setup("score ~ Machine + (0 + Machine | Worker)", load_data("Machines"))
+    value = LMMprof(theta, setup)
+    optimum = replace(certify(theta, setup), certified=True)
+    return LMMResult(value.beta, np.array(theta), float(value), value.triangle, setup, optimum, "By hand.", (), Plan())
+
+
+def test_a_profile_below_a_fit_of_correlated_effects_gives_a_start_of_this_fit():
+    fit = vector_fit_at([1.0, 1.0, 0.5, -0.5, 1.0, 0.2, 1.0])
+    with pytest.raises(LMMError, match="its profile falls below it; fit again with start=") as error:
+        fit.conf_int()
+    start = [float(number) for number in str(error.value).split("start=[")[1].rstrip("]").split(",")]
+    best = lmer("score ~ Machine + (0 + Machine | Worker)", load_data("Machines"), reml=False)
+    assert_allclose(LMMprof(start, fit.setup), best.nll, atol=1e-3)
+
+
+# -- compound symmetry ---------------------------------------------------------------------------------
+
+
+def with_structure(form, dat, structure):
+    design = make_design(form, dat, (), bars=True)
+    return fit_of(set_up(replace(design, covariance=Covariance([structure])), False), Plan())
+
+
+def test_one_sd_and_one_correlation_of_a_compound_symmetric_term():
+    """nll at theta from the sd s and the correlation r: a = s^2 (1 + 2 r), b = s^2 (1 - r)."""
+    fit = with_structure("score ~ Machine + (0 + Machine | Worker)", load_data("Machines"), CompoundSymmetry(3))
+    found = fit.conf_int()
+
+    def nll(log_sigma, s, r):
+        return float(LMMprof([log_sigma, 0.5 * np.log(s**2 * (1 + 2 * r)), 0.5 * np.log(s**2 * (1 - r))], fit.setup))
+
+    def least(function):
+        return 2 * (minimize(function, [0.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12}).fun - fit.nll)
+
+    for s in found.loc[("sd", "Worker:Machine[A]")]:
+        assert_allclose(least(lambda x, s=s: nll(x[0], s, 0.25 + 0.74 * np.tanh(x[1]))), QUANTILE**2, rtol=1e-7)
+    for r in found.loc[("corr", "Worker (Machine[A], Machine[B])")]:
+        assert_allclose(least(lambda x, r=r: nll(x[0], np.exp(x[1]), r)), QUANTILE**2, rtol=1e-7)
+    assert (found.loc["corr"].nunique() == 1).all() and (found.loc["sd"].iloc[1:].nunique() == 1).all()
+    drawn = fit.profile()
+    assert len(drawn[drawn["kind"] == "corr"].groupby("name")) == 3
+
+
+def test_a_negative_correlation_of_a_compound_symmetric_term():
+    """Effects that sum to zero: the estimate is the least correlation that three can have."""
+    rng = np.random.default_rng(3)
+    dat = pd.DataFrame([(f"{g}", t) for g in range(12) for t in "abc" for _ in range(2)], columns=["g", "t"])
+    effects = rng.normal(size=(12, 3))
+    effects -= effects.mean(axis=1, keepdims=True)
+    dat["y"] = 2 * effects.ravel().repeat(2) + rng.normal(size=len(dat))
+    fit = with_structure("y ~ t + (0 + t | g)", dat, CompoundSymmetry(3))
+    lower, upper = fit.conf_int().loc[("corr", "g (t[a], t[b])")]
+    assert_allclose([fit.corr.iloc[0], lower], -0.5)
+    assert -0.5 < upper < 0
+
+
+def test_a_diagonal_term_has_log_standard_deviations():
+    form = "score ~ Machine + (0 + Machine | Worker)"
+    fit = with_structure(form, load_data("Machines"), Independent(3))
+    for place, name in enumerate(fit.sd.index):
+        curve = curves_of(fit)["sd", name]
+        for value in np.exp(interval(curve, QUANTILE)):
+            assert_allclose(drop(fit, Held("sd", (0, place)), value, starts=1), QUANTILE**2, rtol=1e-5, err_msg=name)
