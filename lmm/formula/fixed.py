@@ -23,7 +23,7 @@ from .text import has_dot, outside_quotes, replace_dots
 from .vetting import CARET, STANDARD, Refused, Vocabulary
 
 MOST_SUMMANDS = 1000
-MOST_NUMBERS = 10_000_000           # in X, where it has more columns than rows
+LARGEST_WIDE_X = 10_000_000           # in X, where it has more columns than rows
 LONGEST_FORMULA = 10_000            # characters
 NAMED_AS_STR = ("string", "integer", "boolean")         # levels that patsy writes as str does
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # the design reports what is not finite
@@ -322,7 +322,7 @@ def _check_width(description, data):
         width = math.prod(len(data[name].array.categories) - 1 for name in factors)
         if factors and width >= n > 0:
             combinations = set(zip(*(data[name].array.codes for name in factors)))
-            if len(combinations) < n and n * width <= MOST_NUMBERS:
+            if len(combinations) < n and n * width <= LARGEST_WIDE_X:
                 continue
             raise LMMError(
                 f"X has {width} columns or more for {n} observations, from "
