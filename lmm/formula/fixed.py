@@ -23,7 +23,7 @@ from .text import has_dot, outside_quotes, replace_dots
 from .vetting import CARET, STANDARD, Refused, Vocabulary
 
 MOST_SUMMANDS = 1000
-LARGEST_WIDE_X = 10_000_000           # in X, where it has more columns than rows
+LARGEST_WIDE_X = 10_000_000         # in X, where it has more columns than rows
 LONGEST_FORMULA = 10_000            # characters
 NAMED_AS_STR = ("string", "integer", "boolean")         # levels that patsy writes as str does
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # the design reports what is not finite
