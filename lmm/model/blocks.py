@@ -91,7 +91,6 @@ def make_blocks(term, data):
         _refuse_levels(term, levels, values)
     if len(effects) > 1:
         _refuse_factors_of_levels(term, data, codes)
-    if len(effects) > 1:
         _warn_of_many_effects(term, len(effects), len(levels))
 
     # -- a block for each: row i has its value in the column of its level
