@@ -26,7 +26,8 @@ PATSY_NAMES = "I C center standardize scale cc te Treatment Poly Sum Helmert Dif
 PATSY_FUNCTIONS = {name: getattr(patsy.builtins, name) for name in PATSY_NAMES.split()}
 NAMED_FUNCTIONS = PATSY_FUNCTIONS | R_FUNCTIONS
 CONSTANTS = {"pi": np.pi}
-WORDS_OF_CONSTANTS = {"True": True, "TRUE": True, "False": False, "FALSE": False, "NULL": None}
+# R's words, and Python's where they are names of columns but none can be meant.
+WORDS_OF_CONSTANTS = {"TRUE": True, "True": True, "FALSE": False, "False": False, "NULL": None}
 STANDARD = NAMED_FUNCTIONS | CONSTANTS
 
 # -- those whose arguments are judged by rules of their own

@@ -203,7 +203,9 @@ class _Reader:
 
         # -- the two sides, judged; what they hold in place of what was written
         response_variables = self._variables(left)
-        right = self._with_columns_for_dots(right, response_variables)
+        if self._spelling.dot in self._spelling.text:
+            taken = {*response_variables, *self._variables_of_offsets(right)}
+            right = self._with_columns_for_dots(right, taken)
         tree.args = [left, right]
         predictors = self._variables(right)
         _refuse_the_constants_name(response_variables + predictors)
@@ -229,12 +231,10 @@ class _Reader:
 
     # -- dots
 
-    def _with_columns_for_dots(self, node, response_variables):
-        """A part of the parse tree with the sum of the other columns in place of lone dots."""
+    def _with_columns_for_dots(self, node, taken):
+        """A part of the parse tree with the sum of the columns that are not taken for lone dots."""
         if not self._is_dot(node):
-            node.args = [
-                self._with_columns_for_dots(part, response_variables) for part in node.args
-            ]
+            node.args = [self._with_columns_for_dots(part, taken) for part in node.args]
             return node
         if self._others is None:
             message = (
@@ -242,7 +242,7 @@ class _Reader:
                 "effects alone"
             )
             raise self._error(node, message)
-        self._dotted = tuple(name for name in self._others if name not in response_variables)
+        self._dotted = tuple(name for name in self._others if name not in taken)
         if not self._dotted:
             message = "form holds a lone '.', which stands for the other columns; there are none"
             raise self._error(node, message)
@@ -251,6 +251,15 @@ class _Reader:
             token = Token("PYTHON_EXPR", node.origin, self._spelling.named(name))
             columns.append(ParseNode("PYTHON_EXPR", token, [], node.origin))
         return _sum_of(columns)
+
+    def _variables_of_offsets(self, node):
+        """The columns in ``offset(...)``, which a dot does not stand for."""
+        if node.type == "PYTHON_EXPR" and node.token.extra.startswith("offset("):
+            try:
+                return self._vocabulary.expression(node.token.extra).variables
+            except Refused:                                 # said with carets when it is judged
+                return ()
+        return [name for part in node.args for name in self._variables_of_offsets(part)]
 
     def _is_dot(self, node):
         return node.type == "PYTHON_EXPR" and node.token.extra == self._spelling.dot

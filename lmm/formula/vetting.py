@@ -173,6 +173,8 @@ class Vocabulary:
     def _constant(self, identifier):
         """A constant; nothing else but columns is known by its bare name."""
         name = self._spelling.name(identifier)
+        if name in WORDS_OF_CONSTANTS:
+            return ast.Constant(WORDS_OF_CONSTANTS[name])
         if name not in CONSTANTS:
             raise Refused("form uses " + self._spelling.unknown(name))
         self.namespace[name] = CONSTANTS[name]

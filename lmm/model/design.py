@@ -280,10 +280,10 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
 # -- the formula and the terms, as text
 
 
-def _read(form, dat, ref, functions, bars, by_row):
+def _read(form, dat, ref, functions, bars, given):
     """The `Formula` of the fixed effects, and the terms: of `ref`, or of the bars in `form`.
 
-    `by_row` are the weights and the offset as they were given.
+    Weights and offset as they were `given` may be the names of columns.
     """
     found, fixed = split_bars(form) if bars else ((), form)
     columns = list(dat.columns)
@@ -301,13 +301,13 @@ def _read(form, dat, ref, functions, bars, by_row):
 
     if isinstance(fixed, str) and has_dot(fixed):
         of_terms = terms()
-        return formula_of(fixed, form, _others(columns, of_terms, by_row)), of_terms
+        return formula_of(fixed, form, _others(columns, of_terms, given)), of_terms
     return formula_of(fixed, form), terms()
 
 
-def _others(columns, terms, by_row):
+def _others(columns, terms, given):
     """The columns that are in no term, nor are the weights or the offset: those of ``y ~ .``."""
-    named = [name for name in by_row if isinstance(name, str)]
+    named = [name for name in given if isinstance(name, str)]
     taken = {*named, *_variables_of(terms)}
     others = [name for name in columns if name not in taken]
     if not all(isinstance(name, str) for name in others):

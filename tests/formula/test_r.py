@@ -62,6 +62,11 @@ def test_nor_are_they_in_bars_or_weights_or_an_offset(form, rest):
     assert_allclose(fit.predict(DAT.iloc[[3]]), fit.fittedvalues.iloc[[3]], rtol=1e-10)
 
 
+def test_nor_in_an_offset_of_the_formula():
+    assert names("y ~ . + offset(`my z`)", FEW[["y", "x", "my z", "f"]]) == ["Intercept", "f[T.q]", "f[T.r]", "x"]
+    assert "form calls 'lgo'" in said(lambda: lmm("y ~ . + offset(lgo(x))", FEW, "g"))
+
+
 def test_nor_in_ref():
     assert names("y ~ .", ref=["g", ["h", "x"]])[1:] == ["f[T.q]", "f[T.r]", "my z", "k", "w", "o"]
 
@@ -103,6 +108,13 @@ def test_what_is_written_as_in_r_is_the_same(one, other):
     assert first.x_names == second.x_names
     assert_array_equal(first.X, second.X)
     assert_array_equal(first.y, second.y)
+
+
+def test_rs_words_for_true_and_false():
+    dat = DAT.assign(flag=DAT.h == "u")
+    assert_array_equal(LMMsetup("y ~ I(flag == TRUE)", dat).design.X[:, 1], dat.flag)
+    assert_array_equal(LMMsetup("y ~ I(flag == FALSE)", dat).design.X[:, 1], ~dat.flag)
+    assert "form uses 'TRUE'" not in said(lambda: lmm("y ~ TRUE", dat))
 
 
 def test_in_bars_too():
