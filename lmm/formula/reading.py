@@ -106,8 +106,9 @@ def read_by_patsy(form, shown, names, kind_of, others=None):
     if len(form) > LONGEST_FORMULA:
         raise LMMError(f"form has {len(form)} characters; it may have {LONGEST_FORMULA}")
     if not tildes(form):
+        written = " ".join(form.split())                        # without the blanks where bars stood
         raise LMMError(
-            f"form has no '~': {form!r}; write response ~ fixed effects, as in 'score ~ Machine'"
+            f"form has no '~': {written!r}; write response ~ fixed effects, as in 'score ~ Machine'"
         )
     _refuse_bars(form, shown, names.columns, kind_of)
     spelling = Spelling(form, shown, names.columns, names.is_own)

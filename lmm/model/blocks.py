@@ -113,6 +113,11 @@ def make_blocks(term, data, structure_of, root_weights=None):
         _refuse_factors_of_levels(term, data, codes)
     if len(effects) > 1 and term.structure == "unstructured":
         _warn_of_many_effects(term, len(effects), len(grouping))
+    if len(effects) > 1 and term.structure == "compound symmetry" and "Intercept" in effects:
+        warn(
+            f"cs({term.bar}) gives the intercept and the other effects one variance, which depends "
+            f"on how they are coded; for the levels themselves write cs(0 + {term.bar})"
+        )
 
     # -- a block for each: row i has its value in the column of its level
     blocks = []

@@ -7,7 +7,7 @@ from helpers import lmer_setup
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from lmm import LMMError, LMMprof, derivatives, lmer, load_data
+from lmm import LMMError, LMMprof, LMMWarning, derivatives, lmer, load_data
 from lmm.engines import set_up
 from lmm.model import make_design
 
@@ -211,3 +211,9 @@ def test_few_parameters_for_many_effects_are_not_warned_about(bar):
     dat = simulated(3)
     setup = lmer_setup(f"y ~ 1 + {bar}", dat[dat["g"].isin(["0", "1"])])
     assert len(setup.labels) <= 6
+
+
+def test_compound_symmetry_of_an_intercept_is_worth_a_warning():
+    """One variance for an intercept and for differences from it depends on which level is the reference."""
+    with pytest.warns(LMMWarning, match=r"cs\(f \| g\) gives the intercept and the other effects one variance.*write cs\(0 \+ f \| g\)"):
+        lmer("y ~ 1 + cs(f | g)", simulated(1))
