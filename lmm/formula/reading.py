@@ -106,7 +106,7 @@ def read_by_patsy(form, shown, names, kind_of, others=None):
     if len(form) > LONGEST_FORMULA:
         raise LMMError(f"form has {len(form)} characters; it may have {LONGEST_FORMULA}")
     if not tildes(form):
-        written = " ".join(form.split())                        # without the blanks where bars stood
+        written = " ".join(form.split())    # without the blanks where bars stood
         raise LMMError(
             f"form has no '~': {written!r}; write response ~ fixed effects, as in 'score ~ Machine'"
         )
