@@ -14,6 +14,7 @@ from ..model import (
 )
 from ..result import correlation_pairs, on_straight_scale, parameter_names
 from .curves import BetaCurve, CommonCorrelationCurve, CorrelationCurve, SdCurve, SigmaCurve
+from .starts import Branches
 
 
 def curves_of(fit):
@@ -31,7 +32,12 @@ def curves_of(fit):
     curves.append(SigmaCurve(fit, errors[0]))
     sd_curves = curves_of_sds(fit, errors[1 : 1 + J])
     correlations = curves_of_correlations(fit, errors[1 + J :], sd_curves)
-    return dict(zip(parameter_names(fit), [*curves, *sd_curves, *correlations]))
+    curves += [*sd_curves, *correlations]
+    shared = Branches(fit.setup.covariance)
+    for curve in curves:
+        if curve is not None:
+            curve.branches = shared
+    return dict(zip(parameter_names(fit), curves))
 
 
 def curves_of_sds(fit, errors):
