@@ -79,7 +79,11 @@ def intervals(fit, z):
 
     nan where there is none, with one warning about all.
     """
-    return at_best_optimum(fit, lambda by_ml: table_of_bounds(curves_of(by_ml), z))
+
+    def table(by_ml):
+        return table_of_bounds(curves_of(by_ml), z)
+
+    return at_best_optimum(fit, table)
 
 
 def table_of_bounds(curves, z):
@@ -153,7 +157,7 @@ def without_bounds(missing):
 
 
 def profile(fit):
-    """The profile likelihood of each parameter, for a plot: a DataFrame with kind, name, value, zeta.
+    """The profile likelihood of each parameter, for a plot: kind, name, value, zeta in a DataFrame.
 
     zeta is the signed root of twice the drop of the log-likelihood (of the likelihood also for a
     REML fit) when the parameter has this value and the others are at their best; drawn to -+3, or
