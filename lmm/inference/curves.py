@@ -312,8 +312,9 @@ class BetaCurve(Curve):
 
     def slope(self, u, theta, value, criterion):
         """nll(theta, u) = nll(theta) + (u - beta_i)^2 / (2 var beta_i), both at this theta."""
+        i = self.i
         full = LMMprof(theta, self.setup)
         if full.triangle is None:
             raise OverflowError
-        variance = covariance_of_beta(full.triangle, self.setup)[self.i, self.i]
-        return (u - full.beta[self.i]) / variance
+        variance = covariance_of_beta(full.triangle, self.setup)[i, i]
+        return (u - full.beta[i]) / variance

@@ -64,7 +64,8 @@ def curves_of_correlations(fit, errors, sd_curves):
             continue
         curve = None
         if fit.sd.iloc[[i, j]].all():
-            curve = correlation_curve(fit, i, j, se, [sd_curves[i], sd_curves[j]])
+            own_sds = [sd_curves[i], sd_curves[j]]
+            curve = correlation_curve(fit, i, j, se, own_sds)
         if isinstance(structure, CompoundSymmetry):
             common[term] = curve
         curves.append(curve)
@@ -87,11 +88,13 @@ def sd_curve(fit, j, se):
     term, span, structure = term_of(fit, j)
     first = fit.setup.covariance.shares[term].start
     if isinstance(structure, Independent):
-        return SdCurve(fit, fit.setup, fit.theta, first + j - span.start, se)
+        place = first + j - span.start
+        return SdCurve(fit, fit.setup, fit.theta, place, se)
     if isinstance(structure, CompoundSymmetry):
         by_common = ByCommonCorrelation(structure.c)
         setup, theta = with_structure(fit.setup, fit.theta, term, by_common)
-        return SdCurve(fit, setup, theta, first + by_common.s, se)
+        place = first + by_common.s
+        return SdCurve(fit, setup, theta, place, se)
     setup, theta, order = in_front(fit, [j])
     return SdCurve(fit, setup, theta, first, se, order)
 
@@ -116,7 +119,9 @@ def in_front(fit, chosen):
     covariance = setup.covariance
     span = term_of(fit, chosen[0])[1]
     others = [j for j in range(span.start, span.stop) if j not in chosen]
-    order = [*range(span.start), *chosen, *others, *range(span.stop, len(fit.sd))]
+    before = range(span.start)
+    after = range(span.stop, len(fit.sd))
+    order = [*before, *chosen, *others, *after]
     if order == sorted(order):
         return setup, fit.theta, order
     blocks = tuple(setup.design.blocks[j] for j in order)
