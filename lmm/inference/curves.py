@@ -19,13 +19,13 @@ from ..engines import covariance_of_beta
 from ..fitting import NLL_ERROR, Criterion, minimum, opened, size_of
 from ..model import LARGEST_LOGIT, LARGEST_Z
 from ..practical import LMMprof
-from .starts import samples
+from .starts import Branches, samples
 
 OTHERS_DONE = 1e-3          # of Newton's iteration over the others, log units
 LARGEST_SE = 0.5            # log units or z, of the first step: a small sd lies on a plateau
 OPEN_Z = 3.0                # Fisher's z where a profile starts from an estimate of +-1
 SAMPLES = 16                # thetas that are looked at for other branches, for each element ...
-CHOSEN = 4                  # ... and how many of them are followed to their minimum
+CHOSEN = 5                  # ... and how many of them are followed to their minimum
 SAMPLES_SEED = 20
 
 
@@ -64,6 +64,8 @@ class Curve:
         The same, but finite: where outward steps start.
     edges : dict
         Where the parameter ends, by the sign of the way there.
+    branches : Branches
+        What was found to be lower somewhere, which the curves of a fit share.
     """
 
     edges: ClassVar = {}
@@ -75,6 +77,7 @@ class Curve:
         self.theta = theta
         self.place = place
         self.order = order
+        self.branches = Branches(fit.setup.covariance)
         self.held = [place]
         self.se = se if 0 < se < LARGEST_SE else LARGEST_SE
         self.estimate = theta[place]
@@ -111,6 +114,13 @@ class Curve:
             psi = psi[np.ix_(back, back)]
         return self.fit.setup.covariance.theta(theta[0], psi)
 
+    def from_fit(self, theta):
+        """The theta here with sigma and psi of one of the fit's own."""
+        psi = self.fit.setup.covariance.psi(theta)
+        if self.order is not None:
+            psi = psi[np.ix_(self.order, self.order)]
+        return self.setup.covariance.theta(theta[0], psi)
+
     # -- p(u), from few starts or many -----------------------------------------------------------
 
     def least(self, u, *starts):
@@ -144,10 +154,14 @@ class Curve:
         From each direction at zero put into the open, and each other one at zero; and if `thorough`
         from the best of many samples of the others.
         """
-        criterion = self.criterion(point.u)
         starts = list(self.across(point.theta))
         if thorough:
-            starts += self.promising(point.u, criterion)
+            starts += self.known(point.u) + self.promising(point.u)
+        return self.lower(point, starts)
+
+    def lower(self, point, starts):
+        """The same from these starts; what is found is kept for the other curves of the fit."""
+        criterion = self.criterion(point.u)
         best = point.theta, point.nll
         for start in starts:
             theta, value = self._minimum(criterion, start, best)
@@ -155,7 +169,12 @@ class Curve:
                 best = self._minimum(criterion, theta)
         if best[0] is point.theta:
             return None
+        self.branches.add(opened(self.in_fit(best[0]), self.fit.setup))
         return self._point(point.u, *best, criterion)
+
+    def known(self, u):
+        """The branches of the fit that are known, u being put into them."""
+        return [self.placed(self.from_fit(theta), u) for theta in self.branches.thetas]
 
     def across(self, theta):
         """theta with each direction at zero in turn; if some are, also with these in the open."""
@@ -171,8 +190,9 @@ class Curve:
                     yield covariance.without(base, d)
         yield from bases[1:]
 
-    def promising(self, u, criterion):
+    def promising(self, u):
         """Those of the samples, u being put into them, where the criterion is lowest."""
+        criterion = self.criterion(u)
         starts = [self.placed(start, u) for start in self.samples]
         values = np.array([criterion(start) for start in starts])
         number = CHOSEN * self.setup.covariance.size
@@ -258,6 +278,7 @@ class BetaCurve(Curve):
         self.theta = fit.theta
         self.place = None
         self.order = None
+        self.branches = Branches(fit.setup.covariance)
         self.held = []
         self.i = i
         self.se = se
@@ -291,6 +312,9 @@ class BetaCurve(Curve):
 
     def slope(self, u, theta, value, criterion):
         """nll(theta, u) = nll(theta) + (u - beta_i)^2 / (2 var beta_i), both at this theta."""
+        i = self.i
         full = LMMprof(theta, self.setup)
-        variance = covariance_of_beta(full.triangle, self.setup)[self.i, self.i]
-        return (u - full.beta[self.i]) / variance
+        if full.triangle is None:
+            raise OverflowError
+        variance = covariance_of_beta(full.triangle, self.setup)[i, i]
+        return (u - full.beta[i]) / variance

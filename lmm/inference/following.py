@@ -72,10 +72,7 @@ def bound(curve, sign, z):
 
     Raises `NoBound`, or `BelowFit`.
     """
-    try:
-        return float(Search(curve, sign, z).bound())
-    except ArithmeticError:
-        raise NoBound(NO_VALUE) from None
+    return Search(curve, sign, z).bound()
 
 
 class Search:
@@ -89,9 +86,29 @@ class Search:
         self.width = z * curve.se
         self.cheap = curve.setup.engine.cheap
         self.thorough = is_delicate(curve.fit)
+        self.found = None                                       # the `Point` at the crossing
+        self.known = 0                                          # branches that were tried there
 
     def bound(self):
         """The first crossing, as a u, or the edge."""
+        try:
+            return float(self._bound())
+        except ArithmeticError:
+            raise NoBound(NO_VALUE) from None
+
+    def again(self):
+        """The same, with branches tried that other curves of the fit have found meanwhile."""
+        found = self.found
+        self.known = len(self.curve.branches)
+        try:
+            lower = self.curve.lower(found, self.curve.known(found.u))
+            if lower is None:
+                return float(found.u)
+            return float(self.lowest(self.outwards(lower)))
+        except ArithmeticError:
+            raise NoBound(NO_VALUE) from None
+
+    def _bound(self):
         curve = self.curve
         if curve.estimate == self.edge or self.is_anything():
             return self.edge
@@ -105,12 +122,17 @@ class Search:
         if crossing is None:
             self.thorough = self.cheap
             crossing = self.outwards(self.first())
+        return self.lowest(crossing)
 
-        # -- 3.: as long as there is a lower branch this u lies within
+    def lowest(self, crossing):
+        """3.: the u of a crossing, or of one farther outwards while there are lower branches."""
         for _ in range(MOST_BRANCHES):
+            self.found = None
             if crossing.u == self.edge:
                 return crossing.u
-            lower = curve.below(crossing, self.thorough)
+            lower = self.curve.below(crossing, self.thorough)
+            self.found = crossing
+            self.known = len(self.curve.branches)
             if lower is None:
                 return crossing.u
             self.thorough = self.cheap

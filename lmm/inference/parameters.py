@@ -14,6 +14,7 @@ from ..model import (
 )
 from ..result import correlation_pairs, on_straight_scale, parameter_names
 from .curves import BetaCurve, CommonCorrelationCurve, CorrelationCurve, SdCurve, SigmaCurve
+from .starts import Branches
 
 
 def curves_of(fit):
@@ -31,7 +32,12 @@ def curves_of(fit):
     curves.append(SigmaCurve(fit, errors[0]))
     sd_curves = curves_of_sds(fit, errors[1 : 1 + J])
     correlations = curves_of_correlations(fit, errors[1 + J :], sd_curves)
-    return dict(zip(parameter_names(fit), [*curves, *sd_curves, *correlations]))
+    curves += [*sd_curves, *correlations]
+    shared = Branches(fit.setup.covariance)
+    for curve in curves:
+        if curve is not None:
+            curve.branches = shared
+    return dict(zip(parameter_names(fit), curves))
 
 
 def curves_of_sds(fit, errors):
@@ -58,7 +64,8 @@ def curves_of_correlations(fit, errors, sd_curves):
             continue
         curve = None
         if fit.sd.iloc[[i, j]].all():
-            curve = correlation_curve(fit, i, j, se, [sd_curves[i], sd_curves[j]])
+            own_sds = [sd_curves[i], sd_curves[j]]
+            curve = correlation_curve(fit, i, j, se, own_sds)
         if isinstance(structure, CompoundSymmetry):
             common[term] = curve
         curves.append(curve)
@@ -81,11 +88,13 @@ def sd_curve(fit, j, se):
     term, span, structure = term_of(fit, j)
     first = fit.setup.covariance.shares[term].start
     if isinstance(structure, Independent):
-        return SdCurve(fit, fit.setup, fit.theta, first + j - span.start, se)
+        place = first + j - span.start
+        return SdCurve(fit, fit.setup, fit.theta, place, se)
     if isinstance(structure, CompoundSymmetry):
         by_common = ByCommonCorrelation(structure.c)
         setup, theta = with_structure(fit.setup, fit.theta, term, by_common)
-        return SdCurve(fit, setup, theta, first + by_common.s, se)
+        place = first + by_common.s
+        return SdCurve(fit, setup, theta, place, se)
     setup, theta, order = in_front(fit, [j])
     return SdCurve(fit, setup, theta, first, se, order)
 
@@ -110,7 +119,9 @@ def in_front(fit, chosen):
     covariance = setup.covariance
     span = term_of(fit, chosen[0])[1]
     others = [j for j in range(span.start, span.stop) if j not in chosen]
-    order = [*range(span.start), *chosen, *others, *range(span.stop, len(fit.sd))]
+    before = range(span.start)
+    after = range(span.stop, len(fit.sd))
+    order = [*before, *chosen, *others, *after]
     if order == sorted(order):
         return setup, fit.theta, order
     blocks = tuple(setup.design.blocks[j] for j in order)

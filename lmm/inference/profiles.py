@@ -22,8 +22,8 @@ from ..practical import fit_of
 from .following import (
     BelowFit,
     NoBound,
+    Search,
     better_start,
-    bound,
     height,
     is_delicate,
     refuse_vanishing,
@@ -35,6 +35,8 @@ REACH = 3.0             # of zeta, to which curves are drawn
 LONG = 2.0              # of a step down in log sd after which the next one is to zero
 MOST_POINTS = 50        # on each side of a curve
 MOST_NAMED = 5          # bounds without a value, for each reason, in a warning
+MOST_ROUNDS = 2         # in which branches are tried at the bounds of all curves
+SIDES = ("lower", "upper")
 MOST_REFITS = 3         # of a REML fit's likelihood, each at a better optimum than the last
 
 
@@ -78,42 +80,66 @@ def intervals(fit, z):
     nan where there is none, with one warning about all.
     """
 
-    def bounds_of_all(by_ml):
-        known = {None: (-1.0, 1.0)}                             # by curve: some have several names
-        missing = {}
-        curves = curves_of(by_ml)
-        for (kind, name), curve in curves.items():
-            if curve not in known:
-                known[curve] = bounds_of(curve, z, f"{kind} {name!r}", missing)
-        if missing:
-            warn(
-                f"{without_bounds(missing)}; use method='wald' or 'boot', "
-                "or fewer or coarser blocks in ref"
-            )
-        return np.array([known[curve] for curve in curves.values()])
+    def table(by_ml):
+        return table_of_bounds(curves_of(by_ml), z)
 
-    return at_best_optimum(fit, bounds_of_all)
+    return at_best_optimum(fit, table)
 
 
-def bounds_of(curve, z, name, missing):
-    """The two bounds of a curve; nan where there is none, `missing` being told the reason."""
+def table_of_bounds(curves, z):
+    """The same of the curves, by kind and name; some of them have several names."""
+    distinct = [curve for curve in dict.fromkeys(curves.values()) if curve is not None]
+    found = bounds_of(distinct, z)
     bounds = []
-    for sign, side in ((-1, "lower"), (1, "upper")):
-        try:
-            u = bound_or_better(curve, sign, z)
-            bounds.append(float(curve.natural(u)))
-        except NoBound as reason:
-            missing.setdefault(str(reason), []).append(f"{name} ({side})")
-            bounds.append(np.nan)
-    return bounds
+    missing = {}                                                # names by reason
+    for (kind, name), curve in curves.items():
+        both = [-1.0, 1.0]
+        if curve is not None:
+            both = list(found[curve])
+        for side, value in enumerate(both):
+            if isinstance(value, NoBound):
+                named = f"{kind} {name!r} ({SIDES[side]})"
+                missing.setdefault(str(value), []).append(named)
+                both[side] = np.nan
+        bounds.append(both)
+    if missing:
+        warn(
+            f"{without_bounds(missing)}; use method='wald' or 'boot', "
+            "or fewer or coarser blocks in ref"
+        )
+    return np.array(bounds)
 
 
-def bound_or_better(curve, sign, z):
-    """`bound`; a better optimum on the way raises `BetterOptimum`."""
+def bounds_of(curves, z):
+    """Lower and upper bound of each curve, in the table's units, or the `NoBound` in its place.
+
+    What one curve finds to be a lower branch is tried again at the bounds of all others.
+    """
+    searches = {}
+    found = {}
+    for curve in curves:
+        searches[curve] = [Search(curve, sign, z) for sign in (-1, 1)]
+        found[curve] = [tried(one.bound, curve) for one in searches[curve]]
+    for _ in range(MOST_ROUNDS):
+        for curve, both in searches.items():
+            for side, one in enumerate(both):
+                if one.found is not None and one.known < len(curve.branches):
+                    found[curve][side] = tried(one.again, curve)
+    return found
+
+
+def tried(search, curve):
+    """What a search for a bound finds, in the table's units, or the `NoBound` that it raises.
+
+    A better optimum on the way raises `BetterOptimum`.
+    """
     try:
-        return bound(curve, sign, z)
-    except BelowFit as below:
-        raise BetterOptimum(better_start(curve, below.point)) from None
+        try:
+            return float(curve.natural(search()))
+        except BelowFit as below:
+            raise BetterOptimum(better_start(curve, below.point)) from None
+    except NoBound as reason:
+        return reason
 
 
 def without_bounds(missing):
@@ -131,14 +157,12 @@ def without_bounds(missing):
 
 
 def profile(fit):
-    """The profile likelihood of each parameter, for a plot: a DataFrame with kind, name, value,
-    zeta.
+    """The profile likelihood of each parameter, for a plot: kind, name, value, zeta in a DataFrame.
 
     zeta is the signed root of twice the drop of the log-likelihood (of the likelihood also for a
     REML fit) when the parameter has this value and the others are at their best; drawn to -+3, or
-    to
-    a standard deviation of 0, or a correlation of -+1. A correlation with an effect whose estimated
-    standard deviation is 0 has none.
+    to a standard deviation of 0, or a correlation of -+1. A correlation with an effect whose
+    estimated standard deviation is 0 has none.
     """
     return at_best_optimum(fit, drawn)
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-SMALLEST_PART = -4.0        # of the log sds of a term's directions, over sigma ...
-GREATEST_PART = 3.0
-LEAST_SIGMA_PART = -4.0     # ... and of log sigma, over the fit's
+SMALLEST_PART = -5.0        # of the log sds of a term's directions, over sigma ...
+GREATEST_PART = 4.0
+LEAST_SIGMA_PART = -5.0     # ... and of log sigma, over the fit's
 MOST_SIGMA_PART = 1.0
-NO_LENGTH = 1e-8  # of an effect's length, left by those before it, where it is nothing new
+MOST_KEPT = 8               # lower branches of a fit that are kept for its other profiles ...
+LIKE = 0.3                  # ... differences of psi, relative, and of log sigma, that make no other
+NO_LENGTH = 1e-8            # of an effect's length, left by those before it: nothing new
 
 
 def samples(setup, log_sigma, number, seed):
@@ -49,3 +51,31 @@ def root_of_effects(setup, blocks):
     nothing_new = np.abs(L.diagonal()) < NO_LENGTH * sizes
     L[nothing_new, nothing_new] = sizes[nothing_new]
     return L
+
+
+class Branches:
+    """Thetas of a fit that were lower somewhere than what was followed: starts for its profiles.
+
+    They are of the fit's own parametrisation, with all sds in the open, and differ from each other.
+    """
+
+    def __init__(self, covariance):
+        self.covariance = covariance
+        self.thetas = []
+
+    def __len__(self):
+        return len(self.thetas)
+
+    def add(self, theta):
+        """Keep a theta unless it is like another one, or there are many."""
+        is_new = all(self._differs(theta, other) for other in self.thetas)
+        if is_new and len(self) < MOST_KEPT and np.isfinite(theta).all():
+            self.thetas.append(theta)
+
+    def _differs(self, one, two):
+        """Whether log sigma, or psi relative to its larger variances, is another."""
+        psi = self.covariance.psi(one)
+        other = self.covariance.psi(two)
+        sds = np.sqrt(np.maximum(psi.diagonal(), other.diagonal()))
+        difference = np.abs(psi - other) / np.outer(sds, sds)
+        return abs(one[0] - two[0]) > LIKE or difference.max(initial=0.0) > LIKE

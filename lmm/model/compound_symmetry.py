@@ -80,18 +80,23 @@ class ByCommonCorrelation(CompoundSymmetry):
     def _shares(self, t):
         """w and 1 - w, neither as a difference."""
         z = t[self.z]
-        return 1 / (1 + np.exp(-2 * z)), 1 / (1 + np.exp(2 * z))
+        w = 1 / (1 + np.exp(-2 * z))
+        left = 1 / (1 + np.exp(2 * z))
+        return w, left
 
     def _variances(self, t):
         """(2,): a and b."""
         w, left = self._shares(t)
-        return self.c * np.exp(2 * t[self.s]) * np.array([w, left / (self.c - 1)])
+        trace = self.c * np.exp(2 * t[self.s])
+        return trace * np.array([w, left / (self.c - 1)])
 
     def _d_variances(self, t):
         """(2, 2): d (a, b) / d (s, z); a has 2 a and 2 a (1 - w), b has 2 b and -2 b w."""
         w, left = self._shares(t)
         a, b = self._variances(t)
-        return 2 * np.array([[a, a * left], [b, -b * w]])
+        in_s = [2 * a, 2 * b]
+        in_z = [2 * a * left, -2 * b * w]
+        return np.column_stack([in_s, in_z])
 
     def psi(self, t):
         return np.tensordot(self._variances(t), self.basis, 1)
@@ -120,8 +125,10 @@ class ByCommonCorrelation(CompoundSymmetry):
     def per_fisher(self, z):
         """dz / d arctanh(rho) = (1 - rho^2) (c - 1) / (2 c w (1 - w))."""
         w, left = self._shares([0.0, z])
-        rho = (self.c * w - 1) / (self.c - 1)
-        return (1 - rho**2) * (self.c - 1) / (2 * self.c * w * left)
+        others = self.c - 1
+        rho = (self.c * w - 1) / others
+        per_z = 2 * self.c * w * left / others                  # d rho / dz
+        return (1 - rho**2) / per_z
 
     def rescaled(self, t, shift):
         return t + np.array([shift, 0.0])
@@ -144,7 +151,8 @@ class ByCommonCorrelation(CompoundSymmetry):
         in_a, in_b = np.einsum("ij,kji->k", G, self.basis)
         in_s = 4 * (in_a * a + in_b * b)
         mixed = 4 * (in_a * a * left - in_b * b * w)
-        return np.array([[in_s, mixed], [mixed, mixed * (left - w)]])
+        in_z = mixed * (left - w)
+        return np.array([[in_s, mixed], [mixed, in_z]])
 
     def df_used(self, t, M):
         return np.zeros(0)
