@@ -6,7 +6,7 @@ SMALLEST_PART = -5.0        # of the log sds of a term's directions, over sigma 
 GREATEST_PART = 4.0
 LEAST_SIGMA_PART = -5.0     # ... and of log sigma, over the fit's
 MOST_SIGMA_PART = 1.0
-MOST_KEPT = 8               # lower branches of a fit that are kept for its other profiles ...
+MOST_LINES_KEPT = 8               # lower branches of a fit that are kept for its other profiles ...
 LIKE = 0.3                  # ... differences of psi, relative, and of log sigma, that make no other
 NO_LENGTH = 1e-8            # of an effect's length, left by those before it: nothing new
 
@@ -69,7 +69,7 @@ class Branches:
     def add(self, theta):
         """Keep a theta unless it is like another one, or there are many."""
         is_new = all(self._differs(theta, other) for other in self.thetas)
-        if is_new and len(self) < MOST_KEPT and np.isfinite(theta).all():
+        if is_new and len(self) < MOST_LINES_KEPT and np.isfinite(theta).all():
             self.thetas.append(theta)
 
     def _differs(self, one, two):
