@@ -48,7 +48,7 @@ def test_the_engine_says_what_it_is(fit):
     assert fit.engine == "dense: QR of the 24 columns of Z" and fit.converged and fit.nfev == 1
     assert list(fit.trace.columns) == ["phase", "nll", "log sigma", "log Worker", "log Worker:Machine",
                                        "sigma", "Worker", "Worker:Machine"]
-    assert_allclose(fit.trace.loc[0, "sigma":], [1.0, 4.0, 3.0])
+    assert_allclose(fit.trace.loc[0, "sigma":].astype(float), [1.0, 4.0, 3.0])
 
 
 def test_it_can_be_pickled(fit):
