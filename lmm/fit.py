@@ -6,7 +6,7 @@ import numpy as np
 
 from .engines import checked_reml, refuse_contained_blocks, responding, set_up
 from .errors import LMMError, point_at
-from .fitting import Criterion, Plan, opened
+from .fitting import Criterion, Plan, often_several, opened
 from .fitting import certify as certify_criterion
 from .formula import split_bars, tildes, with_bars_of, without_dots
 from .model import Matrices, make_design, with_arguments
@@ -66,7 +66,7 @@ def refitted(fit, y=None, reml=None, thorough=True):
     ended.
 
     Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where
-    the one it finds cannot be certified.
+    there often are several, or the one it finds cannot be certified.
     """
     setup = fit.setup if y is None else responding(fit.setup, y)
     if reml is not None and reml != setup.reml:
@@ -75,7 +75,8 @@ def refitted(fit, y=None, reml=None, thorough=True):
             refuse_contained_blocks(setup.design, setup.Q_X)
     theta = opened(fit.theta, setup)
     if not thorough:
-        soon = replace(fit.plan, elsewhere=False, quiet=True, verbose=False, done=SOON)
+        looks = often_several(setup)
+        soon = replace(fit.plan, elsewhere=looks, quiet=True, verbose=False, done=SOON)
         again = fit_of(setup, soon, theta)
         if again.converged:
             return replace(again, plan=fit.plan)

@@ -3,7 +3,7 @@ record."""
 
 from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
 from .newton import minimum, opened, rescaled, size_of
-from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
+from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta, often_several
 
 __all__ = [
     "NEWTON_DONE",
@@ -17,6 +17,7 @@ __all__ = [
     "finished",
     "first_theta",
     "minimum",
+    "often_several",
     "opened",
     "rescaled",
     "size_of",

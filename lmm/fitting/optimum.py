@@ -220,6 +220,11 @@ def elsewhere(theta, setup):
             yield from nearly_collinear(theta, covariance, blocks, log_unit)
 
 
+def often_several(setup):
+    """Whether the criterion often has several optima: few rows, and correlated effects."""
+    return len(setup.design.y) <= FEW_ROWS and not setup.covariance.elementwise
+
+
 def across_the_boundary(theta, covariance, usual):
     """Each direction that is zero put back near its value in the theta `usual`, each term's last
     other one at zero."""

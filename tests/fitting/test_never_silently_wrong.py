@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -209,3 +210,18 @@ def test_sigma_so_small_that_its_square_is_subnormal():
             except ArithmeticError:
                 continue
             assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("seed", [8, 10, 35])
+def test_bootstrap_replicates_are_not_at_worse_optima(seed):
+    """Few rows with correlated effects: of 25 refits from the fit's theta alone two used to end at worse optima."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(10, 20))
+    dat = pd.DataFrame({"a": [f"a{i}" for i in rng.integers(0, 5, n)], "x": rng.normal(size=n).round(1) + 1, "y": rng.normal(size=n)})
+    fit = lmer("y ~ 1 + (1 + x | a)", dat, reml=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        boot = fit.bootstrap(25, seed=4, statistic=lambda one: one.nll)
+        for y, value in zip(fit.simulate(25, seed=4).to_numpy().T, boot.replicates.iloc[:, 0]):
+            if np.isfinite(value):
+                assert value < fit.refit(y).nll + 1e-6
