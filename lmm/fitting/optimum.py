@@ -21,7 +21,7 @@ LEAST_SIGMA = 1e-12
 FALLING = 0.25  # ... by how much nll must fall there as log sigma does by 1, to have no bound
 FAR_FROM_BETA = 1e-3        # share of the residual in e'We, below which e is built anew around beta
 SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
-FEW_ROWS = 60               # up to which correlated effects, or one term, often have several optima
+FEW_ROWS = 40               # up to which correlated effects, or one term, often have several optima
 COLLINEAR = 0.95            # correlation of a start where two effects are nearly of one line
 DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that costs digits
 
