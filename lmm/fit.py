@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .engines import checked_reml, refuse_contained_blocks, responding, set_up
+from .engines import checked_reml, responding, set_up, with_criterion
 from .errors import LMMError, point_at
 from .fitting import Criterion, Plan, often_several, opened
 from .fitting import certify as certify_criterion
@@ -62,17 +62,14 @@ def lmer(
 
 
 def refitted(fit, y=None, reml=None, thorough=True):
-    """The fit of the same model to another response, or by the other criterion, from where `fit`
-    ended.
+    """The same model fitted to another response, or by the other criterion, from the old optimum.
 
     Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where
     there often are several, or the one it finds cannot be certified.
     """
     setup = fit.setup if y is None else responding(fit.setup, y)
-    if reml is not None and reml != setup.reml:
-        setup = replace(setup, reml=reml)
-        if reml:
-            refuse_contained_blocks(setup.design, setup.Q_X)
+    if reml is not None:
+        setup = with_criterion(setup, reml)
     theta = opened(fit.theta, setup)
     if not thorough:
         looks = often_several(setup)
@@ -101,8 +98,8 @@ def refit(fit, y):
 def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     """The model fitted again with some arguments of `lmm` or `lmer` changed.
 
-    In `form`, a dot stands for what was on its side of the old formula, bars included: ``". ~ . -
-    Days + (1 | h)"``.
+    In `form`, a dot stands for what was on its side of the old formula, bars included:
+    ``". ~ . - Days + (1 | h)"``.
     `dat` is by default the frame of this fit; functions in the formula are those of this fit.
     `engine` is by default what was asked for then.
     """
@@ -131,8 +128,7 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
 
 
 def updated_form(form, old, bars):
-    """The formula that `update` means, from the one of the design `old`, written with bars or
-    not."""
+    """The formula that `update` means: that of the design `old`, with `bars` or not, changed."""
     if form is None:
         return old.form if bars else old.formula.form
     if not isinstance(form, str):
@@ -156,8 +152,7 @@ def by_likelihood(fit):
 
 
 def derivatives(theta, setup, value=None):
-    """Gradient (6) and Hessian (7) of `LMMprof` in theta, and its derivatives in the entries of
-    psi.
+    """Gradient (6) and Hessian (7) of `LMMprof`, in theta and in the entries of psi.
 
     Parameters
     ----------
@@ -203,8 +198,14 @@ def certify(theta, setup, value=None):
     -------
     Optimum
         ``certified`` if the gradient is small enough for an error of nll below 1e-9 (relative to
-        |nll|) and of theta below 1e-6, the Hessian is positive definite, and nothing at zero would
-        lower nll by leaving it.
+        |nll|) and of theta below 1e-6, the Hessian is positive definite (average information, where
+        ``averaged``, always is unless nll is flat), and nothing at zero would lower nll by leaving
+        it.
+
+    Raises
+    ------
+    ArithmeticError
+        Where derivatives cannot be evaluated, as for `derivatives`.
     """
     theta = np.array(checked(theta, setup))
     return certify_criterion(Criterion(LMMprof, setup), theta, value)

@@ -1,8 +1,8 @@
 """From matrices and phi to log|V| and U'WU, by one contract: see contract.py, and qr.py first."""
 
 from .contract import Engine, Evaluation, Information
-from .qr import back_substitute, covariance_of_beta, log_diagonal, triangle
-from .setup import Setup, checked_reml, refuse_contained_blocks, responding, set_up
+from .qr import back_substitute, covariance_of_beta, log_diagonal, triangle_of
+from .setup import Setup, checked_reml, responding, set_up, with_criterion
 
 __all__ = [
     "Engine",
@@ -13,8 +13,8 @@ __all__ = [
     "checked_reml",
     "covariance_of_beta",
     "log_diagonal",
-    "refuse_contained_blocks",
     "responding",
     "set_up",
-    "triangle",
+    "triangle_of",
+    "with_criterion",
 ]

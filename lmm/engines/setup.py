@@ -1,5 +1,4 @@
-"""A model ready for any theta, the `Setup`: X, y and Z met once, in the engine that the levels ask
-for."""
+"""A model ready for any theta: the `Setup`, in the engine that suits its levels."""
 
 import itertools
 from dataclasses import dataclass, field, replace
@@ -111,13 +110,12 @@ def _set_up(design, reml, dense, beta_0, first):
     Q_X = U[:, :-1]
     Q_X[:], R_X = decompose_X(design)
     R_X = np.asfortranarray(R_X)
-    if reml:
-        refuse_contained_blocks(design, Q_X)
 
     # -- y = X beta_0 + e
     if beta_0 is None:
         beta_0 = back_substitute(R_X, Q_X.T @ design.weighted(design.y - design.offset))
     U[:, -1], low = residual(design, beta_0, R_X, dense)
+    refuse_fitted_by_X(design, Q_X, U[:, -1])
 
     # -- Z
     blocks = [design.weighted(block.matrix) for block in design.blocks]
@@ -125,16 +123,10 @@ def _set_up(design, reml, dense, beta_0, first):
     if dense:
         refuse_too_dense(n, design.p, entries.q)
         engine = factorise(blocks, U, low, entries, first)
-        if design.p + k + 1 < n:
-            refuse_unidentified(design, engine, reml)
-        else:                   # the coordinates of Q that R has are not all of the rows' space
-            refuse_dependent(design, Q_X, reml)
-        refuse_perfect_fit(design, engine, reml)
     else:
-        several = max(design.covariance.sizes) > 1
-        if several or (reml and len(blocks) > 1):       # others were told apart before
-            refuse_dependent(design, Q_X, reml)
         engine = eliminate(blocks, U, entries)
+    refuse_untellable(design, engine, Q_X, reml)
+    refuse_fitted_by_terms(design, engine, reml)
     log_weights = 0.0
     if design.root_weights is not None:
         log_weights = float(np.sum(np.log(design.root_weights)))
@@ -155,8 +147,8 @@ def chosen(engine, design):
     enough_rows = len(design.y) > p + len(design.x_names) or p > MOST_WIDE
     if engine == "blocked" and not (p and one_entry and enough_rows):
         raise LMMError(
-            "the blocked engine takes one level of each block in each row, and, up to 1000 columns "
-            "of Z, more rows than columns of X and Z; "
+            "the blocked engine takes one level of each block in each row, and, "
+            f"up to {MOST_WIDE} columns of Z, more rows than columns of X and Z; "
             f"here are {len(design.y)} rows and {p} columns of Z: "
             "give engine='dense'"
         )
@@ -170,14 +162,23 @@ def chosen(engine, design):
     return engine
 
 
+def with_criterion(setup, reml):
+    """The `Setup` for REML or the likelihood, whichever it was for: nothing is factored anew."""
+    if reml == setup.reml:
+        return setup
+    refuse_untellable(setup.design, setup.engine, setup.Q_X, reml)
+    refuse_fitted_by_terms(setup.design, setup.engine, reml)
+    return replace(setup, reml=reml)
+
+
 def responding(setup, y):
     """The `Setup` for another response: only what holds y is computed anew. O(n p)."""
     design = setup.design.responding(y)
     beta_0 = back_substitute(setup.R_X, setup.Q_X.T @ design.weighted(design.y - design.offset))
-    dense = setup.engine.name == "dense"
-    engine = setup.engine.responding(*residual(design, beta_0, setup.R_X, dense))
-    if dense:
-        refuse_perfect_fit(design, engine, setup.reml)
+    e, low = residual(design, beta_0, setup.R_X, setup.engine.name == "dense")
+    refuse_fitted_by_X(design, setup.Q_X, e)
+    engine = setup.engine.responding(e, low)
+    refuse_fitted_by_terms(design, engine, setup.reml)
     return replace(setup, design=design, engine=engine, beta_0=beta_0)
 
 
@@ -203,18 +204,27 @@ def residual(design, beta, R_X, doubled):
 # -- what no data, or these data, cannot tell ------------------------------------------------------
 
 
-def refuse_perfect_fit(design, engine, reml):
+def refuse_fitted_by_X(design, Q_X, e):
+    """Raise an LMMError if X alone reproduces y, whose residual is e: nll has no bound then."""
+    left = e
+    for _ in range(2):                      # what rounding leaves once is gone when done twice
+        left = left - Q_X @ (Q_X.T @ left)
+    if linalg.norm(left) <= nothing_left(design, linalg.norm(e)):
+        raise fits_perfectly(design, [])
+
+
+def refuse_fitted_by_terms(design, engine, reml):
     """Raise an LMMError if X and some terms reproduce y, and not any y: nll has no bound then.
 
     As sigma goes to zero, and all other terms with it, V becomes singular while y - X beta stays
     within its range. "Any" means these terms alone for the likelihood, X and they for REML: where
-    they have rank n, log|V| is bounded.
+    they have rank n, log|V| is bounded. The dense engine alone can say so before any theta is; in
+    the blocked one nll is seen to fall.
     """
+    if engine.name != "dense":
+        return
     n = len(design.y)
-    epsilon = np.finfo(float).eps
-    e = np.sqrt(engine.residual_ss)
-    represented = REPRESENTED * epsilon * linalg.norm(design.weighted(design.y))
-    nothing = represented + NOTHING_LEFT * np.sqrt(n) * epsilon * e
+    nothing = nothing_left(design, np.sqrt(engine.residual_ss))
 
     def left(T):                                                # of T's last column by the others
         others = T[:, :-1]
@@ -233,20 +243,48 @@ def refuse_perfect_fit(design, engine, reml):
         if left(T[:, np.concatenate([of_Z, of_X])]) > nothing:
             continue
         reproducing = np.concatenate([of_Z, of_X[:-1]]) if reml else of_Z
-        if not len(of_Z) or np.linalg.matrix_rank(T[:, reproducing], tol=1e-10) < n:
-            names = shorten([design.blocks[j].name for j in blocks])
-            random = f" and the random effects {names}" if blocks else ""
-            raise LMMError(
-                f"the fixed effects{random} fit {design.response!r} perfectly, so the residual sd "
-                "would be 0 and the likelihood infinite; use a coarser model, or a response that "
-                "varies within it"
-            )
+        if np.linalg.matrix_rank(T[:, reproducing], tol=1e-10) < n:
+            raise fits_perfectly(design, blocks)
+
+
+def nothing_left(design, length):
+    """The length up to which what X and Z leave of y is rounding, e having this length."""
+    epsilon = np.finfo(float).eps
+    represented = REPRESENTED * linalg.norm(design.weighted(design.y))
+    return epsilon * (represented + NOTHING_LEFT * np.sqrt(len(design.y)) * length)
+
+
+def fits_perfectly(design, blocks):
+    """The LMMError about X and these blocks, which reproduce y."""
+    names = shorten([design.blocks[j].name for j in blocks])
+    random = f" and the random effects {names}" if blocks else ""
+    return LMMError(
+        f"the fixed effects{random} fit {design.response!r} perfectly, so the residual sd "
+        "would be 0 and the likelihood infinite; use a coarser model, or a response that "
+        "varies within it"
+    )
 
 
 def subsets(terms):
-    """Each subset of the terms, small ones first; of many terms none, each alone, and all."""
-    sizes = range(len(terms) + 1) if len(terms) <= MOST_SUBSETS else (0, 1, len(terms))
+    """Each subset of the terms but none, small ones first; of many terms each alone, and all."""
+    sizes = range(1, len(terms) + 1) if len(terms) <= MOST_SUBSETS else (1, len(terms))
     return itertools.chain.from_iterable(itertools.combinations(terms, size) for size in sizes)
+
+
+def refuse_untellable(design, engine, Q_X, reml):
+    """Raise an LMMError if the criterion cannot tell the (co)variances apart, whatever y is."""
+    if reml:
+        refuse_contained_blocks(design, Q_X)
+    n, k = Q_X.shape
+    if engine.name == "dense":
+        if engine.p + k + 1 < n:
+            refuse_unidentified(design, engine, reml)
+        else:                   # the coordinates of Q that R has are not all of the rows' space
+            refuse_dependent(design, Q_X, reml)
+    else:
+        several = max(design.covariance.sizes) > 1
+        if several or (reml and len(design.blocks) > 1):    # others were told apart before
+            refuse_dependent(design, Q_X, reml)
 
 
 def refuse_unidentified(design, engine, reml):
@@ -278,7 +316,7 @@ def refuse_dependent(design, Q_X, reml):
     products = projected_trace_products(plain, known, Q_X) if reml else plain
     free = covariance.free_parts
     products = free.T @ products @ free
-    lengths = np.sqrt(products.diagonal())
+    lengths = np.sqrt(np.maximum(products.diagonal(), 0.0))     # a difference, if projected
     lengths = np.where(lengths > 0, lengths, 1.0)
     values, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
     if values[0] < LEAST_SINGULAR:
