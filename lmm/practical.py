@@ -28,7 +28,7 @@ from math import exp, expm1, inf
 import numpy as np
 from scipy.optimize import minimize
 
-from .engines import Setup, back_substitute, log_diagonal, set_up, triangle
+from .engines import Setup, back_substitute, log_diagonal, set_up, triangle_of
 from .errors import LMMError
 from .fitting import SEARCH, Criterion, Plan, finished, first_theta
 from .machine import few_threads
@@ -84,7 +84,7 @@ def LMMprof(theta, setup, reml=None):
     try:
         phi = setup.design.covariance.phi(theta)            # sigma^2 and psi: exp(2 theta)
         found = setup.engine(phi)                           # (1), (2): log|V| and C = U'WU
-        G = triangle(found)                                 # C = G'G; g_yy^2: the form of (4)
+        G = triangle_of(found)                              # C = G'G; g_yy^2: the form of (4)
         gamma = back_substitute(G[:-1, :-1], G[:-1, -1])    # (3): G_XX^-1 G_Xy, for Q_X and e ...
         beta = setup.beta_0 + back_substitute(setup.R_X, gamma)                 # ... for X and y
         nll = 0.5 * found.logdet + 0.5 * G[-1, -1] ** 2 - setup.log_weights     # (4)
@@ -103,7 +103,7 @@ def checked(theta, setup):
     if not isinstance(setup, Setup):
         kind = type(setup).__name__
         raise LMMError(f"setup is of type {kind}; it is what LMMsetup returns, after theta")
-    raise refused_theta(theta, setup.log_labels, setup.covariance.logs)
+    raise refused_theta(theta, setup.log_labels, setup.covariance)
 
 
 class Nll(float):

@@ -111,11 +111,13 @@ class Criterion:
         """Evaluations within belong to this phase."""
         self._phase = name
         start = perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
-        if self._is_shown:
-            print(file=sys.stderr)
-            self._is_shown = False
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
+            if self._is_shown:
+                print(file=sys.stderr)
+                self._is_shown = False
 
     def __call__(self, theta):
         """`LMMprof` at theta, recorded."""

@@ -213,9 +213,12 @@ def settled(criterion, theta, value, held=()):
 def leaving_zero(criterion, theta, value, held=()):
     """theta with each singular covariance that wants to grow where the criterion's parabola has its
     minimum, or None."""
-    if np.isfinite(theta).all() or value.triangle is None:
+    if np.isfinite(theta).all():
         return None
-    D = criterion.derivatives(theta, value)
+    try:
+        D = criterion.derivatives(theta, value)
+    except ArithmeticError:
+        return None
     start = theta
     entries = criterion.setup.covariance.entries
     for d, growth, slope in growths(criterion.setup, theta, D, held):

@@ -23,6 +23,7 @@ FAR_FROM_BETA = 1e-3        # share of the residual in e'We, below which e is bu
 SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
 FEW_ROWS = 40               # up to which correlated effects, or one term, often have several optima
 COLLINEAR = 0.95            # correlation of a start where two effects are nearly of one line
+MEND_SCALE = "give start= on the scale of the data"
 DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that costs digits
 
 
@@ -46,7 +47,7 @@ def first_theta(criterion):
         if value.triangle is None:
             raise LMMError(
                 "the likelihood cannot be evaluated at the start, "
-                f"theta {np.round(theta, 3).tolist()}; give start= on the scale of the data"
+                f"theta {np.round(theta, 3).tolist()}; {MEND_SCALE}"
             )
         theta, value = rescaled(theta, value, setup)
         return theta if cheap else fixed_point(criterion, theta, value)
@@ -57,7 +58,7 @@ def checked_start(start, setup):
     theta = np.asarray(start)
     covariance = setup.covariance
     if not covariance.accepts(theta):
-        why = refused_theta(theta, setup.log_labels, covariance.logs)
+        why = refused_theta(theta, setup.log_labels, covariance)
         raise LMMError(f"start is no theta: {why}")
     return opened(theta.astype(float), setup)
 
@@ -80,7 +81,10 @@ def fixed_point(criterion, theta, value):
     the estimate at once: the sum of squares of the modes over the degrees of freedom they make use
     of. For theta without correlations. The gradient in log sd is the difference of the two.
     """
-    D = criterion.derivatives(theta, value)
+    try:
+        D = criterion.derivatives(theta, value)
+    except ArithmeticError:
+        return theta                                            # Newton's iteration says more
     directions = criterion.setup.covariance.directions
     theta = theta.copy()
     quotient = 1 - D.gradient[directions] / D.df_used[1:]
@@ -116,7 +120,10 @@ def finished(criterion, theta, message):
     refuse_unbounded(criterion, theta, value)
     theta.flags.writeable = False
     value.beta.flags.writeable = False
-    optimum = certify(criterion, theta, value)
+    try:
+        optimum = certify(criterion, theta, value)
+    except ArithmeticError as error:
+        raise LMMError(f"{error}, where the search ended; {MEND_SCALE}") from None
     if not (optimum.certified or plan.quiet):
         warn(
             f"the optimum is not certified: {'; '.join(optimum.reasons)}; try another start=, "
@@ -324,8 +331,8 @@ def certify(criterion, theta, value=None):
     """Whether theta is a local minimum of the criterion: an `Optimum`.
 
     It is certified if the gradient is small enough for an error of nll below 1e-9 (relative to
-    |nll|) and of theta below 1e-6, the Hessian is positive definite, and no direction at zero would
-    lower nll by leaving it.
+    |nll|) and of theta below 1e-6, the Hessian, or what takes its place, is positive definite, and
+    no direction at zero would lower nll by leaving it. ArithmeticError where derivatives fail.
     """
     setup = criterion.setup
     covariance = setup.covariance

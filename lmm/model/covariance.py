@@ -47,6 +47,10 @@ class Variances:
         """The elements where all standard deviations are multiplied by exp(shift)."""
         return t + shift
 
+    def beside_zero(self, t):
+        """Which elements are not zero though their variance is: none, as each is a variance's."""
+        return np.zeros(len(t), bool)
+
     def free(self, t):
         """Which elements are not zero for good."""
         return np.isfinite(t)
@@ -178,15 +182,24 @@ class Covariance:
         return tuple(one.c for one in self.structures)
 
     def accepts(self, theta):
-        """Whether these numbers are a theta: finite, or -inf for a logarithm but the first."""
+        """Whether these numbers are a theta: finite, or -inf for a logarithm but the first.
+
+        What shares a zero has to be zero itself: see `Unstructured.beside_zero`.
+        """
         if theta.shape != self.logs.shape or theta.dtype.kind not in "iuf" or not theta.max() < inf:
             return False                                        # nan is not less than inf
-        return theta[0] > -inf and (self.elementwise or bool((theta[self._no_logs] > -inf).all()))
+        if not theta[0] > -inf:
+            return False
+        if self.elementwise or theta.min() > -inf:
+            return True
+        return not self.out_of_place(theta).any()
 
-    @cached_property
-    def _no_logs(self):
-        """Which elements of theta are no logarithms."""
-        return np.flatnonzero(~self.logs)
+    def out_of_place(self, theta):
+        """Which elements are -inf and no logarithms, or beside a zero that they should share."""
+        wrong = ~self.logs & (theta == -inf)
+        for one, _, share, t in self._terms(theta):
+            wrong[share] |= one.beside_zero(t)
+        return wrong
 
     @cached_property
     def free_parts(self):
@@ -335,9 +348,9 @@ class Covariance:
             bend[place, place] = one.bend(t, G[blocks, blocks]) * free * free[:, None]
         return bend
 
-    def df_used(self, theta, t):
+    def df_used(self, theta, traces):
         """The degrees of freedom that each direction makes use of, from tr(W V_a)."""
-        M = self.entries.gradient_matrix(t)
+        M = self.entries.gradient_matrix(traces)
         used = [one.df_used(own, M[b, b]) for one, b, _, own in self._terms(theta)]
         return np.concatenate([np.zeros(0), *used])
 
@@ -424,7 +437,7 @@ class Covariance:
         return theta
 
 
-def refused_theta(theta, labels, logs):
+def refused_theta(theta, labels, covariance):
     """The LMMError about a theta, an array, that is none: `labels` name its elements."""
     if theta.dtype.kind not in "iuf":
         return LMMError(
@@ -434,8 +447,14 @@ def refused_theta(theta, labels, logs):
     wanted = f"it takes {len(labels)} numbers: {', '.join(labels)}"
     if theta.shape != (len(labels),):
         return LMMError(f"theta has shape {theta.shape}; {wanted}")
-    may_be_zero = logs & (np.arange(len(labels)) > 0)
+    may_be_zero = covariance.logs & (np.arange(len(labels)) > 0)
     good = np.isfinite(theta) | ((theta == -inf) & may_be_zero)
+    if good.all():
+        i = int(np.argmax(covariance.out_of_place(theta)))
+        return LMMError(
+            f"theta[{i}] ({labels[i]}) is {float(theta[i])} in a column of T whose diagonal is "
+            "zero, -inf; such a column is zero: give 0.0"
+        )
     i = int(np.argmin(good))
     return LMMError(
         f"theta[{i}] ({labels[i]}) is {float(theta[i])}; {wanted}, all finite "

@@ -62,6 +62,13 @@ class Unstructured:
         """The rank of psi: how many columns of T are not zero."""
         return int(np.isfinite(t[self.logs]).sum())
 
+    def beside_zero(self, t):
+        """Which elements of T are not zero though the diagonal of their column is.
+
+        psi has one T only if there are none: a column is zero from where those before leave nothing.
+        """
+        return ~self.logs & ~self.free(t) & (t != 0)
+
     def free(self, t):
         """Which elements are not zero for good: those of columns of T that are not."""
         return np.isfinite(t[self.logs])[self.j]
