@@ -1,5 +1,4 @@
-"""The practical's engine: what is asked of Z = QR besides (1) and (2): derivatives, modes, another
-y."""
+"""The practical's engine: what is asked of Z = QR besides (1) and (2)."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -122,8 +121,7 @@ def orders(entry):
 
 @dataclass(frozen=True, eq=False)
 class Dense(Decomposed):
-    """`Decomposed`, and which columns of R belong to which block; it answers what contract.py
-    lists."""
+    """`Decomposed`, and what contract.py lists."""
 
     block_of: np.ndarray = field(repr=False)    # (p,) the block of Z of each column of R
     entries: Entries = field(repr=False)
@@ -202,8 +200,7 @@ class Dense(Decomposed):
         return self.products_with_U(phi), Posterior(self._root_of_variance(sqrt(phi[0]), Lambda))
 
     def _root_of_variance(self, sigma, Lambda):
-        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, (5), without that
-        subtraction.
+        """A, (p, p), with A'A = Var[b | y, beta] = psi - psi Z'WZ psi, (5), not by subtraction.
 
         Var = Lambda (Lambda' Z'Z Lambda / sigma^2 + I)^-1 Lambda', and K = Lambda' Z'Z Lambda +
         sigma^2 I = L'L.
@@ -223,22 +220,21 @@ class Dense(Decomposed):
 
         In the coordinates of Q: Q'V_a Q is R_i R_j' (+ R_j R_i') in R's p dimensions, I has n - p
         more, as one number. Where projected, P = I - Q_X Q_X', (R ; 0) becomes what P leaves of it,
-        and P itself takes the place of I.
+        and P itself takes the place of I. For n > p + m.
         """
         n, p = self.n, self.p
         if not projected:
             parts = np.vstack([self.parts, np.zeros(self.parts.shape[1])])
-            parts[: p * p : p + 1, 0] = np.arange(p) < n
-            parts[-1, 0] = np.sqrt(max(n - p, 0))
+            parts[-1, 0] = np.sqrt(n - p)
             return parts
         Q_X = np.vstack([self.QtU[:, :-1], self.S[:, :-1]])     # Q'Q_X, without its rows of zeros
         rows = len(Q_X)
-        P = np.diag(1.0 * (np.arange(rows) < n)) - Q_X @ Q_X.T
+        P = np.eye(rows) - Q_X @ Q_X.T
         R = P[:, :p] @ self.R
         parts = parts_of(R, self.block_of, self.entries.pairs)
         parts[:, 0] = P.ravel()
         others = np.zeros(parts.shape[1])
-        others[0] = np.sqrt(max(n - rows, 0))
+        others[0] = np.sqrt(n - rows)
         return np.vstack([parts, others])
 
     # -- the same engine for something else --------------------------------------------------------
@@ -250,8 +246,7 @@ class Dense(Decomposed):
         return replace(self, **_read_only(QtU=QtU, S=S))
 
     def responding(self, e, low):
-        """The same engine with e in place of the last column of U; `low` is what rounding took from
-        e."""
+        """The same engine with e, and `low` from `residual`, in place of the last column of U."""
         column, length = self.rotation(e, low)
         QtU = self.QtU.copy(order="F")
         S = self.S.copy(order="F")

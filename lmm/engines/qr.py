@@ -1,5 +1,4 @@
-"""The practical's algebra: Z = QR once, then equations (1) and (2) by one Cholesky triangle for
-each theta.
+"""The practical's algebra: Z = QR once, then (1) and (2) by one Cholesky triangle for each theta.
 
 `decompose` meets the n rows and leaves a triangle of p + m columns, m being those of U = [Q_X e],
 which stands for [X y] (practical.py). Rows of zeros below S are not shown:
@@ -69,8 +68,7 @@ class Decomposed:
 
 
 def cholesky(A):
-    """The upper triangular L with L'L = A, from A's upper triangle; below it A is left as it
-    was."""
+    """The upper triangular L with L'L = A, from A's upper triangle."""
     L, failed = dpotrf(A, lower=0, clean=0, overwrite_a=1)
     if failed:
         raise NotPositiveDefinite
@@ -80,7 +78,7 @@ def cholesky(A):
 # -- small triangles: of C = U'WU and of X ---------------------------------------------------------
 
 
-def triangle(found):
+def triangle_of(found):
     """The upper triangular G with G'G = C = U'WU, of an `Evaluation`.
 
     C's Cholesky triangle; but where (y - X beta)' W (y - X beta) is so small a part of C that
@@ -133,16 +131,14 @@ def covariance_of_beta(G, setup):
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """Q', as it was found: centring within the levels of the first block, then Householder's
-    reflections."""
+    """Q' as it was found: centring within levels, then Householder's reflections."""
 
     first: tuple  # (n, p1) and (p1, n): the first block, its columns of length 1; its transpose
     reflectors: np.ndarray      # (n, p - p1 + m) below the diagonal, as LAPACK leaves them
     tau: np.ndarray
 
     def __call__(self, e, low):
-        """The part of Q'e along Z and the other columns of U, and the length of what is left of
-        e."""
+        """The part of Q'e along Z and the other columns of U, and the length of what is left."""
         along_first, left = centred(self.first, np.array(e)[:, None], low)
         c = min(len(e), self.reflectors.shape[1] - 1)  # the last reflection was made for another e
         if c:
@@ -201,10 +197,10 @@ def decompose(blocks, U, low, first=None):
     orthogonal = [np.diff(Z.indptr).max(initial=0) <= 1 for Z in blocks]
     sizes = [Z.shape[1] for Z in blocks]
 
-    def rank(j):
+    def priority(j):
         return not orthogonal[j], j != first, -sizes[j]         # sorted is stable: ties as in ref
 
-    order = sorted(range(len(blocks)), key=rank)
+    order = sorted(range(len(blocks)), key=priority)
     p = sum(sizes)
 
     # -- the first block: R1 is the diagonal of its lengths, Q1 its columns of length 1

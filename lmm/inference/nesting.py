@@ -11,7 +11,7 @@ A model contains another one if its X spans the other's X, and its matrices V_a 
 
 import numpy as np
 
-from ..model import linear_parts, trace_products
+from ..model import Variances, linear_parts, trace_products
 
 OUTSIDE_V = 1e-11       # of tr(V_a V_a), below which what other matrices leave of it is nothing
 OUTSIDE_X = 1e3         # rounding errors of a column's length, below which what is left is nothing
@@ -50,8 +50,9 @@ def expressed(smaller, larger):
 
     Returns
     -------
-    x : ndarray, shape (1 + entries of psi of the larger model, free parts of the smaller one)
-        Numbers without unit.
+    x : ndarray, shape (free parts of the larger model, free parts of the smaller one)
+        Numbers without unit. Free parts are sigma^2 and, by term, the entries of psi or, where
+        these are sums of variances, the variances; of the smaller model all but sigma^2.
     left : ndarray, one for each free part of the smaller model
         (tr(U_b U_b) - r_b' x_b) / tr(U_b U_b), the share of the squared length that is left.
     """
@@ -72,7 +73,7 @@ def expressed(smaller, larger):
 
     # -- |U_b - sum_a x_ab V_a|^2 = |U_b|^2 - r_b' x_b
     left = np.abs(squares - np.einsum("ab,ab->b", x, r)) / squares
-    return F_V @ x, left
+    return x, left
 
 
 def on_the_boundary(smaller, larger):
@@ -81,11 +82,14 @@ def on_the_boundary(smaller, larger):
     Where the smaller model has psi = I (its effects, made orthonormal, independent with variances
     of 1), the larger one is the same model with
 
-        phi = sum of x_b over the variances b of the smaller model,    x as `expressed` has it.
+        x = sum of x_b over the variances b of the smaller model,    x_b as `expressed` has them,
+
+        phi = F x,                                                   F of `Covariance.free_parts`.
 
     I stands for every positive definite psi of the smaller model: as each lies between two
     multiples of I, the larger model's psi has the same zeros, and the same rank, for all of them.
-    In each term of the larger model,
+    In each term of the larger model whose parameters are variances, independent effects' and
+    compound symmetry's, those that are 0 are tested there. In another one,
 
         psi_jj = 0                          the variance of effect j is tested at 0;
         psi of the others, of rank r < c    c - r directions without variance are tested, too.
@@ -97,23 +101,30 @@ def on_the_boundary(smaller, larger):
     dimensions : int
         How many dimensions they are together.
     """
-    # -- phi = sum of x_b over the variances b
+    # -- x = sum of x_b over the variances b
     x, _ = expressed(smaller, larger)
     is_variance = smaller.setup.covariance.logs[1:]
-    phi = x[:, is_variance].sum(axis=1)
+    x = x[:, is_variance].sum(axis=1)
 
     design = larger.setup.design
     covariance = larger.setup.covariance
-    psi = covariance.entries.psi_of(phi)
+    psi = covariance.entries.psi_of(covariance.free_parts @ x)
     texts = []
     dimensions = 0
-    for name, b in zip(design.term_names, covariance.spans):
-        is_zero = psi[b, b].diagonal() < ZERO_VARIANCE
-        others = psi[b, b][~is_zero][:, ~is_zero]
-        lacking = len(others) - _rank(others)
-        for block, zero in zip(design.blocks[b], is_zero):
-            if zero:
-                texts.append(f"the variance of {block.name}")
+    terms = zip(design.term_names, covariance.structures, covariance.spans, covariance.shares)
+    for name, structure, span, share in terms:
+        blocks = design.blocks[span]
+        lacking = 0
+        if isinstance(structure, Variances):
+            names = structure.labels(blocks)
+            is_zero = x[share] < ZERO_VARIANCE
+        else:
+            names = [block.name for block in blocks]
+            is_zero = psi[span, span].diagonal() < ZERO_VARIANCE
+            others = psi[span, span][~is_zero][:, ~is_zero]
+            lacking = len(others) - _rank(others)
+        for i in np.flatnonzero(is_zero):
+            texts.append(f"the variance of {names[i]}")
         if lacking:
             texts.append(f"{lacking} more dimension{'s' if lacking > 1 else ''} of {name}")
         dimensions += is_zero.sum() + lacking

@@ -5,7 +5,7 @@ from .blocks import codes_of, values_of
 from .by_correlation import EDGE, LARGEST_Z, ByCorrelation
 from .columns import in_order, like, numbers_by_row, over_rows, root_of_weights
 from .compound_symmetry import LARGEST_LOGIT, ByCommonCorrelation, CompoundSymmetry
-from .covariance import Covariance, Independent, refused_theta
+from .covariance import Covariance, Independent, Variances, refused_theta
 from .design import Design, make_design
 from .frames import as_frame
 from .matrices import Matrices, matrix_design
@@ -26,6 +26,7 @@ __all__ = [
     "Independent",
     "Matrices",
     "Unstructured",
+    "Variances",
     "as_frame",
     "codes_of",
     "in_order",

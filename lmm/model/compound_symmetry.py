@@ -13,6 +13,7 @@ their logs, and nothing else need be known here. Source: the covariance of a spl
 import numpy as np
 
 from .covariance import Variances
+from .psi import NO_VARIANCE
 
 LARGEST_LOGIT = 36.0    # of a's share of the variance, where b, or a, is nothing beside the other
 
@@ -39,11 +40,16 @@ class CompoundSymmetry(Variances):
         return np.tensordot(np.exp(t), self.basis, 1)
 
     def theta(self, psi):
-        """a = 1'psi 1 / c, and b from the rest of the trace: means, if the effects differ."""
+        """a = 1'psi 1 / c, and b from the rest of the trace: means, if the effects differ.
+
+        What is zero but for rounding is zero, so that it does not leave it beside the other one.
+        """
         a = psi.sum() / self.c
         b = (psi.trace() - a) / (self.c - 1)
+        variances = np.array([a, b])
+        variances[variances < NO_VARIANCE * psi.trace()] = 0.0
         with np.errstate(divide="ignore"):
-            return 0.5 * np.log(np.maximum([a, b], 0.0))
+            return 0.5 * np.log(variances)
 
     def rank(self, t):
         a, b = np.isfinite(t)

@@ -9,8 +9,7 @@ levels, and psi is made of these matrices. A random effect of a term is a block 
     V_a = Z_i Z_j' + Z_j Z_i'      where it is the covariance of the effects i and j of one term,
 
 and phi = (sigma^2, psi_1, ..., psi_q) is all that an engine is told. What is zero whatever theta
-is,
-as the covariances of independent effects are, is no entry.
+is, as the covariances of independent effects are, is no entry.
 """
 
 from functools import cached_property
@@ -53,11 +52,6 @@ class Entries:
         return np.flatnonzero(self.rows == self.columns)
 
     @cached_property
-    def only_variances(self):
-        """Whether no two effects are correlated."""
-        return len(self.variances) == self.q
-
-    @cached_property
     def counts(self):
         """(q,): how often each entry stands in psi: once for a variance, twice for a covariance."""
         return np.where(self.rows == self.columns, 1.0, 2.0)
@@ -74,8 +68,8 @@ class Entries:
         return psi[self.rows, self.columns]
 
     def gradient_matrix(self, g):
-        """The derivatives g in the entries as a symmetric G, (J, J): tr(G dpsi) = sum g_a
-        dpsi_a."""
+        """The derivatives g in the entries as a symmetric G, (J, J): tr(G dpsi) = sum g_a dpsi_a.
+        """
         G = np.zeros((self.J, self.J))
         G[self.rows, self.columns] = 0.5 * np.asarray(g)
         return G + G.T

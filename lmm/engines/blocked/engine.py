@@ -39,7 +39,6 @@ from scipy import sparse
 from ...machine import refuse_too_large
 from ...model import Entries
 from ..algebra import ends_of, numbers_within, row_of_entries, with_entries
-from ..contract import Information
 from ..dense import make_pairs
 from .crossproducts import CrossProducts, cross_products
 from .elimination import layout_of
@@ -86,9 +85,9 @@ class Blocked:
         """
         with silently():
             state = state or State(self, phi)
-            *found, averaged = state.information(pulled, reml)
+            found = state.information(pulled, reml)
         refuse_infinite(*found)
-        return Information(*found, averaged)
+        return found
 
     def rounding(self, phi):
         """How far rounding may take 1/2 log|V| from its value, to first order."""

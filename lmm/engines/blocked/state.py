@@ -9,7 +9,7 @@ from scipy import sparse
 
 from ...model import over_levels, root_of
 from ..algebra import by_level
-from ..contract import Evaluation
+from ..contract import Evaluation, Information
 from .exact import exact_traces
 from .stages import Stage
 
@@ -136,14 +136,14 @@ class State:
         F_Z_d = F_Z_x[:, 0]
         double = x_ZMZ_x[0] - F_Z_d.T @ F_Z_d
         if not exact:
-            return traces, of_y, 0.5 * double, True             # (8)
+            return Information(traces, of_y, 0.5 * double, averaged=True)       # (8)
 
         # -- tr(W V_a W V_b), and P for W with REML: of M - F'F for M
         if reml:
             F_ZMZ_F = x_ZMZ_x[1:].sum(axis=0)
             squares = squares - 2 * F_ZMZ_F
             squares = squares + np.einsum("fga,fgb->ab", F_Z_F, F_Z_F)
-        return traces, of_y, double - 0.5 * squares, False      # (7)
+        return Information(traces, of_y, double - 0.5 * squares, averaged=False)        # (7)
 
     def traces(self):
         """tr(W V_a), (q,): sums over levels of M, twice where a is a covariance."""
@@ -153,8 +153,7 @@ class State:
         for blocks, M in self.stage.within_levels():
             summed[blocks, blocks] = M.sum(axis=0)
         i, j = engine.entries
-        count = np.where(i == j, 1.0, 2.0)
-        return count * summed[i, j] / self.sigma2
+        return engine.of_psi.counts * summed[i, j] / self.sigma2
 
     def exact_traces(self):
         """tr(W V_a), (q,), and tr(W V_a W V_b), (q, q)."""
