@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ..errors import ConvergenceWarning, warn
 from ..fitting import Criterion
 from ..practical import LMMprof
 
@@ -49,6 +50,11 @@ def by_differences(fit):
     return 0.5 * (H + H.T)
 
 
+def is_minimum(H):
+    """Whether nll curves upwards in every direction."""
+    return len(H) == 0 or np.linalg.eigvalsh(H)[0] > 0
+
+
 def cov_theta(fit):
     """The covariance of theta's estimate, the inverse of the Hessian of nll.
 
@@ -56,12 +62,25 @@ def cov_theta(fit):
     -------
     DataFrame
         By the elements of theta, ``"log sigma"`` first; nan for blocks at zero, and everywhere if
-        the optimum is not certified.
+        the optimum is not certified, or where average information certified what is no minimum.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Where average information certified what is no minimum by the Hessian.
     """
     labels = list(fit.setup.log_labels)
     matrix = np.full((len(labels), len(labels)), np.nan)
     if fit.optimum.certified:
         free = np.flatnonzero(fit.setup.covariance.free(fit.theta))
         places = np.ix_(free, free)
-        matrix[places] = np.linalg.inv(hessian(fit)[places])
+        H = hessian(fit)[places]
+        if is_minimum(H) or not fit.optimum.averaged:
+            matrix[places] = np.linalg.inv(H)
+        else:
+            warn(
+                "the Hessian of nll is not positive definite at this optimum, which average "
+                "information certified, so its estimates have no errors; try another start=",
+                ConvergenceWarning,
+            )
     return pd.DataFrame(matrix, labels, labels)
