@@ -51,6 +51,12 @@ class Term:
         """The variables joined by colons: ``"Worker:Machine"``."""
         return ":".join(self.variables)
 
+    @property
+    def written(self):
+        """As a formula has it: ``"(Days | Subject)"``, ``"cs(0 + f | g)"``."""
+        word = "cs" if self.structure == "compound symmetry" else ""
+        return f"{word}({self.bar})"
+
 
 @dataclass(frozen=True)
 class IndependentEffects:

@@ -115,7 +115,7 @@ def make_blocks(term, data, structure_of, root_weights=None):
         _warn_of_many_effects(term, len(effects), len(grouping))
     if len(effects) > 1 and term.structure == "compound symmetry" and "Intercept" in effects:
         warn(
-            f"cs({term.bar}) gives the intercept and the other effects one variance, which depends "
+            f"{term.written} gives the intercept and the other effects one variance, which depends "
             f"on how they are coded; for the levels themselves write cs(0 + {term.bar})"
         )
 
@@ -241,7 +241,7 @@ def _refuse_factors_of_levels(term, data, codes):
         grouping = ":".join(map(ticked, term.variables))
         raise LMMError(
             f"{expression.shown!r} is constant within each level of {term.name!r}, so the "
-            f"(co)variances of ({term.bar}) cannot be told apart; "
+            f"(co)variances of {term.written} cannot be told apart; "
             f"write {written} + (1 | {grouping}), "
             f"or for a variance in each of its levels (0 + {factor} || {grouping})"
         )
@@ -272,7 +272,7 @@ def _warn_of_many_effects(term, c, m):
     several = c * (c + 1) // 2
     if several > MOST_PER_LEVEL * m:
         warn(
-            f"the {c} correlated effects of ({term.bar}) have {several} variances and "
+            f"the {c} correlated effects of {term.written} have {several} variances and "
             f"covariances, for {m} levels: the fit will be slow and singular; "
             "use fewer effects, or independent ones, with ||"
         )
@@ -291,11 +291,11 @@ def values_of(term, numbers, data, n):
     if term.effects is None:
         return _product(numbers, data, n), [":".join(numbers)]
     if "offset" in term.effects.functions:
-        raise LMMError(f"({term.bar}) holds an offset, which belongs to the fixed effects")
+        raise LMMError(f"{term.written} holds an offset, which belongs to the fixed effects")
     values, names, _ = term.effects.evaluate_right(data)
     if not names:
         raise LMMError(
-            f"({term.bar}) holds no random effect; for a random intercept write (1 | g)"
+            f"{term.written} holds no random effect; for a random intercept write (1 | g)"
         )
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]

@@ -201,7 +201,7 @@ def _values(term, b, design, new, numbers):
         if row is not None:
             raise LMMError(
                 f"{name!r} in row {row} of newdata, counted from 0, is of a level that the fit "
-                f"has not seen; its random effect in ({term.bar}) has no value there"
+                f"has not seen; its random effect in {term.written} has no value there"
             )
     in_fit = np.column_stack([block.matrix.data for block in design.blocks[b]])
     return term.effects.columns_at(new.variables, new.m, design.data, in_fit)[0]
