@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from lmm import LMMprof, LMMResult, LMMsetup, certify, load_data
+from lmm import LMMError, LMMprof, LMMResult, LMMsetup, certify, load_data
 from lmm.engines import set_up
 from lmm.fitting import Plan
 from lmm.model import make_design
@@ -139,3 +139,15 @@ def fit_at(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")),
     optimum = replace(certify(theta, setup), certified=not reasons, reasons=reasons)
     return LMMResult(value.beta, np.asarray(theta), float(value), value.triangle, setup, optimum, "By hand.",
                      (("simplex", float(value), tuple(theta)),), Plan())
+
+
+def fail_beyond(monkeypatch, module, limit):
+    """Let `module.refitted` fail for responses whose first value is beyond a limit."""
+    refitted = module.refitted
+
+    def failing(fit, y, thorough):
+        if y[0] > limit:
+            raise LMMError("no luck")
+        return refitted(fit, y, thorough=thorough)
+
+    monkeypatch.setattr(module, "refitted", failing)

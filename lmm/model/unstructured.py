@@ -65,7 +65,8 @@ class Unstructured:
     def beside_zero(self, t):
         """Which elements of T are not zero though the diagonal of their column is.
 
-        psi has one T only if there are none: a column is zero from where those before leave nothing.
+        psi has one T only if there are none: such a column is zero where those before it
+        leave nothing.
         """
         return ~self.logs & ~self.free(t) & (t != 0)
 

@@ -16,7 +16,7 @@ from helpers import (
 from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, derivatives, lmer, lmm, load_data
-from lmm.engines import back_substitute, set_up, triangle
+from lmm.engines import back_substitute, set_up, triangle_of
 from lmm.engines.blocked import Blocked, eliminate
 from lmm.engines.blocked.layout import Eliminated, Grouping, Kept
 from lmm.model import Entries
@@ -435,7 +435,7 @@ def test_places_among_more_levels_times_columns_than_an_integer_of_32_bits_holds
 def information_of(engine, phi, reml):
     """What `derivatives` asks of an engine."""
     V = engine(phi)
-    G, k = triangle(V), len(V.cross) - 1
+    G, k = triangle_of(V), len(V.cross) - 1
 
     def pulled(N):
         F = back_substitute(G, N.T, trans=1)

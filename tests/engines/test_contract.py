@@ -1,15 +1,18 @@
-"""Both engines answer what the contract lists, with its shapes; the practical's one trick is what it says."""
+"""Both engines answer what the contract lists, and nothing else is asked of them; one line of the practical's."""
 
 import inspect
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import crossed
 from numpy.testing import assert_allclose
+from scipy import sparse
 
 import lmm.engines.qr
-from lmm import LMMprof, LMMsetup, load_data
+from lmm import LMMprof, LMMsetup, derivatives, load_data
 from lmm.engines import Engine, Evaluation, Information
 
 REF = ["a", "b", "c"]
@@ -34,6 +37,24 @@ def test_the_contract_is_all_that_is_asked_of_an_engine(setup):
         assert list(ours) == list(inspect.signature(getattr(Engine, name)).parameters), name
     for name in values:
         assert getattr(setup.engine, name) is not None, name
+
+
+def test_nothing_else_is_asked_of_an_engine():
+    """Outside the engines' own modules; of the dense one alone, where it is named, what says if terms reproduce y."""
+    package = Path(lmm.__file__).parent
+    own = ["engines/dense.py", "engines/qr.py", "engines/blocked/"]
+    methods, values = answers()
+    dense = {"identifying_parts", "S", "R", "QtU", "block_of"}
+    asked = set()
+    for path in package.rglob("*.py"):
+        name = path.relative_to(package).as_posix()
+        if name.startswith(tuple(own)):
+            continue
+        here = set(re.findall(r"\bengine\.(\w+)", path.read_text())) - {"py"}
+        allowed = {*methods, *values, *(dense if name == "engines/setup.py" else ())}
+        assert here <= allowed, name
+        asked |= here
+    assert {"information", "conditional", "responding", "combined", "cheap", "exact"} <= asked
 
 
 def test_shapes_of_the_answers(setup):
@@ -63,7 +84,6 @@ def test_shapes_of_the_answers(setup):
     assert_allclose(posterior.sds(), np.sqrt(variance.diagonal()), rtol=1e-9)
     rows = setup.design.blocks[0].matrix
     both = np.hstack([rows.toarray(), np.zeros((n, 9))])
-    from scipy import sparse
     assert_allclose(posterior.quadratic_forms(sparse.csr_array(both)), np.sum(both @ variance * both, axis=1), rtol=1e-9)
     A = np.array([[1.0, 0.0, 0.5], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
     assert_allclose(np.triu(engine.combined(A)(phi).cross), np.triu(A.T @ (U.T @ W @ U) @ A), rtol=1e-9, atol=1e-12)
@@ -85,11 +105,33 @@ def test_one_product_stands_for_r_psi_r_plus_sigma_squared(monkeypatch):
     assert_allclose(seen[0], literal, rtol=1e-12, atol=1e-12)
 
 
+def arrays_of(thing, name="engine"):
+    """The arrays that an engine holds, also in the objects and lists it holds, by where they are."""
+    if isinstance(thing, np.ndarray):
+        return {name: thing}
+    if sparse.issparse(thing):
+        return {f"{name}.data": thing.data}
+    if isinstance(thing, (list, tuple)):
+        parts = enumerate(thing)
+    elif type(thing).__module__.startswith("lmm."):
+        parts = vars(thing).items()
+    else:
+        return {}
+    found = {}
+    for key, part in parts:
+        found |= arrays_of(part, f"{name}.{key}")
+    return found
+
+
 def test_no_engine_changes_when_it_is_used(setup):
-    before = {name: np.copy(value) for name, value in vars(setup.engine).items() if isinstance(value, np.ndarray)}
-    first = float(LMMprof([0.1, 0.2, 0.3, 0.4], setup))
+    theta = [0.1, 0.2, 0.3, 0.4]
+    first = float(LMMprof(theta, setup))
+    before = {name: array.copy() for name, array in arrays_of(setup.engine).items()}
+    assert len(before) > 8
     LMMprof([3.0, -2.0, 1.0, 0.0], setup)
+    derivatives([3.0, -2.0, 1.0, 0.0], setup)
     replace(setup, engine=setup.engine.combined(np.eye(3)))
-    assert float(LMMprof([0.1, 0.2, 0.3, 0.4], setup)) == first
-    for name, value in before.items():
-        assert np.array_equal(getattr(setup.engine, name), value), name
+    assert float(LMMprof(theta, setup)) == first
+    after = arrays_of(setup.engine)
+    for name, array in before.items():
+        assert np.array_equal(after[name], array), name

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import LINEAR_ALGEBRA, crossed, designs, fit_at
+from helpers import LINEAR_ALGEBRA, crossed, designs, fail_beyond, fit_at
 from numpy.testing import assert_allclose
 from scipy.special import betainc
 
@@ -332,14 +332,7 @@ def test_anova_refuses_different_weights_and_bad_simulations(pastes):
 
 
 def test_simulations_that_fail_are_left_out_of_a_comparison(pastes, monkeypatch):
-    refitted = simulation.refitted
-
-    def failing(fit, y, thorough):
-        if y[0] > 60:
-            raise LMMError("no luck")
-        return refitted(fit, y, thorough=thorough)
-
-    monkeypatch.setattr(simulation, "refitted", failing)
+    fail_beyond(monkeypatch, simulation, 60)
     failed = int((pastes[0].simulate(20, seed=1).iloc[0] > 60).sum())
     found = anova(*pastes, nsim=20, seed=1)
     assert 0 < failed < 20 and len(found.simulated["m1"]) == 20 - failed

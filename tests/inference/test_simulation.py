@@ -8,11 +8,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import THETA, designs, fit_at
+from helpers import THETA, designs, fail_beyond, fit_at
 from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, lmm, load_data
 from lmm.engines import responding
+from lmm.inference import simulation
 from lmm.inference.simulation import simulated
 
 
@@ -171,15 +172,7 @@ def test_the_number_of_processes_does_not_matter(machines):
 
 
 def test_failed_refits_are_counted_and_left_out(machines, monkeypatch):
-    from lmm.inference import simulation as bootstrap
-    refitted = bootstrap.refitted
-
-    def failing(fit, y, thorough):
-        if y[0] > 52:
-            raise LMMError("no luck")
-        return refitted(fit, y, thorough=thorough)
-
-    monkeypatch.setattr(bootstrap, "refitted", failing)
+    fail_beyond(monkeypatch, simulation, 52)
     wanted = int((machines.simulate(20, seed=1).iloc[0] > 52).sum())
     with pytest.warns(LMMWarning, match=f"{wanted} of 20 refits failed and are left out: 'no luck'"):
         boot = machines.bootstrap(20, seed=1)

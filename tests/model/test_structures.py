@@ -7,9 +7,9 @@ from helpers import lmer_setup
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from lmm import LMMError, LMMprof, LMMWarning, derivatives, lmer, load_data
+from lmm import LMMError, LMMprof, LMMWarning, anova, derivatives, lmer, lmm, load_data
 from lmm.engines import set_up
-from lmm.model import make_design
+from lmm.model import CompoundSymmetry, make_design
 
 FACTORS = ["(0 + f || g)", "(f || g)", "(x + f || g)", "(x + z || g)", "cs(0 + f | g)", "cs(0 + x + z | g)", "(1 | h) + cs(0 + f | g)"]
 
@@ -176,13 +176,48 @@ def test_names_of_a_structure():
     assert setup.design.term_names == ("g (f[u], f[v], f[w]; compound symmetry)",)
 
 
-def test_what_a_structure_cannot_tell_apart_is_refused():
+@pytest.mark.parametrize("engine", ["dense", "blocked"])
+@pytest.mark.parametrize("bars, words", [
+    ("cs(0 + f | g)", r"the \(co\)variances of \(0 \+ f \| g\), 3 effects in each of 6 levels for 18 observations, and the residual's"),
+    ("(f || g) + (1 | g:f)", r"the \(co\)variances of \(f \|\| g\), 4 effects in each of 6 levels for 18 observations, and the residual's"),
+])
+def test_what_a_structure_cannot_tell_apart_is_refused(bars, words, engine):
     """One observation of each f in each g: common and contrasts, or three variances, beside sigma."""
-    dat = pd.DataFrame({"g": np.repeat(list("abcdef"), 3), "f": list("uvw") * 6, "y": np.random.default_rng(0).normal(size=18)})
-    for engine in ("dense", "blocked"):
-        for bars in ("cs(0 + f | g)", "(f || g) + (1 | g:f)"):
-            with pytest.raises(LMMError, match=r"cannot be told|one level|54 levels|18 levels"):
-                lmer(f"y ~ f + {bars}", dat, engine=engine)
+    dat = pd.DataFrame({
+        "g": np.repeat(list("abcdef"), 3),
+        "f": list("uvw") * 6,
+        "y": np.random.default_rng(0).normal(size=18),
+    })
+    with pytest.raises(LMMError, match=words):
+        lmer(f"y ~ f + {bars}", dat, engine=engine)
+
+
+@pytest.mark.parametrize("c", range(2, 9))
+def test_a_zero_of_compound_symmetry_is_the_same_after_psi(c):
+    """It used to come back as a log sd of -18, so that what left zero took the other one with it."""
+    structure = CompoundSymmetry(c)
+    for size in np.random.default_rng(c).normal(size=50) * 10:
+        for t in ([-np.inf, size], [size, -np.inf], [-np.inf, -np.inf]):
+            again = structure.theta(structure.psi(np.array(t)))
+            assert np.array_equal(np.isfinite(again), np.isfinite(t))
+            assert_allclose(again, t, rtol=0, atol=1e-12)
+
+
+def test_a_variance_of_compound_symmetry_is_tested_on_the_boundary():
+    """(1 | g) is cs(0 + f | g) without the variance of contrasts: one parameter, not two more dimensions."""
+    dat = simulated(4)
+    smaller = lmer("y ~ f + (1 | g)", dat, reml=False)
+    larger = lmer("y ~ f + cs(0 + f | g)", dat, reml=False)
+    by_structure = anova(smaller, larger)
+    by_grouping = anova(smaller, lmer("y ~ f + (1 | g) + (1 | g:f)", dat, reml=False))
+    p = by_structure.table["pvalue_mixture"].iloc[1]
+    assert_allclose(p, by_grouping.table["pvalue_mixture"].iloc[1], rtol=1e-6)
+    [note] = by_structure.notes
+    assert "tests the variance of g: contrasts on the boundary" in note
+    nothing = anova(lmm("y ~ f", dat), larger)
+    [note] = nothing.notes
+    assert "tests the variance of g: common and the variance of g: contrasts on the boundary" in note
+    assert "pvalue_mixture" not in nothing.table
 
 
 @pytest.mark.parametrize("bars", ["cs(0 + f | g)", "(f || g)"])
