@@ -21,16 +21,20 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 
 
 def few_threads(columns=0):
-    """A context with one thread for BLAS, if threadpoolctl is there and the widest matrix is too
-    narrow to pay."""
+    """A context with one thread for BLAS, where more would not pay.
+
+    If threadpoolctl is there and the widest matrix is too narrow.
+    """
     controller = None if PAYING <= columns < CRASHING else _controller()
     return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 
 
 @cache
 def _controller():
-    """threadpoolctl's, or None if it is not installed. It looks through all loaded libraries, so
-    once for all."""
+    """threadpoolctl's, or None if it is not installed.
+
+    It looks through all loaded libraries, so once for all.
+    """
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
@@ -54,8 +58,10 @@ def memory():
 
 
 def refuse_too_large(kept, pairs):
-    """Raise an LMMError if so many columns in a full matrix, and pairs of columns that meet, need
-    more than there is."""
+    """Raise an LMMError if a full matrix of so many columns needs too much memory.
+
+    With it the pairs of columns that meet.
+    """
     needed = (32 * float(kept) ** 2 + 24 * float(pairs)) / GIB
     if needed < SURELY_THERE or needed <= memory():
         return
@@ -67,8 +73,10 @@ def refuse_too_large(kept, pairs):
 
 
 def refuse_too_dense(n, p, entries):
-    """Raise an LMMError if the QR of Z, and a matrix (p, p) for each entry of psi, need more than
-    there is."""
+    """Raise an LMMError if the QR of Z needs more memory than there is.
+
+    With it a matrix (p, p) for each entry of psi.
+    """
     needed = 8 * p * (2.0 * n + (2.0 + entries) * p) / GIB
     if needed < SURELY_THERE or needed <= memory():
         return

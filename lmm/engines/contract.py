@@ -24,8 +24,10 @@ class Evaluation(NamedTuple):
 
 
 class Information(NamedTuple):
-    """The parts of nll's derivatives in the entries of psi; Z_a relates the columns of an entry's
-    blocks."""
+    """The parts of nll's derivatives in the entries of psi.
+
+    Z_a relates the columns of an entry's blocks.
+    """
 
     traces: np.ndarray      # (q,) tr(W V_a), for REML tr(P V_a)
     quadratic: np.ndarray   # (q,) y'P V_a P y, so that (6) is (traces - quadratic) / 2
@@ -34,8 +36,10 @@ class Information(NamedTuple):
 
 
 class Engine(Protocol):
-    """An engine, built once from a design; nothing in it changes. p columns of Z, m of U, n
-    rows."""
+    """An engine, built once from a design; nothing in it changes.
+
+    p columns of Z, m of U, n rows.
+    """
 
     name: str                   # "dense", "blocked"
     n: int                      # rows
@@ -65,8 +69,9 @@ class Engine(Protocol):
         """Z'WU, (p, m), columns of Z in the order of the blocks. As a call."""
 
     def conditional(self, phi, Lambda) -> tuple:
-        """Z'WU, and Var[b | y, beta] as an object with `sds()`, (p,), and `quadratic_forms(Z)`,
-        (n,).
+        """Z'WU, and Var[b | y, beta] as an object.
+
+        It has `sds()`, (p,), and `quadratic_forms(Z)`, (n,).
 
         Lambda, (p, p) sparse, has psi = Lambda Lambda'. As a call; the forms O(n p) at most.
         """
@@ -75,12 +80,16 @@ class Engine(Protocol):
         """The same engine for U A in place of U. O(p m^2)."""
 
     def responding(self, e, low) -> "Engine":
-        """The same engine with e for the last column of U; `low` is what rounding took from e. O(n
-        p)."""
+        """The same engine with e for the last column of U. O(n p).
+
+        `low` is what rounding took from e.
+        """
 
     def reordered(self, order, entries) -> "Engine":
-        """The same with its blocks in another order within their terms, and those `Entries` of
-        psi."""
+        """The same with its blocks in another order, and those `Entries` of psi.
+
+        The order changes within terms only.
+        """
 
     def describe(self) -> str:
         """One line about its size."""

@@ -152,8 +152,9 @@ class Rotation:
 
 
 def centred(first, columns, low):
-    """Q1'columns, and what Q1 leaves of them; `first` is Q1 and Q1', and `low` belongs to the last
-    column.
+    """Q1'columns, and what Q1 leaves of them.
+
+    `first` is Q1 and Q1', and `low` belongs to the last column.
 
     The second pass removes what rounding left in the first, and finds y's column small enough to
     take the digits `low` that it lost.
@@ -228,8 +229,10 @@ def decompose(blocks, U, low, first=None):
 
 
 def parts_of(R, block_of, pairs):
-    """I and R_i R_j' (+ R_j R_i') for each entry of psi, flat, (p p, 1 + q): what A sums, times
-    phi."""
+    """What A sums, times phi: I and R_i R_j' (+ R_j R_i') for each entry of psi.
+
+    Flat, (p p, 1 + q).
+    """
     parts = [np.eye(len(R))]
     for i, j in pairs:
         product = R[:, block_of == i] @ R[:, block_of == j].T

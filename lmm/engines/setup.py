@@ -53,8 +53,10 @@ class Setup:
 
     @property
     def labels(self):
-        """The names of theta's elements: 'sigma', then the blocks in the order of `ref`; see
-        `Design.labels`."""
+        """The names of theta's elements: 'sigma', then the blocks in the order of `ref`.
+
+        See `Design.labels`.
+        """
         return self.design.labels
 
     @property
@@ -70,8 +72,7 @@ class Setup:
 
     @property
     def units(self):
-        """(J,): log sds that add as much as sigma does to the variance of an average level's
-        whole."""
+        """(J,): log sds that add as much as sigma does to an average level's whole."""
         return -0.5 * np.log(self.engine.mean_squares)
 
     def __repr__(self):
@@ -92,8 +93,9 @@ def checked_reml(reml):
 
 
 def set_up(design, reml, engine=None, beta_0=None, first=None):
-    """The `Setup` of a design, y represented by e = y - X beta_0; if not given, beta_0 is that of
-    least squares.
+    """The `Setup` of a design, y represented by e = y - X beta_0.
+
+    If not given, beta_0 is that of least squares.
 
     `engine` is its name, or None for a choice by size; `first` the block to decompose first.
     """
@@ -134,8 +136,10 @@ def _set_up(design, reml, dense, beta_0, first):
 
 
 def chosen(engine, design):
-    """The name of the engine to use: the one asked for, if the design allows it, or by the columns
-    of Z."""
+    """The name of the engine to use: the one asked for, or by the columns of Z.
+
+    One that was asked for is refused if the design does not allow it.
+    """
     p = design.p
     if engine is None and p <= MOST_DENSE:
         return "dense"
@@ -183,8 +187,9 @@ def responding(setup, y):
 
 
 def residual(design, beta, R_X, doubled):
-    """y - offset - X beta, weighted, as a sum of two, the second what rounding takes from the
-    first.
+    """y - offset - X beta, weighted, as a sum of two.
+
+    The second is what rounding takes from the first.
 
     Unless `doubled`, where the second is not wanted, in plain arithmetic if little cancels.
     """
@@ -326,8 +331,9 @@ def refuse_dependent(design, Q_X, reml):
 
 
 def projected_trace_products(plain, parts, Q_X):
-    """tr(P V_a P V_b), P = I - QQ', for parts of V as in model/traces.py, from `plain`, tr(V_a
-    V_b).
+    """tr(P V_a P V_b), P = I - QQ', from `plain`, tr(V_a V_b).
+
+    The parts of V are as in model/traces.py.
 
     = tr(V_a V_b) - 2 tr((V_a Q)'(V_b Q)) + tr(Q'V_a Q Q'V_b Q)
     """
@@ -349,8 +355,10 @@ def times_part(part, X):
 
 
 def _dependent(design, vector, reml):
-    """The LMMError about the (co)variances whose matrices sum to nothing with these coefficients,
-    sigma's first."""
+    """The LMMError about (co)variances that cannot be told apart.
+
+    Their matrices sum to nothing with these coefficients, sigma's first.
+    """
     large = np.abs(vector) > 0.1 * np.abs(vector).max()
     culprits = [design.labels[i] for i in np.flatnonzero(large)]
     beside = " beside the fixed effects by REML" if reml else ""
@@ -361,8 +369,10 @@ def _dependent(design, vector, reml):
 
 
 def refuse_contained_blocks(design, Q_X):
-    """Raise an LMMError if X spans a whole block of Z: REML's criterion does not depend on its
-    variance then."""
+    """Raise an LMMError if X spans a whole block of Z.
+
+    REML's criterion does not depend on its variance then.
+    """
     for block in design.blocks:
         Z = design.weighted(block.matrix)
         whole = np.sum(Z.data**2)

@@ -1,5 +1,7 @@
-"""From a criterion to its optimum: start, derivatives, Newton, boundary, elsewhere, certificate,
-record."""
+"""From a criterion to its optimum.
+
+Start, derivatives, Newton, boundary, elsewhere, certificate, record.
+"""
 
 from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
 from .newton import minimum, opened, rescaled, size_of

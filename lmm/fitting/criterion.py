@@ -3,14 +3,13 @@
 With d = Z'W (y - X beta), M = Z'WZ and M_P = Z'PZ, P = W - WX (X'WX)^-1 X'W, the derivatives in the
 entries psi_a, which V is linear in, are
 
-    (6)  1/2 tr(W V_a) - 1/2 y'P V_a P y                                  [REML: P for W]
-    (7)  -1/2 tr(W V_a W V_b) + y'P V_a P V_b P y                         [REML: P for W in the
-    first term]
+    (6)  1/2 tr(W V_a) - 1/2 y'P V_a P y
+    (7)  -1/2 tr(W V_a W V_b) + y'P V_a P V_b P y
 
-with no second derivative of V. What belongs to sigma follows because W V = I: summed over all
-parameters, psi_a tr(W V_a) gives n [REML: n - k], and so on. The chain rule of model/covariance.py
-makes them those in theta. At a standard deviation of zero theta is flat; there (6) itself decides,
-see newton.py.
+[REML: P for W in the first term of both], with no second derivative of V. What belongs to sigma
+follows because W V = I: summed over all parameters, psi_a tr(W V_a) gives n [REML: n - k], and so
+on. The chain rule of model/covariance.py makes them those in theta. At a standard deviation of zero
+theta is flat; there (6) itself decides, see newton.py.
 """
 
 import sys
@@ -60,8 +59,10 @@ class Plan:
 
 
 class Derivatives(NamedTuple):
-    """Of nll, at a theta whose zero standard deviations are -inf; q entries of psi, D
-    directions."""
+    """Of nll, at a theta whose zero standard deviations are -inf.
+
+    q entries of psi, D directions.
+    """
 
     gradient: np.ndarray        # (size,) in theta, 0 where a standard deviation is 0
     hessian: np.ndarray         # (size, size) in theta, likewise
@@ -166,8 +167,10 @@ class Criterion:
 
 
 def derivatives_of(value, theta, setup):
-    """The `Derivatives` where the criterion has this value. A small multiple of an evaluation's
-    cost."""
+    """The `Derivatives` where the criterion has this value.
+
+    A small multiple of an evaluation's cost.
+    """
     G = value.triangle
     if G is None:
         raise ArithmeticError(f"the likelihood cannot be evaluated at theta {list(theta)}")

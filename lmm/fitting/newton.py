@@ -43,8 +43,7 @@ def size_of(value):
 
 
 def rescaled(theta, value, setup):
-    """theta moved along the line on which all sds keep their ratios, to the minimum there, and its
-    value."""
+    """theta where all sds are scaled alike so that nll is least, and its value."""
     shift = 0.5 * log(value.triangle[-1, -1] ** 2 / setup.df)
     return setup.covariance.rescaled(theta, shift), value.rescaled(shift, setup.df)
 
@@ -163,8 +162,10 @@ def newton_step(D, free, units):
 
 
 def pointless(criterion, theta, value, decrement, x, rival):
-    """Whether a step to the coordinates x leads to the rival, a known minimum, or to nothing
-    better."""
+    """Whether a step to the coordinates x leads to nothing better.
+
+    Or to the rival, a known minimum.
+    """
     best, best_value = rival
     if value - 5 * decrement > best_value + BETTER * size_of(value):
         return True
@@ -182,8 +183,7 @@ def pointless(criterion, theta, value, decrement, x, rival):
 
 
 def settled(criterion, theta, value, held=()):
-    """theta, its value and derivatives, after small directions have been set to zero or moved into
-    the open.
+    """theta, value and derivatives, small directions set to zero or into the open.
 
     Each direction that makes use of few degrees of freedom is set to zero, and the slope there, as
     psi grows again, decides where it belongs; unless that raises the criterion.
@@ -211,8 +211,10 @@ def settled(criterion, theta, value, held=()):
 
 
 def leaving_zero(criterion, theta, value, held=()):
-    """theta with each singular covariance that wants to grow where the criterion's parabola has its
-    minimum, or None."""
+    """theta with each singular covariance grown that wants to grow, or None.
+
+    To where the criterion's parabola has its minimum.
+    """
     if np.isfinite(theta).all():
         return None
     try:
@@ -255,8 +257,9 @@ def growths(setup, theta, D, held=()):
 
 
 def grown(criterion, theta, D, d, growth):
-    """theta with w times the matrix `growth` added to psi of direction d's term; w from nll's
-    parabola at theta.
+    """theta with w times the matrix `growth` added to psi of direction d's term.
+
+    w comes from nll's parabola at theta.
 
     nll(w) = nll + slope w + curvature w^2 / 2. Where that has no minimum, w is a part of sigma^2.
     """

@@ -1,5 +1,7 @@
-"""What is before and after Newton's iteration: a start, a look for other optima, the certificate,
-the result."""
+"""What is before and after Newton's iteration.
+
+A start, a look for other optima, the certificate, the result.
+"""
 
 import itertools
 from dataclasses import dataclass
@@ -31,8 +33,9 @@ DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that 
 
 
 def first_theta(criterion):
-    """Where the search begins: the plan's start, or where the data say; the scale of all sds made
-    right.
+    """Where the search begins: the plan's start, or where the data say.
+
+    The scale of all sds is made right.
 
     Where an evaluation is expensive, derivatives say where to begin, unless there is a start.
     """
@@ -64,8 +67,7 @@ def checked_start(start, setup):
 
 
 def equal_shares(setup):
-    """The theta where sigma and every block explain the same share of the residual variance of
-    OLS."""
+    """theta where sigma and the blocks share the residual variance of OLS equally."""
     n = len(setup.design.y)
     squares = [np.sum(block.matrix.data**2) / n for block in setup.design.blocks]
     shares = np.array([1.0, *squares])                          # of diag Z_j Z_j'
@@ -74,8 +76,9 @@ def equal_shares(setup):
 
 
 def fixed_point(criterion, theta, value):
-    """theta with each variance times (y'P V_j P y) / tr(W V_j), two numbers that are equal at an
-    optimum.
+    """theta with each variance times (y'P V_j P y) / tr(W V_j).
+
+    The two numbers are equal at an optimum.
 
     From far above, where a Newton step on the log scale would be about one half, this is close to
     the estimate at once: the sum of squares of the modes over the degrees of freedom they make use
@@ -101,8 +104,9 @@ def log_rms(setup):
 
 
 def finished(criterion, theta, message):
-    """The result of Newton's iteration from theta, of a look for other optima, and of the
-    certificate.
+    """The result of Newton's iteration from theta.
+
+    After a look for other optima, and with the certificate.
 
     A warning if it is not certified, unless the plan is quiet.
     """
@@ -144,8 +148,10 @@ def finished(criterion, theta, message):
 
 
 def lost_digits(value):
-    """Whether e is so large beside the residual y - X beta that it should be built anew around this
-    beta."""
+    """Whether e should be built anew around this beta.
+
+    It is so large beside the residual y - X beta that digits are lost.
+    """
     if value.triangle is None:
         return False
     column = value.triangle[:, -1]
@@ -153,8 +159,10 @@ def lost_digits(value):
 
 
 def crowding(theta, setup):
-    """The block that dwarfs sigma and all other blocks, if it should be decomposed first to keep
-    digits, or None."""
+    """The block that dwarfs sigma and all other blocks, or None.
+
+    It should be decomposed first to keep digits.
+    """
     if len(setup.design.blocks) < 2:
         return None
     ratios = 2 * (setup.covariance.log_sds(theta) - theta[0] - setup.units)
@@ -183,8 +191,7 @@ def refuse_unbounded(criterion, theta, value):
 
 
 def best_optimum(criterion, theta, value):
-    """The best of the minimum at theta and those reached from `elsewhere`; returns it and its
-    value."""
+    """The best of the minimum at theta and those from `elsewhere`, and its value."""
     for _ in range(2 * len(theta)):
         for start in elsewhere(theta, criterion.setup):
             other, other_value = minimum(criterion, start, rival=(theta, value))
@@ -233,8 +240,10 @@ def often_several(setup):
 
 
 def across_the_boundary(theta, covariance, usual):
-    """Each direction that is zero put back near its value in the theta `usual`, each term's last
-    other one at zero."""
+    """Each direction that is zero put back near its value in the theta `usual`.
+
+    Each term's last other one is put at zero.
+    """
     zero = covariance.is_zero(theta)
     first = 0
     for one in covariance.structures:
@@ -252,8 +261,10 @@ def across_the_boundary(theta, covariance, usual):
 
 
 def nearly_collinear(theta, covariance, blocks, log_unit):
-    """Thetas where two effects of a term, of one or two log units above sigma's, are nearly of one
-    line."""
+    """Thetas where two effects of a term are nearly of one line.
+
+    They are of one or two log units above sigma's.
+    """
     for i, j in itertools.combinations(range(blocks.start, blocks.stop), 2):
         for correlation, log_size in itertools.product((-COLLINEAR, COLLINEAR), (1.0, 2.0)):
             sds = np.exp(log_unit + log_size)

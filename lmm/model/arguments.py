@@ -1,5 +1,7 @@
-"""What the arguments of `LMMsetup`, `lmm` and `lmer` mean: said once, and put into the docstring of
-each."""
+"""What the arguments of `LMMsetup`, `lmm` and `lmer` mean, said once.
+
+It is put into the docstring of each.
+"""
 
 import inspect
 import re

@@ -9,8 +9,9 @@ LARGEST_Z = 20.0        # Fisher's z of a correlation of 1: its tanh is 1
 
 
 class ByCorrelation(Unstructured):
-    """The same psi with other elements of theta: Fisher's z of a correlation, which may then be
-    held.
+    """The same psi with Fisher's z of a correlation as an element of theta.
+
+    It may then be held.
 
     In place of T_21 stands the z of the correlation of the first two effects, and in place of log
     T_22 the log standard deviation of the second:

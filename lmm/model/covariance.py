@@ -5,12 +5,10 @@ covariance within a level, is made from:
 
     Independent         psi_t = diag(exp(2 t_j)): log standard deviations, one for each effect
     Unstructured        psi_t = T T', T lower triangular, column by column     (unstructured.py)
-    CompoundSymmetry    one variance and one correlation
-    (compound_symmetry.py)
+    CompoundSymmetry    one variance and one correlation              (compound_symmetry.py)
 
 Engines see the entries of psi alone (psi.py). A structure is a class with the methods of these
-three.
-It may be singular in some *directions*, each with an element of theta that is -inf there.
+three. It may be singular in some *directions*, each with an element of theta that is -inf there.
 """
 
 from functools import cached_property
@@ -203,8 +201,10 @@ class Covariance:
 
     @cached_property
     def free_parts(self):
-        """(1 + q, size): what V is linear in and free to vary, in terms of sigma^2 and the entries
-        of psi."""
+        """(1 + q, size): what V is linear in and free to vary.
+
+        In terms of sigma^2 and the entries of psi.
+        """
         if self.elementwise:
             return np.eye(self.size)
         parts = np.zeros((1 + self.entries.q, self.size))
@@ -226,8 +226,10 @@ class Covariance:
         return [exp(2 * theta[0]), *entries.tolist()]
 
     def _terms(self, theta):
-        """For each term its structure, its blocks, and its elements of theta, a slice and an
-        array."""
+        """For each term its structure, its blocks, and its elements of theta.
+
+        These twice: their slice, and an array.
+        """
         theta = np.asarray(theta, float)
         for one, blocks, share in zip(self.structures, self.spans, self.shares):
             yield one, blocks, share, theta[share]
@@ -311,8 +313,10 @@ class Covariance:
         return x if self.elementwise else self._each("from_steps", x)
 
     def step_units(self, theta, units):
-        """What counts as a step of 1 in each coordinate: 1 for logarithms; `units` as from
-        `units`."""
+        """What counts as a step of 1 in each coordinate.
+
+        1 for logarithms; `units` as from `units`.
+        """
         lengths = np.ones(len(theta))
         if not self.elementwise:
             for one, blocks, share, t in self._terms(theta):
@@ -338,8 +342,10 @@ class Covariance:
         return J
 
     def bend(self, theta, g):
-        """sum over the entries of g_a d^2 psi_a / d steps^2: what psi's curvature adds to the
-        Hessian."""
+        """sum over the entries of g_a d^2 psi_a / d steps^2.
+
+        It is what psi's curvature adds to the Hessian.
+        """
         G = self.entries.gradient_matrix(g)
         bend = np.zeros((self.size - 1, self.size - 1))
         for one, blocks, share, t in self._terms(theta):
@@ -355,8 +361,10 @@ class Covariance:
         return np.concatenate([np.zeros(0), *used])
 
     def in_theta(self, theta, gradient, hessian):
-        """Derivatives in the coordinates for steps as those in theta: chain rule for each
-        element."""
+        """Derivatives in the coordinates for steps as those in theta.
+
+        The chain rule for each element.
+        """
         stretch = np.ones(self.size)
         turned = np.zeros(self.size, bool)
         for one, _, share, t in self._terms(theta):
@@ -399,8 +407,10 @@ class Covariance:
         return theta
 
     def regrowth(self, d, g, units):
-        """A matrix (J, J) in which psi would best grow where direction d is zero, g being nll's
-        gradient."""
+        """A matrix (J, J) in which psi would best grow where direction d is zero.
+
+        g is nll's gradient.
+        """
         term, k = self._direction(d)
         blocks = self.spans[term]
         G = self.entries.gradient_matrix(g)[blocks, blocks]
@@ -409,8 +419,9 @@ class Covariance:
         return whole
 
     def growths(self, theta, g, units, held=(), rounding=0.0):
-        """How each singular psi_t would grow: (d, matrix (J, J), slope of nll along it) by
-        direction.
+        """How each singular psi_t would grow, by direction.
+
+        (d, matrix (J, J), slope of nll along it).
 
         `held` are elements of theta that stay as they are; slopes within `rounding` of zero,
         relative to the largest, are zero.

@@ -68,8 +68,7 @@ class Entries:
         return psi[self.rows, self.columns]
 
     def gradient_matrix(self, g):
-        """The derivatives g in the entries as a symmetric G, (J, J): tr(G dpsi) = sum g_a dpsi_a.
-        """
+        """g, derivatives in the entries, as a symmetric G: tr(G dpsi) = sum g_a dpsi_a."""
         G = np.zeros((self.J, self.J))
         G[self.rows, self.columns] = 0.5 * np.asarray(g)
         return G + G.T

@@ -81,8 +81,10 @@ class Unstructured:
         return np.where(self.logs, np.exp(np.where(self.logs, t, 0.0)), t)
 
     def from_steps(self, x):
-        """The elements of theta of such coordinates; a column with a negative diagonal is
-        turned."""
+        """The elements of theta of such coordinates.
+
+        A column with a negative diagonal is turned.
+        """
         sign = np.sign(x[self.logs])[self.j]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.logs, np.log(np.abs(x)), x * sign)
@@ -110,16 +112,20 @@ class Unstructured:
         return of_i + of_j
 
     def bend(self, t, G):
-        """sum over the entries of g_a d^2 psi_a / dT_kl dT_mn = 2 [l = n] G_km; G has g_a / 2
-        twice."""
+        """sum over the entries of g_a d^2 psi_a / dT_kl dT_mn = 2 [l = n] G_km.
+
+        G has g_a / 2 twice.
+        """
         same_column = self.j[:, None] == self.j
         return 2.0 * same_column * G[self.i][:, self.i]
 
     # -- directions in which psi may be singular ---------------------------------------------------
 
     def df_used(self, t, M):
-        """u'M u for each column u of T: the degrees of freedom it makes use of, M being tr(W
-        V_a)."""
+        """u'M u for each column u of T: the degrees of freedom it makes use of.
+
+        M is tr(W V_a).
+        """
         T = self.root(t)
         return np.sum(T * (M @ T), axis=0)
 
@@ -130,8 +136,9 @@ class Unstructured:
         return t
 
     def regrowth(self, k, G, unit):
-        """v v' for the best direction v among the effects k, k + 1, ...: where a column k would
-        grow.
+        """v v' for the best direction v among the effects k, k + 1, ...
+
+        It is where a column k would grow.
 
         That is the v with the least v'G v, of those with |v / unit| = 1.
         """
@@ -141,8 +148,9 @@ class Unstructured:
         return np.outer(v, v)
 
     def growths(self, t, G, unit, held, rounding):
-        """(k, v v', v'G v) for the direction v, |v / unit| = 1, in which a singular psi + w v v'
-        best grows.
+        """(k, v v', v'G v) for the v in which a singular psi + w v v' best grows.
+
+        |v / unit| = 1.
 
         Only effects that are not held count. Directions in the range of psi are left out where T
         says all about them, its zero columns being the last: there the derivative is 0.
