@@ -11,7 +11,7 @@ from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import certify, derivatives, lmer
 from .fitting import Optimum
-from .inference import Bootstrap, Comparison, anova
+from .inference import Bootstrap, Comparison, anova, drop1, ranova
 from .methods import attach
 from .practical import LMMprof, LMMsetup, lmm
 from .result import LMMResult
@@ -32,6 +32,7 @@ __all__ = [
     "anova",
     "certify",
     "derivatives",
+    "drop1",
     "grade",
     "lme4_reference",
     "lmer",
@@ -39,6 +40,7 @@ __all__ = [
     "load_data",
     "models",
     "plots",
+    "ranova",
 ]
 
 

@@ -151,6 +151,11 @@ def by_likelihood(fit):
     return refitted(fit, reml=False) if fit.reml else fit
 
 
+def by_reml(fit):
+    """The fit itself, or by REML if it was by maximum likelihood."""
+    return fit if fit.reml else refitted(fit, reml=True)
+
+
 def derivatives(theta, setup, value=None):
     """Gradient (6) and Hessian (7) of `LMMprof`, in theta and in the entries of psi.
 

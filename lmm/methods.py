@@ -6,7 +6,19 @@ attribute or argument that there is not, lme4's and statsmodels' words, the answ
 """
 
 from .fit import refit, update
-from .inference import bootstrap, conf_int, cov_theta, df, profile, pvalues, simulate
+from .inference import (
+    bootstrap,
+    conf_int,
+    contrast,
+    cov_params,
+    cov_theta,
+    df,
+    means,
+    profile,
+    pvalues,
+    simulate,
+    slopes,
+)
 from .result import (
     LMMResult,
     align,
@@ -14,7 +26,6 @@ from .result import (
     coef,
     cooks_distance,
     corr,
-    cov_params,
     fittedvalues,
     icc,
     leverage,
@@ -41,6 +52,9 @@ METHODS = (
     summary,
     conf_int,
     profile,
+    contrast,
+    means,
+    slopes,
     # the fixed effects, the random ones, what they explain
     cov_params,
     varcorr,

@@ -35,6 +35,18 @@ class Information(NamedTuple):
     averaged: bool
 
 
+class Moments(NamedTuple):
+    """What the first two moments of the estimates of beta and theta are made of.
+
+    Of W, not of P: with those of F they give the traces of P too.
+    """
+
+    traces: np.ndarray      # (q,) tr(W V_a)
+    squares: np.ndarray     # (q, q) tr(W V_a W V_b)
+    forms: np.ndarray       # (q, k, k) F Z_a F'
+    products: np.ndarray    # (q, q, k, k) F Z_a (Z'WZ) Z_b F'
+
+
 class Engine(Protocol):
     """An engine, built once from a design; nothing in it changes.
 
@@ -60,6 +72,12 @@ class Engine(Protocol):
         """What derivatives need; a small multiple of a call. `state` is an evaluation's, or None.
 
         `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F.
+        """
+
+    def moments(self, phi, pulled) -> Moments:
+        """What Kenward and Roger's method needs, where `exact`; as `information`, times k.
+
+        `pulled` takes Z'WU to F, (k, p).
         """
 
     def rounding(self, phi) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dtrsm
 
 from ..model import Entries
-from .contract import Information
+from .contract import Information, Moments
 from .qr import Decomposed, Rotation, cholesky, decompose, parts_of
 
 ROWS_AT_A_TIME = 1000       # of p numbers each
@@ -57,6 +57,15 @@ class ColumnPairs:
         crossed = M[self.left][:, self.right]           # of two pairs, M_il
         of_pairs = crossed * crossed.T
         return self.owners.T @ of_pairs @ self.owners
+
+    def times_entries(self, x):
+        """Z_a x, (p, q, k), for x (p, k): to row i of a pair (i, j) of a comes row j of x."""
+        p, q = len(x), self.owners.shape[1]
+        columns = np.arange(p)
+        found = np.zeros((p, q, x.shape[1]))
+        owner = self.owners.argmax(axis=1)
+        found[columns[self.left], owner] = x[self.right]
+        return found
 
     def sandwiched_forms(self, d, M):
         """d' Z_a M Z_b d, (q, q), for d (p,) and M (p, p).
@@ -171,6 +180,18 @@ class Dense(Decomposed):
         pairs = self.pairs
         hessian = pairs.sandwiched_forms(d, M_P) - 0.5 * pairs.squares(traced)
         return Information(pairs.traces(traced), pairs.quadratic_forms(d), hessian, False)
+
+    def moments(self, phi, pulled):
+        """tr(W V_a), tr(W V_a W V_b), F Z_a F' and F Z_a Z'WZ Z_b F'. O(p^2 k q)."""
+        M, N = self._products(phi)
+        F = pulled(N)
+        Z_F = self.pairs.times_entries(F.T)                     # (p, q, k)
+        p, q, k = Z_F.shape
+        forms = np.tensordot(F, Z_F, 1).transpose(1, 0, 2)
+        side_by_side = Z_F.reshape(p, q * k)
+        products = side_by_side.T @ (M @ side_by_side)
+        products = products.reshape(q, k, q, k).transpose(0, 2, 1, 3)
+        return Moments(self.pairs.traces(M), self.pairs.squares(M), forms, products)
 
     def _products(self, phi, state=None):
         """Z'WZ, (p, p), and Z'WU, (p, m), columns of Z in the order of R's: what (5)-(8) need."""

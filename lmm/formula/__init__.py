@@ -2,6 +2,7 @@
 
 from .bars import parse_bars, split_bars
 from .fixed import Formula
+from .hypotheses import rows_of_text, separate
 from .terms import IndependentEffects, Term, parse_ref
 from .text import column_written, has_dot, ticked, tildes
 from .updating import with_bars_of, with_columns_for_dots, without_dots
@@ -14,6 +15,8 @@ __all__ = [
     "has_dot",
     "parse_bars",
     "parse_ref",
+    "rows_of_text",
+    "separate",
     "split_bars",
     "ticked",
     "tildes",

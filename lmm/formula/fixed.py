@@ -15,6 +15,7 @@ import patsy
 from patsy.origin import Origin
 
 from ..errors import LMMError, warn
+from .coding import coding_of
 from .expressions import CONVERTERS, entering
 from .functions import NAMED_FUNCTIONS, STANDARD
 from .names import Names
@@ -293,6 +294,16 @@ class Formula:
         """How many columns X has for `data`."""
         self._recall(data)
         return np.count_nonzero(~self._is_offset())
+
+    def coding(self, data):
+        """The `Coding` of X: its terms, and its columns in other codings, for the `data` of it."""
+        self._recall(data)
+        columns = {name: data[name] for name in self.predictors}
+        frame = pd.DataFrame(
+            entering(columns, columns), index=None if columns else range(len(next(iter(data.values()))))
+        )
+        with np.errstate(all="ignore"):
+            return coding_of(self._right, self.summands, self._is_offset(), frame)
 
     def _recall(self, data):
         """Let patsy code X, unless it has: `data` are those of the fit."""

@@ -1,4 +1,4 @@
-"""Comparison of nested models by likelihood ratio tests.
+"""Comparison of nested models by likelihood ratio tests; `anova` of one fit, or of several.
 
 Source: the chi-squared distribution, Wilks (1938); where a variance is tested, which may not be
 negative, the mixture of Self and Liang (1987) and Stram and Lee (1994).
@@ -17,6 +17,7 @@ from ..result import LMMResult, tables
 from ..translation import explained
 from .nesting import nested, on_the_boundary
 from .simulation import checked_seed, draws
+from .term_tests import tests_of_terms
 
 CRITERIA = ("npar", "aic", "bic", "llf", "deviance")
 
@@ -80,14 +81,23 @@ class Comparison(tables.Shown):
 
 
 @explained
-def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
-    """Compare nested models by likelihood ratio tests.
+def anova(
+    *fits, type=3, df="satterthwaite", nsim=0, seed=None, processes=1, progress=True
+):
+    """Test the terms of one fit, by F; or compare nested models, by likelihood ratios.
 
     Parameters
     ----------
     *fits : LMMResult
-        Two or more fits of the same response on the same rows, in any order; REML fits are refitted
-        by maximum likelihood, for REML's criteria with different fixed effects cannot be compared.
+        One fit; or two or more of the same response on the same rows, in any order: REML fits are
+        refitted by maximum likelihood then, for REML's criteria with different fixed effects cannot
+        be compared.
+    type : {3, 2, 1}, optional
+        Of one fit: which hypotheses. 1: each term after those before it, by degree and as written.
+        2: after all that do not contain it. 3: with equal weights of the cells, however factors
+        are coded. A term contains another if it has all its factors and the same covariates.
+    df : {"satterthwaite", "kr", "normal"} or float, optional
+        Of one fit: the degrees of freedom, as in `fit.contrast`.
     nsim : int, optional
         If not 0: how many responses to simulate from the smaller of each two models, by maximum
         likelihood, for a p-value that needs no asymptotics: the share of simulated chisq that
@@ -101,13 +111,13 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
 
     Returns
     -------
-    Comparison
-        Printing it shows the table.
+    TermTests or Comparison
+        Of one fit, or of several; printing it shows the table.
 
     Raises
     ------
     LMMError
-        If there are fewer than two fits, or they are of different data.
+        If there is no fit, if fits are of different data, or an argument is none of the above.
 
     Notes
     -----
@@ -124,6 +134,13 @@ def anova(*fits, nsim=0, seed=None, processes=1, progress=True):
     0.5234
     """
     names = _checked(fits)
+    if len(fits) == 1:
+        return tests_of_terms(fits[0], type, df)
+    if type != 3 or df != "satterthwaite":
+        raise LMMError(
+            "type and df belong to the tests within one fit, anova(fit); several are compared by "
+            "likelihood ratios"
+        )
     if nsim != 0:
         checked_seed(nsim, seed)
 
@@ -254,13 +271,11 @@ def _checked(fits):
         if not isinstance(fit, LMMResult):
             one_by_one = ", one by one: anova(*fits)" if isinstance(fit, (list, tuple)) else ""
             raise LMMError(
-                f"argument {i} of anova is of type {type(fit).__name__}; it compares what lmm "
+                f"argument {i} of anova is of type {fit.__class__.__name__}; it compares what lmm "
                 f"returns{one_by_one}"
             )
-    if len(fits) < 2:
-        raise LMMError(
-            "anova compares two fits or more; for the tests within one, see its summary()"
-        )
+    if not fits:
+        raise LMMError("anova tests the terms of one fit, or compares several; give a fit")
     names = [f"m{i}" for i in range(len(fits))]
     first = fits[0].setup.design
     for name, fit in zip(names[1:], fits[1:]):

@@ -30,16 +30,17 @@ def p_of_t(t, df):
     return 2 * stdtr(df, -np.abs(t))
 
 
-def satterthwaite(fit):
-    """Degrees of freedom for the t of each fixed effect, (k,): 2 c^2 / (g' A g).
+def satterthwaite(fit, L=None):
+    """Degrees of freedom for the t of each row of L beta, (r,): 2 c^2 / (g' A g).
 
-    c is the variance of the estimate as a function of theta, g its gradient, A the covariance of
-    theta's estimate. Standard deviations that are estimated as zero are taken as known. nan if the
-    optimum is not certified.
+    L, (r, k), is the unit matrix if not given: of each fixed effect. c is the variance of the
+    estimate as a function of theta, g its gradient, A the covariance of theta's estimate. Standard
+    deviations that are estimated as zero are taken as known. nan if the optimum is not certified.
     """
     covariance = fit.setup.covariance
     phi = np.array(covariance.phi(fit.theta))
-    c, dc = variances_of_beta(fit, phi)                 # dc_a = dc / dphi_a, phi_0 left out
+    L = np.eye(len(fit.beta)) if L is None else L
+    c, dc = variances_of_rows(fit, phi, L)              # dc_a = dc / dphi_a, phi_0 left out
 
     # -- c is of degree one in all of phi: the derivatives, each times its parameter, sum to c.
     #    So dc / d log sigma = 2 sigma^2 dc/dsigma^2 = 2 (c - sum_a phi_a dc_a)
@@ -55,8 +56,8 @@ def satterthwaite(fit):
     return 2 * c**2 / np.sum(g * (A @ g), axis=0)
 
 
-def variances_of_beta(fit, phi):
-    """The diagonal of C = (X'WX)^-1, (k,), and its derivatives in the entries of psi, (q, k).
+def variances_of_rows(fit, phi, L):
+    """The diagonal of L C L', C = (X'WX)^-1, (r,), and its derivatives in psi's entries, (q, r).
 
     dC / dv_j = C X'W Z_j Z_j' W X C for the variance v_j of block j; for the covariance of blocks
     i and j the same with Z_i Z_j' + Z_j Z_i'.
@@ -66,20 +67,20 @@ def variances_of_beta(fit, phi):
     k = len(fit.beta)
     G_XX = fit.triangle[:k, :k]
 
-    # -- X'WX = (G_XX R_X)' G_XX R_X, so C = root' root with root = (G_XX R_X)'^-1
-    root = back_substitute(setup.R_X, np.eye(k), trans=1)
+    # -- X'WX = (G_XX R_X)' G_XX R_X, so L C L' = root' root with root = (G_XX R_X)'^-1 L'
+    root = back_substitute(setup.R_X, L.T, trans=1)
     root = back_substitute(G_XX, root, trans=1)
     c = np.sum(root**2, axis=0)
 
-    # -- Z'W X C = Z'W Q_X G_XX^-1 root, by blocks of Z
+    # -- Z'W X C L' = Z'W Q_X G_XX^-1 root, by blocks of Z
     N = setup.engine.products_with_U(phi)               # Z'W [Q_X e]
     ZWXC = N[:, :k] @ back_substitute(G_XX, root)
     starts = column_starts(setup.design.blocks)
     by_block = np.split(ZWXC, starts[1:-1])
 
-    # -- the diagonal of C X'W V_a W X C: products of columns, twice for a covariance
+    # -- the diagonal of L C X'W V_a W X C L': products of columns, twice for a covariance
     entries = covariance.entries.pairs
-    derivatives = np.zeros((len(entries), k))
+    derivatives = np.zeros((len(entries), len(L)))
     for a, (i, j) in enumerate(entries):
         products = np.sum(by_block[i] * by_block[j], axis=0)
         derivatives[a] = products if i == j else 2 * products

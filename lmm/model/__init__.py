@@ -10,6 +10,7 @@ from .design import Design, make_design
 from .frames import as_frame
 from .matrices import Matrices, matrix_design
 from .psi import Entries, over_levels, root_of
+from .rank import full_rank
 from .traces import linear_parts, trace_product, trace_products
 from .unstructured import Unstructured
 
@@ -31,6 +32,7 @@ __all__ = [
     "codes_of",
     "in_order",
     "like",
+    "full_rank",
     "linear_parts",
     "make_design",
     "matrix_design",

@@ -42,6 +42,15 @@ class LeftOut:
     kept: np.ndarray = field(default=None, repr=False)
     combinations: np.ndarray = field(default=None, repr=False)
 
+    def all_names(self, names):
+        """The names of all K columns, from those of the others, (k,)."""
+        if not self.names:
+            return list(names)
+        found = [""] * (len(self.kept) + len(self.places))
+        for place, name in [*zip(self.kept, names), *zip(self.places, self.names)]:
+            found[place] = name
+        return found
+
     def whole(self, X):
         """(n, K): X, (n, k), with what is left out of it."""
         if not self.names:

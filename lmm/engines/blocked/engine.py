@@ -89,6 +89,16 @@ class Blocked:
         refuse_infinite(*found)
         return found
 
+    def moments(self, phi, pulled):
+        """See contract.py; where the engine is `exact`.
+
+        Raises an ArithmeticError where phi is too extreme for that.
+        """
+        with silently():
+            found = State(self, phi).moments(pulled)
+        refuse_infinite(*found)
+        return found
+
     def rounding(self, phi):
         """How far rounding may take 1/2 log|V| from its value, to first order."""
         with silently():

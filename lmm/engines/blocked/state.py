@@ -9,7 +9,7 @@ from scipy import sparse
 
 from ...model import over_levels, root_of
 from ..algebra import by_level
-from ..contract import Evaluation, Information
+from ..contract import Evaluation, Information, Moments
 from .exact import exact_traces
 from .stages import Stage
 
@@ -144,6 +144,19 @@ class State:
             squares = squares - 2 * F_ZMZ_F
             squares = squares + np.einsum("fga,fgb->ab", F_Z_F, F_Z_F)
         return Information(traces, of_y, double - 0.5 * squares, averaged=False)        # (7)
+
+    def moments(self, pulled):
+        """See `Dense.moments`."""
+        F = pulled(self.products_with_U())
+        Z_F = self.engine.times_entries(F.T)                    # (p, k, q)
+        p, k, q = Z_F.shape
+        forms = np.tensordot(F, Z_F, 1)                         # (k, k, q)
+        side_by_side = Z_F.reshape(p, k * q)
+        products = side_by_side.T @ self.products_with_Z(side_by_side)
+        products = products.reshape(k, q, k, q)
+        traces, squares = self.exact_traces()
+        in_order = products.transpose(1, 3, 0, 2)
+        return Moments(traces, squares, forms.transpose(2, 0, 1), in_order)
 
     def traces(self):
         """tr(W V_a), (q,): sums over levels of M, twice where a is a covariance."""

@@ -1,0 +1,39 @@
+"""Hypotheses written as text: from ``"Machine[T.B] - Machine[T.C] = 0"`` to the rows L and rhs."""
+
+import patsy
+
+from ..errors import LMMError, shorten
+
+OPENING, CLOSING = "([{", ")]}"
+
+
+def separate(text):
+    """The parts of a text between commas, those within brackets left alone."""
+    parts = [""]
+    depth = 0
+    for letter in text:
+        depth += (letter in OPENING) - (letter in CLOSING)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def rows_of_text(text, names):
+    """``(L, rhs)``, (r, K) and (r,), of one hypothesis about coefficients with these names.
+
+    A sum of multiples of coefficients, ``= number`` or not; with several signs ``=`` several rows.
+    Read by patsy.
+    """
+    try:
+        found = patsy.DesignInfo(list(names)).linear_constraint(text)
+    except patsy.PatsyError as error:
+        what = str(error).splitlines()[0]
+        raise LMMError(
+            f"the hypothesis {text!r} cannot be read ({what}); it is a sum of multiples of "
+            f"coefficients, whose names are {shorten(list(names))}"
+        ) from error
+    except ValueError as error:
+        raise LMMError(f"the hypothesis {text!r} cannot be read: {error}") from error
+    return found.coefs, found.constants[:, 0]

@@ -1,0 +1,578 @@
+"""Marginal means over a reference grid, slopes of covariates, and comparisons of them.
+
+A mean is a row of X, averaged over the grid; so means, slopes and their differences are linear
+hypotheses, tested as those of hypotheses.py are.
+"""
+
+import itertools
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import gcd, lcm
+
+import numpy as np
+import pandas as pd
+
+from ..errors import LMMError, shorten
+from ..result import check_level, tables
+from .adjustments import adjusted, checked_adjustment, critical_values, letters_of
+from .grid import make_grid, rows_of_cells, unknown_variable, variables_of
+from .hypotheses import errors_of, remark_on_reml, t_table
+from .scales import scale_of
+
+WEIGHTS = ("equal", "proportional", "cells")
+STEP = 1e-3             # of a covariate's sd, by which it moves for a slope
+MOST_DEGREES = 6        # of polynomial contrasts
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Means(tables.Shown):
+    """What `fit.means` and `fit.slopes` return; printing it shows the table and the notes.
+
+    Attributes
+    ----------
+    table : DataFrame
+        By levels of `by`, then of what the means are of: ``mean se df lower upper``, units of y,
+        or ``slope ...`` in units of y by units of the covariate; nan where the data do not tell it.
+    rows : ndarray, shape (m, k)
+        What beta is multiplied by.
+    of, by : tuple of str
+        The variables whose levels the table has.
+    title : str
+    notes : tuple of str
+    """
+
+    table: pd.DataFrame
+    rows: np.ndarray = field(repr=False)
+    of: tuple
+    by: tuple
+    title: str
+    notes: tuple
+    offset: np.ndarray = field(repr=False)
+    estimable: np.ndarray = field(repr=False)
+    errors: object = field(repr=False)
+    level: float = 0.95
+    scale: object = None
+
+    __repr__ = tables.Shown.__str__
+
+    def _tables(self):
+        return shown(self.title, self.table, self.notes)
+
+    # -- comparisons
+
+    def pairs(self, adjust="tukey", reverse=False):
+        """All pairwise differences, within each combination of levels of `by`.
+
+        Parameters
+        ----------
+        adjust : {"tukey", "bonferroni", "holm", "sidak", "fdr", "none"}, optional
+            How p-values and intervals allow for the number of comparisons in each family. The
+            intervals of Holm's and of "fdr" are Bonferroni's.
+        reverse : bool, optional
+            Whether to subtract the earlier level from the later one.
+
+        Returns
+        -------
+        Comparisons
+        """
+        checked_adjustment(adjust)
+
+        def weights(m):
+            rows = []
+            for i, j in itertools.combinations(range(m), 2):
+                row = np.zeros(m)
+                row[i], row[j] = (-1.0, 1.0) if reverse else (1.0, -1.0)
+                rows.append(row)
+            return np.array(rows).reshape(-1, m)
+
+        def names(levels):
+            pairs = itertools.combinations(levels, 2)
+            return [f"{b} - {a}" if reverse else f"{a} - {b}" for a, b in pairs]
+
+        return self._compared(weights, names, adjust, "Pairwise differences")
+
+    def contrast(self, method="trt.vs.ctrl", adjust="none", ref=None):
+        """Other contrasts, within each combination of levels of `by`.
+
+        Parameters
+        ----------
+        method : {"trt.vs.ctrl", "poly", "consec"} or dict, optional
+            Each level less the first, or less the level `ref`; orthogonal polynomials of equally
+            spaced levels, in whole numbers; each level less the one before; or weights of the
+            levels by label, as in ``{"A - mean of B, C": [1, -0.5, -0.5]}``.
+        adjust : str, optional
+            As in `pairs`; Tukey's is for pairwise differences alone.
+        ref : optional
+            The level to compare with, for "trt.vs.ctrl".
+
+        Returns
+        -------
+        Comparisons
+        """
+        checked_adjustment(adjust)
+        if adjust == "tukey":
+            raise LMMError("adjust='tukey' is for all pairwise differences, .pairs(); "
+                           "for other contrasts take 'holm' or 'sidak'")
+        if ref is not None and method != "trt.vs.ctrl":
+            raise LMMError("ref belongs to 'trt.vs.ctrl'")
+        levels = self._levels()
+        if isinstance(method, dict):
+            rows = _given_weights(method, len(levels))
+            labels = [str(label) for label in method]
+        elif method == "poly":
+            rows = polynomials(len(levels))
+            labels = ["linear", "quadratic", "cubic", "quartic"][: len(rows)]
+            labels += [f"degree {degree}" for degree in range(5, len(rows) + 1)]
+        elif method == "consec":
+            rows = np.diff(np.eye(len(levels)), axis=0)
+            labels = [f"{b} - {a}" for a, b in itertools.pairwise(levels)]
+        elif method == "trt.vs.ctrl":
+            first = 0 if ref is None else _place(str(ref), levels)
+            others = [i for i in range(len(levels)) if i != first]
+            rows = np.eye(len(levels))[others]
+            rows[:, first] = -1.0
+            labels = [f"{levels[i]} - {levels[first]}" for i in others]
+        else:
+            raise LMMError(
+                f"method is {method!r}; it is 'trt.vs.ctrl', 'poly', 'consec', or a dict from "
+                "labels to weights of the levels"
+            )
+        return self._compared(lambda m: rows, lambda levels: labels, adjust, "Contrasts")
+
+    def letters(self, adjust="tukey", alpha=0.05):
+        """Letters by mean, a Series: two that share none differ at the level `alpha`.
+
+        Within each combination of levels of `by`, by `pairs`; the largest mean has an "a".
+        """
+        check_level(alpha)
+        compared = self.pairs(adjust)
+        p = compared.table["pvalue"].to_numpy()
+        found = []
+        start = 0
+        for family in self._families():
+            m = len(family)
+            differ = np.zeros((m, m), bool)
+            for number, (i, j) in enumerate(itertools.combinations(range(m), 2)):
+                differ[i, j] = differ[j, i] = p[start + number] < alpha
+            start += m * (m - 1) // 2
+            values = self.table.iloc[family, 0].to_numpy()
+            found += letters_of(differ, np.argsort(-values, kind="stable"))
+        letters = pd.Series(found, self.table.index, name="letters")
+        return letters.where(self.estimable, "")
+
+    def on_original_scale(self):
+        """The means where the response was transformed, as in ``log(y) ~ ...``, back in its units.
+
+        Returns
+        -------
+        Means
+            Its table has the means and bounds transformed, and errors by the delta method.
+            Comparisons of it are still those on the scale of the model.
+
+        Raises
+        ------
+        LMMError
+            If the response is not log, log2, log10, log1p, sqrt or exp of something.
+        """
+        scale = scale_of(self.errors.fit.setup.design.response)
+        if self.scale is not None:
+            return self
+        if "mean" not in self.table:
+            raise LMMError("slopes have no original scale; take means at two values")
+        table = self.table.copy()
+        table["se"] = table["se"] * np.abs(scale.slope(table["mean"]))
+        bounds = np.sort(scale.inverse(table[["lower", "upper"]].to_numpy()), axis=1)
+        table["lower"], table["upper"] = bounds.T
+        table["mean"] = scale.inverse(table["mean"])
+        notes = (*self.notes, f"transformed back from {scale.name}; errors by the delta method")
+        return replace(self, table=table, notes=notes, scale=scale)
+
+    # -- what they share
+
+    def _levels(self):
+        """The levels of one family, as text."""
+        family = self._families()[0]
+        index = self.table.index[family]
+        if len(self.of) == 1:
+            level = index.get_level_values(self.of[0])
+            return [_text(value) for value in level]
+        parts = [index.get_level_values(name) for name in self.of]
+        return [":".join(map(_text, values)) for values in zip(*parts)]
+
+    def _families(self):
+        """The numbers of the rows of each combination of levels of `by`."""
+        m = int(np.prod([len(self.table.index.unique(name)) for name in self.of]))
+        return [np.arange(start, start + m) for start in range(0, len(self.table), m)]
+
+    def _compared(self, weights, names, adjust, what):
+        """The `Comparisons` with these weights and names, in each family."""
+        if len(self.of) == 0 or len(self._levels()) < 2:
+            raise LMMError("there is one mean in each family; comparisons take two or more")
+        levels = self._levels()
+        labels = names(levels)
+        C = weights(len(levels))
+        found = []
+        for family in self._families():
+            used = np.abs(C) > 0
+            bad = used @ ~self.estimable[family] > 0
+            table = t_table(self.errors, C @ self.rows[family], -C @ self.offset[family],
+                            self.level, labels)
+            table["estimate"] += C @ self.offset[family]
+            table[bad] = np.nan
+            there = ~bad
+            df = table["df"].to_numpy()
+            n_means = int(self.estimable[family].sum())
+            half = np.full(len(table), np.nan)
+            r = int(there.sum())
+            if r:
+                half[there] = critical_values(df[there], self.level, adjust, n_means, r)
+            half = half * table["se"]
+            table["pvalue"] = adjusted(table["t"].to_numpy(), df, adjust, n_means)
+            table["lower"] = table["estimate"] - half
+            table["upper"] = table["estimate"] + half
+            found.append(table)
+        table = pd.concat(found)
+        if self.by:
+            index = self.table.index.droplevel(list(self.of)) if self.of else self.table.index
+            firsts = [index[family[0]] for family in self._families()]
+            firsts = [one if isinstance(one, tuple) else (one,) for one in firsts]
+            tuples = [(*one, label) for one in firsts for label in labels]
+            table.index = pd.MultiIndex.from_tuples(tuples, names=[*self.by, "contrast"])
+        else:
+            table.index.name = "contrast"
+        r = len(labels)
+        how = "not adjusted" if adjust == "none" else f"adjusted by {ADJUSTED[adjust]}"
+        notes = (*self.notes, f"p-values and intervals {how}, for a family of {r}")
+        if self.scale is not None:
+            notes += (f"on the scale of the model, {self.scale.name}",)
+        return Comparisons(f"{what} of {self.title[0].lower()}{self.title[1:]}", table, notes)
+
+
+ADJUSTED = {
+    "tukey": "Tukey's method",
+    "bonferroni": "Bonferroni's method",
+    "holm": "Holm's method (intervals by Bonferroni's)",
+    "sidak": "Sidak's method",
+    "fdr": "Benjamini and Hochberg's method (intervals by Bonferroni's)",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparisons(tables.Shown):
+    """What `Means.pairs` and `Means.contrast` return; printing it shows the table and the notes.
+
+    Attributes
+    ----------
+    title : str
+    table : DataFrame
+        By levels of `by` and contrast: ``estimate se df t pvalue lower upper``.
+    notes : tuple of str
+    """
+
+    title: str
+    table: pd.DataFrame
+    notes: tuple
+
+    __repr__ = tables.Shown.__str__
+
+    def _tables(self):
+        return shown(self.title, self.table, self.notes)
+
+
+def shown(title, table, notes):
+    """The tables of means or comparisons, as cells."""
+    index = table.index.to_frame(index=False)
+    headings = [f"<{name}" for name in index.columns]
+    columns = [[_text(value) for value in index[name]] for name in index.columns]
+    for name in table:
+        values = table[name].to_numpy(float)
+        headings.append(HEADINGS.get(name, name))
+        if name == "pvalue":
+            columns.append([tables.p_value(p) for p in values])
+        elif name in ("df", "t"):
+            columns.append(tables.rounded(values, 2))
+        else:
+            columns.append(tables.numbers(values))
+    remarks = [tables.Table(f"Note: {note}") for note in notes]
+    return [tables.Table(f"{title}:", tuple(headings), tables.rows_of(*columns)), *remarks]
+
+
+HEADINGS = {
+    "mean": "Mean", "slope": "Slope", "estimate": "Estimate", "se": "Std. Error", "t": "t value",
+    "pvalue": "Pr(>|t|)", "lower": "Lower", "upper": "Upper",
+}
+
+
+# -- means -----------------------------------------------------------------------------------------
+
+
+def means(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", level=0.95):
+    """Marginal means of the response: averages over a grid of the other variables.
+
+    Parameters
+    ----------
+    of : str or list of str
+        The factors whose levels have a mean each; numeric variables if `at` gives their values.
+    by : str or list of str, optional
+        Factors within whose levels means are compared.
+    at : dict, optional
+        Values of variables, by name: of numeric ones in place of their mean, of factors some of
+        their levels.
+    weights : {"equal", "proportional", "cells"}, optional
+        Of the combinations of levels that a mean is over: all alike; by how many rows have them;
+        or by how many have them within the mean's own levels.
+    df : {"satterthwaite", "kr", "normal"} or float, optional
+        As in `contrast`.
+    level : float, optional
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    Means
+        With ``.table``, ``.pairs()``, ``.contrast()``, ``.letters()``.
+
+    Raises
+    ------
+    LMMError
+        If a variable is in no fixed effect, or numeric without `at`; if an argument is none of the
+        above.
+
+    Notes
+    -----
+    Searle, Speed and Milliken (1980); R's emmeans has the same means, but for numeric variables
+    with two values, which are at their mean here. Offsets are at their mean. Rows count with their
+    weights. Dates, text and the like are factors as in the fit.
+
+    Examples
+    --------
+    >>> fit = lmm("yield ~ Variety", load_data("Oats"), ["Block", ["Block", "Variety"]], reml=True)
+    >>> fit.means("Variety").table["mean"].round(2).to_dict()
+    {'Golden Rain': 104.5, 'Marvellous': 109.79, 'Victory': 97.62}
+    """
+    check_level(level)
+    errors = errors_of(fit, df)
+    of, by = _named(of, "of"), _named(by, "by")
+    factors, covariates = variables_of(fit)
+    grid = make_grid(fit, at)
+    _check_names(fit, of, by, factors, covariates, at, grid)
+    share = _shares(fit, grid, [*by, *of], factors, weights)
+    title = f"Marginal means of {fit.setup.design.response} by {', '.join(of)}"
+    return _averaged(fit, errors, grid.X, grid.offset, grid, share, of, by, title, "mean", level)
+
+
+def slopes(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", level=0.95):
+    """Slopes of the response in a numeric variable, averaged over a grid of the others.
+
+    Parameters
+    ----------
+    of : str
+        The numeric variable.
+    by, at, weights, df, level
+        As in `means`; the slope is at the variable's mean, or at its values in `at`.
+
+    Returns
+    -------
+    Means
+        Units of y by units of the variable.
+
+    Raises
+    ------
+    LMMError
+        If the variable is in no fixed effect or has levels; and as `means`.
+
+    Notes
+    -----
+    Derivatives of the rows of X, by differences of fourth order: exact to about ten digits.
+
+    Examples
+    --------
+    >>> fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
+    >>> float(fit.slopes("Days").table["slope"].round(3).iloc[0])
+    10.467
+    """
+    check_level(level)
+    errors = errors_of(fit, df)
+    by = _named(by, "by")
+    factors, covariates = variables_of(fit)
+    if not isinstance(of, str):
+        raise LMMError(f"of is {of!r}; it is the name of one numeric variable")
+    if of in factors:
+        raise LMMError(f"{of!r} has levels, not a slope; see fit.means({of!r}).pairs()")
+    grid = make_grid(fit, at)
+    if of not in covariates:
+        raise unknown_variable(of, "of", grid.axes, fit.setup.design)
+    several = [of] if len(grid.axes[of]) > 1 else []
+    _check_names(fit, [*by, *several], [], factors, covariates, at, grid)
+
+    # -- dX / dx = [8 (X(x + h) - X(x - h)) - (X(x + 2 h) - X(x - 2 h))] / 12 h
+    design = fit.setup.design
+    h = STEP * float(np.std(design.data[of])) or STEP
+    slope = np.zeros_like(grid.X)
+    offset = np.zeros(len(grid.X))
+    for steps, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+        X, known = rows_of_cells(design, grid.cells.assign(**{of: grid.cells[of] + steps * h}))
+        slope += weight * X / (12 * h)
+        offset += weight * known / (12 * h)
+    share = _shares(fit, grid, [*by, *several], factors, weights)
+    title = f"Slopes of {design.response} in {of}"
+    if by:
+        title += f" by {', '.join(by)}"
+    found = [*by, *several]
+    return _averaged(fit, errors, slope, offset, grid, share, found, [], title, "slope", level)
+
+
+def _named(names, argument):
+    """A name or a list of names as a list."""
+    if names is None:
+        return []
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, (list, tuple)) or (argument == "of" and not names):
+        raise LMMError(f"{argument} is {names!r}; it is a variable's name, or a list of names")
+    return list(names)
+
+
+def _check_names(fit, of, by, factors, covariates, at, grid):
+    """Raise an LMMError unless these are variables with values in the grid."""
+    for argument, names in (("of", of), ("by", by)):
+        for name in names:
+            if not isinstance(name, str) or name not in grid.axes:
+                raise unknown_variable(name, argument, grid.axes, fit.setup.design)
+            if name in covariates and name not in (at or {}):
+                raise LMMError(
+                    f"{name!r} is numeric, so it has a slope, fit.slopes({name!r}), and means "
+                    f"at values: at={{{name!r}: [...]}}"
+                )
+    twice = [name for name in of if name in by]
+    if twice or len({*of}) < len(of) or len({*by}) < len(by):
+        raise LMMError(f"of and by hold {(twice or of)[0]!r} twice")
+
+
+def _shares(fit, grid, kept, factors, weights):
+    """(cells,): how much each cell of the grid counts in its mean."""
+    if weights not in WEIGHTS:
+        raise LMMError(f"weights is {weights!r}; it is one of {', '.join(map(repr, WEIGHTS))}")
+    cells = grid.cells
+    if weights == "equal":
+        return np.ones(len(cells))
+    design = fit.setup.design
+    by_row = np.ones(fit.nobs) if design.root_weights is None else design.root_weights**2
+    over = [name for name in factors if name not in kept]
+    if weights == "cells":
+        over = list(factors)
+    if not over:
+        return np.ones(len(cells))
+    rows = pd.DataFrame({name: np.asarray(design.data[name]) for name in over})
+    counts = pd.Series(by_row).groupby([rows[name] for name in over], observed=True).sum()
+    keys = list(zip(*(cells[name] for name in over)))
+    if len(over) == 1:
+        keys = [key[0] for key in keys]
+    return np.array([counts.get(key, 0.0) for key in keys])
+
+
+def _averaged(fit, errors, X, offset, grid, share, of, by, title, what, level):
+    """The `Means` of the rows of a grid, weighted by `share`, by the levels of `by` and `of`."""
+    names = [*by, *of]
+    design = fit.setup.design
+    levels = [grid.axes[name] for name in names]
+    index = pd.MultiIndex.from_product(levels, names=names) if names else pd.Index(["all"])
+    if names:
+        number = index.get_indexer(pd.MultiIndex.from_frame(grid.cells[names]))
+    else:
+        number = np.zeros(len(grid.cells), int)
+    m = len(index)
+    total = np.bincount(number, share, m)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = share / total[number]
+    whole = np.array([np.bincount(number, share * column, m) for column in X.T]).T
+    whole = whole.reshape(m, X.shape[1])
+    known = np.bincount(number, share * offset, m)
+    estimable = np.isfinite(whole).all(axis=1)
+    whole = np.where(estimable[:, None], whole, 0.0)
+    estimable &= ~design.left_out.not_estimable(whole).any(axis=1)
+    rows = design.left_out.reduced(whole)
+    if len(names) == 1:
+        index = pd.Index(levels[0], name=names[0])
+    table = t_table(errors, rows, np.zeros(m), level, index)
+    table["estimate"] += known
+    table["lower"] += known
+    table["upper"] += known
+    table[~estimable] = np.nan
+    table = table.rename(columns={"estimate": what})
+    if what == "mean":
+        table = table.drop(columns=["t", "pvalue"])
+    notes = [f"degrees of freedom by {errors.words}"]
+    if isinstance(design.data.get(design.response), type(None)) and scale_of_or_none(design):
+        notes.append(f"on the scale of {design.response}; .on_original_scale() transforms back")
+    over = [name for name in grid.axes if name not in names and len(grid.axes[name]) > 1]
+    if over:
+        notes.append(f"averaged over the levels of {', '.join(over)}")
+    fixed = [f"{name} = {_text(grid.axes[name][0])}" for name in grid.axes
+             if name not in names and len(grid.axes[name]) == 1]
+    if fixed:
+        notes.append(f"at {', '.join(fixed)}")
+    if not estimable.all():
+        lost = [_text(label) for label in index[~estimable]]
+        notes.append(f"cannot be estimated from the data of the fit: {shorten(lost)}")
+    notes += remark_on_reml(fit, errors)
+    return Means(
+        table, rows, tuple(of), tuple(by), title, tuple(notes), known, estimable, errors, level
+    )
+
+
+def scale_of_or_none(design):
+    """The scale of the response, or None if it is as in the data."""
+    try:
+        return scale_of(design.response)
+    except LMMError:
+        return None
+
+
+def _text(value):
+    """A level as text; a number without needless zeros; several with colons."""
+    if isinstance(value, tuple):
+        return ":".join(map(_text, value))
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def _place(level, levels):
+    """Where a level is."""
+    if level not in levels:
+        raise LMMError(f"ref is {level!r}; the levels are {shorten(levels)}")
+    return levels.index(level)
+
+
+def _given_weights(method, m):
+    """The user's weights, (r, m)."""
+    rows = []
+    for label, weights in method.items():
+        try:
+            row = np.asarray(weights, float)
+        except (TypeError, ValueError):
+            raise LMMError(f"the weights of {label!r} are no numbers") from None
+        if row.shape != (m,) or not np.isfinite(row).all():
+            raise LMMError(
+                f"the weights of {label!r} have shape {row.shape}; they are {m} numbers, "
+                "one for each level"
+            )
+        rows.append(row)
+    if not rows:
+        raise LMMError("method is an empty dict; it holds weights of the levels by label")
+    return np.array(rows)
+
+
+def polynomials(m):
+    """Orthogonal polynomials of m equally spaced levels, (degrees, m), in lowest whole numbers."""
+    found = [[Fraction(1)] * m]
+    x = [Fraction(2 * i - (m - 1)) for i in range(m)]
+    for degree in range(1, min(m - 1, MOST_DEGREES) + 1):
+        new = [value**degree for value in x]
+        for old in found:
+            share = sum(a * b for a, b in zip(new, old)) / sum(a * a for a in old)
+            new = [a - share * b for a, b in zip(new, old)]
+        denominator = lcm(*(value.denominator for value in new))
+        whole = [int(value * denominator) for value in new]
+        divisor = gcd(*whole)
+        found.append([Fraction(value, divisor) for value in whole])
+    return np.array(found[1:], float)
