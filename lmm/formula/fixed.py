@@ -299,9 +299,8 @@ class Formula:
         """The `Coding` of X: its terms, and its columns in other codings, for the `data` of it."""
         self._recall(data)
         columns = {name: data[name] for name in self.predictors}
-        frame = pd.DataFrame(
-            entering(columns, columns), index=None if columns else range(len(next(iter(data.values()))))
-        )
+        n = len(next(iter(data.values())))
+        frame = pd.DataFrame(entering(columns, columns), index=None if columns else range(n))
         with np.errstate(all="ignore"):
             return coding_of(self._right, self.summands, self._is_offset(), frame)
 

@@ -26,6 +26,11 @@ def rows_of_text(text, names):
     A sum of multiples of coefficients, ``= number`` or not; with several signs ``=`` several rows.
     Read by patsy.
     """
+    if not text.strip():
+        raise LMMError(
+            f"a hypothesis is empty; it is a sum of multiples of coefficients, whose names are "
+            f"{shorten(list(names))}"
+        )
     try:
         found = patsy.DesignInfo(list(names)).linear_constraint(text)
     except patsy.PatsyError as error:

@@ -1,8 +1,8 @@
 """p-values and critical values of several tests at once, and letters for what they tell apart.
 
 Sources: Tukey (1953), Kramer (1956); Holm (1979); Sidak (1967); Benjamini and Hochberg (1995) for
-"fdr"; for the letters Piepho (2004), "An algorithm for a letter-based representation of all-pairwise
-comparisons", J. Comput. Graph. Stat. 13.
+"fdr"; for the letters Piepho (2004), "An algorithm for a letter-based representation of
+all-pairwise comparisons", J. Comput. Graph. Stat. 13.
 """
 
 from functools import lru_cache
@@ -22,7 +22,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def adjusted(t, df, method, n_means):
-    """The adjusted two-sided p-values of tests t, (r,), which are a family; nan ones are in none."""
+    """The adjusted two-sided p-values of a family of tests t, (r,); those that are nan count not."""
     p = np.asarray(p_of_t(t, df), float)
     found = np.full(len(p), np.nan)
     there = np.isfinite(p)

@@ -10,12 +10,13 @@ from scipy.special import ndtri, stdtrit
 from ..errors import LMMError
 from ..result import check_level, on_straight_scale, parameter_names
 from ..translation import unknown_argument
+from .hypotheses import contrast
 from .profiles import intervals
 from .satterthwaite import satterthwaite
 from .simulation import bootstrap
 
 
-def conf_int(fit, method="profile", level=0.95, **options):
+def conf_int(fit, method="profile", level=0.95, *, df="satterthwaite", **options):
     """Confidence intervals for the fixed effects, the standard deviations and the correlations.
 
     Parameters
@@ -29,6 +30,9 @@ def conf_int(fit, method="profile", level=0.95, **options):
         bootstrap.
     level : float, optional
         Between 0 and 1.
+    df : {"satterthwaite", "kr"}, optional
+        For ``"t"``: whose degrees of freedom; ``"kr"`` are Kenward and Roger's, with their standard
+        errors, of the refit by REML where the fit was by maximum likelihood.
     **options
         For ``"boot"``: those of `bootstrap`, such as ``nsim`` and ``seed``.
 
@@ -75,6 +79,10 @@ def conf_int(fit, method="profile", level=0.95, **options):
         raise unknown_argument("conf_int", unknown, known, takes)
     if options and method != "boot":
         raise LMMError(f"{', '.join(options)} belongs to method='boot', not to {method!r}")
+    if df != "satterthwaite":
+        if method != "t":
+            raise LMMError(f"df belongs to method='t', not to {method!r}")
+        return t_intervals(fit, level, df)
     return BY_METHOD[method](fit, level, **options)
 
 
@@ -92,9 +100,14 @@ def wald(fit, level):
     return around(fit, ndtri(0.5 + level / 2), level)
 
 
-def t_intervals(fit, level):
-    """beta -+ quantiles of Student's t, by Satterthwaite's df, times standard errors."""
-    return around(fit, stdtrit(satterthwaite(fit), 0.5 + level / 2), level)
+def t_intervals(fit, level, df="satterthwaite"):
+    """beta -+ quantiles of Student's t times standard errors; see `around`."""
+    table = around(fit, stdtrit(satterthwaite(fit), 0.5 + level / 2), level)
+    if df != "satterthwaite":
+        k = len(fit.beta)
+        of_beta = contrast(fit, np.eye(k), df=df, level=level)
+        table.iloc[:k] = of_beta[["lower", "upper"]].to_numpy()
+    return table
 
 
 def around(fit, quantiles, level):
