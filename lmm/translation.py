@@ -218,8 +218,8 @@ LME4 = (
         arguments="profile.which profile.parm",
     ),
     Word(
-        "`anova(m0, m1)`, `drop1(m)`, `ranova(m)`",
-        '`anova(fit.update(". ~ . - x"), fit)`',
+        "`anova(m0, m1)`, lmerTest's `anova(m)`, `drop1(m)`, `ranova(m)`",
+        "`anova(m0, m1)`, `anova(fit)`, `drop1(fit)`, `ranova(fit)`, of the package",
         names="anova drop1 ranova rand lrtest lr_test",
     ),
     Word(
@@ -228,9 +228,9 @@ LME4 = (
         arguments="anova.refit",
     ),
     Word(
-        '`anova(m0, m1, test = "Chisq")`, `anova(m, type = 3, ddf = "Kenward-Roger")`',
-        "tests are likelihood ratios, or Satterthwaite's t of `fit.summary()`",
-        arguments="anova.test anova.type ddf",
+        '`anova(m, type = 3, ddf = "Kenward-Roger")`, `anova(m0, m1, test = "Chisq")`',
+        '`anova(fit, type=3, df="kr")`; several fits are always compared by likelihood ratios',
+        arguments="anova.test ddf",
     ),
     Word("`bootMer(m, f, nsim = 999)`", "`fit.bootstrap(999, statistic=f)`", names="bootMer boot"),
     Word(
@@ -251,9 +251,19 @@ LME4 = (
     ),
     Word("`refit(m, newresp = y)`", "`fit.refit(y=y)`", arguments="newresp"),
     Word(
-        '`emmeans(m, "f")`, `contest(m, L)`',
-        'not there yet; means are `fit.predict(new, random=False, interval="confidence")`',
-        names="emmeans lsmeans ls_means contest glht linearHypothesis",
+        '`emmeans(m, "f")`, `pairs(emmeans(m, "f"))`, `emtrends(m, "f", var = "x")`',
+        '`fit.means("f")`, `fit.means("f").pairs()`, `fit.slopes("x", by="f")`',
+        names="emmeans lsmeans ls_means emtrends pairs cld difflsmeans",
+    ),
+    Word(
+        "`contest(m, L)`, `glht(m, L)`",
+        "`fit.contrast(L)`, of text too; `joint=True` for F",
+        names="contest contest1D contestMD glht linearHypothesis",
+    ),
+    Word(
+        "`vcovAdj(m)`, `KRmodcomp(m, L)`",
+        '`fit.cov_params(adjusted=True)`, `fit.contrast(L, df="kr", joint=True)`',
+        names="vcovAdj KRmodcomp",
     ),
     # -- pictures
     Word(
@@ -344,13 +354,12 @@ STATSMODELS = (
     ),
     Word(
         "`t_test(L)`",
-        "`fit.tvalues`, `fit.pvalues`; of a combination `L @ fit.params`, "
-        "`L @ fit.cov_params() @ L`",
+        "`fit.contrast(L)`",
         names="t_test",
     ),
     Word(
         "`f_test(L)`, `wald_test(L)`",
-        "`anova(m0, m1)` of the two fits",
+        "`fit.contrast(L, joint=True)`, `anova(fit)` of all terms",
         names="f_test wald_test wald_test_terms compare_lr_test",
     ),
     Word("`profile_re(...)`", "`fit.profile()`", names="profile_re"),

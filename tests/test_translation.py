@@ -65,7 +65,7 @@ def test_no_name_has_two_meanings(column, by_name):
 
 def test_no_name_is_ours():
     ours = [*dir(LMMResult), *package.__all__]
-    assert set(BY_NAME) & {simple(name) for name in ours} == {"anova"}      # no method of a fit
+    assert set(BY_NAME) & {simple(name) for name in ours} == {"anova", "drop1", "ranova"}     # no methods of a fit
 
 
 # -- attributes of a fit --------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ ATTRIBUTES = [
     ("t_test", "fit.tvalues"), ("f_test", "anova(m0, m1)"), ("anova", "anova("), ("hatvalues", "fit.leverage"),
     ("df_residual", "fit.df_resid"), ("Sigma", "write fit.sigma"), ("Theta", "write fit.theta"), ("R2", "write fit.r2()"),
     ("sgima", "did you mean fit.sigma?"), ("conf_interval", "did you mean fit.conf_int()?"), ("bananas", "dir(fit) lists"),
-    ("fit", "the fit is what lmm returns"), ("plot", "lmm.plots: residuals(fit)"), ("emmeans", "not there yet"),
+    ("fit", "the fit is what lmm returns"), ("plot", "lmm.plots: residuals(fit)"), ("emmeans", "fit.means"),
 ]
 
 
@@ -217,7 +217,7 @@ def unlucky(fit):
 
 def test_signatures_and_pickles_are_those_of_the_functions(fit):
     assert list(inspect.signature(lmm).parameters)[:3] == ["form", "dat", "ref"]
-    assert str(inspect.signature(fit.conf_int)) == "(method='profile', level=0.95, **options)"
+    assert str(inspect.signature(fit.conf_int)) == "(method='profile', level=0.95, *, df='satterthwaite', **options)"
     for function in (lmm, lmer, LMMsetup, anova, LMMResult.conf_int, LMMResult.r2):
         assert pickle.loads(pickle.dumps(function)) is function
     assert fit.predict.__doc__.startswith("Predictions, on the scale")

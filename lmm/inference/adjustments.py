@@ -22,7 +22,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def adjusted(t, df, method, n_means):
-    """The adjusted two-sided p-values of a family of tests t, (r,); those that are nan count not."""
+    """The adjusted two-sided p-values of a family of tests t, (r,); nan where t is."""
     p = np.asarray(p_of_t(t, df), float)
     found = np.full(len(p), np.nan)
     there = np.isfinite(p)

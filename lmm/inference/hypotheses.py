@@ -16,7 +16,7 @@ from ..result import check_level, cov_params
 from .kenward_roger import kenward_roger
 from .satterthwaite import p_of_t, satterthwaite
 
-DEPENDENT = 2.0**-26    # of the largest eigenvalue of L C L', below which rows depend on others
+SAME_SPACE = 2.0**-26   # of the largest eigenvalue of L C L', below which rows depend on others
 SAME_DF = 1e-8          # difference of degrees of freedom that are the same
 CONTRADICTION = 1e-8    # of rows that depend on each other, relative to what they are sums of
 METHODS = ("satterthwaite", "kr", "normal")
@@ -168,7 +168,7 @@ def f_test(errors, L, rhs):
     """F, num_df, den_df, pvalue and the scale of F, of L beta = rhs; rows may depend on others."""
     difference = L @ errors.fit.beta - rhs
     values, vectors = np.linalg.eigh(L @ errors.cov @ L.T)
-    kept = values > DEPENDENT * values.max(initial=0.0)
+    kept = values > SAME_SPACE * values.max(initial=0.0)
     if not kept.all():
         size = np.abs(vectors.T) @ (np.abs(L) @ np.abs(errors.fit.beta) + np.abs(rhs))
         if (np.abs(vectors.T @ difference) > CONTRADICTION * size)[~kept].any():

@@ -345,7 +345,7 @@ def means(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", lev
 
     Examples
     --------
-    >>> fit = lmm("yield ~ Variety", load_data("Oats"), ["Block", ["Block", "Variety"]], reml=True)
+    >>> fit = lmer("Yield ~ Variety + (1 | Block) + (1 | Block:Variety)", load_data("Oats"))
     >>> fit.means("Variety").table["mean"].round(2).to_dict()
     {'Golden Rain': 104.5, 'Marvellous': 109.79, 'Victory': 97.62}
     """
@@ -367,8 +367,16 @@ def slopes(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", le
     ----------
     of : str
         The numeric variable.
-    by, at, weights, df, level
-        As in `means`; the slope is at the variable's mean, or at its values in `at`.
+    by : str or list of str, optional
+        Factors with a slope for each of their levels.
+    at : dict, optional
+        As in `means`: the slope is at the variable's mean, or at its values here.
+    weights : {"equal", "proportional", "cells"}, optional
+        As in `means`.
+    df : {"satterthwaite", "kr", "normal"} or float, optional
+        As in `contrast`.
+    level : float, optional
+        Of the intervals, between 0 and 1.
 
     Returns
     -------

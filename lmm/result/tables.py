@@ -116,7 +116,7 @@ def rows_of(*columns):
 # -- the tables of a fit ---------------------------------------------------------------------------
 
 
-def summary(fit, *, se=False, correlation=True):
+def summary(fit, *, se=False, correlation=True, df="satterthwaite"):
     """The tables to read after a fit, as text and in a notebook as HTML.
 
     Parameters
@@ -125,6 +125,9 @@ def summary(fit, *, se=False, correlation=True):
         Whether to add the standard errors of the standard deviations.
     correlation : bool, optional
         Whether to show the correlations of the fixed effects' estimates.
+    df : {"satterthwaite", "kr"}, optional
+        Whose degrees of freedom; with Kenward and Roger's, ``"kr"``, their standard errors too, and
+        of a fit by maximum likelihood the estimates of its refit by REML.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def summary(fit, *, se=False, correlation=True):
         Printing it shows the tables: those of the fit, with scaled residuals, and with degrees of
         freedom and p-values by Satterthwaite's method.
     """
-    return Summary(tuple(of_summary(fit, se, correlation)))
+    return Summary(tuple(of_summary(fit, se, correlation, df)))
 
 
 def of_fit(fit):
@@ -153,19 +156,23 @@ def of_fit(fit):
     ]
 
 
-def of_summary(fit, se=False, correlation=True):
+def of_summary(fit, se=False, correlation=True, df="satterthwaite"):
     """The tables of a summary.
 
     Those of the fit, scaled residuals, tests, and the correlations of the fixed effects.
     """
-    columns = {
-        "Estimate": numbers(fit.params),
-        "Std. Error": numbers(fit.bse),
-        "df": rounded(fit.df, 2),
-        "t value": rounded(fit.tvalues, 2),
-        "Pr(>|t|)": [p_value(p) for p in fit.pvalues],
-    }
-    title = "Fixed effects (df and p by Satterthwaite's method):"
+    columns = {}
+    if len(fit.beta):
+        tests = fit.contrast(np.eye(len(fit.beta)), df=df)
+        columns = {
+            "Estimate": numbers(tests["estimate"]),
+            "Std. Error": numbers(tests["se"]),
+            "df": rounded(tests["df"], 2),
+            "t value": rounded(tests["t"], 2),
+            "Pr(>|t|)": [p_value(p) for p in tests["pvalue"]],
+        }
+    whose = "Kenward and Roger's" if df == "kr" else "Satterthwaite's"
+    title = f"Fixed effects (df and p by {whose} method):"
     return [
         *about(fit),
         criteria(fit),
