@@ -6,7 +6,18 @@ attribute or argument that there is not, lme4's and statsmodels' words, the answ
 """
 
 from .fit import refit, update
-from .inference import bootstrap, conf_int, cov_theta, df, profile, pvalues, simulate
+from .inference import (
+    augment,
+    bootstrap,
+    conf_int,
+    cov_theta,
+    df,
+    glance,
+    profile,
+    pvalues,
+    simulate,
+    tidy,
+)
 from .result import (
     LMMResult,
     align,
@@ -41,6 +52,10 @@ METHODS = (
     summary,
     conf_int,
     profile,
+    # as frames
+    tidy,
+    glance,
+    augment,
     # the fixed effects, the random ones, what they explain
     cov_params,
     varcorr,

@@ -6,18 +6,22 @@ from .intervals import conf_int
 from .profiles import profile
 from .satterthwaite import df, p_of_t, pvalues
 from .simulation import Bootstrap, bootstrap, simulate
+from .tidy import augment, glance, tidy
 
 __all__ = [
     "Bootstrap",
     "Comparison",
     "anova",
+    "augment",
     "bootstrap",
     "conf_int",
     "cov_theta",
     "df",
+    "glance",
     "hessian",
     "p_of_t",
     "profile",
     "pvalues",
     "simulate",
+    "tidy",
 ]
