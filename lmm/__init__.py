@@ -11,7 +11,7 @@ from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import certify, derivatives, lmer
 from .fitting import Optimum
-from .inference import Bootstrap, Comparison, anova, drop1, ranova
+from .inference import Bootstrap, Comparison, anova, compare_table, drop1, ranova
 from .methods import attach
 from .practical import LMMprof, LMMsetup, lmm
 from .result import LMMResult
@@ -31,6 +31,7 @@ __all__ = [
     "Optimum",
     "anova",
     "certify",
+    "compare_table",
     "derivatives",
     "drop1",
     "grade",

@@ -292,7 +292,7 @@ def demonstrate(name="Machines"):
         f"Beside lme4 {lme4} and the exact maximum of the likelihood (criterion = -2 logLik):"
     )
     beside = tables.Table(title, ("<", "lmm", "lme4", "exact"), tuple(rows))
-    return tables.to_text([*tables.of_fit(fit), beside])
+    return str(tables.Summary((*tables.of_fit(fit), beside)))
 
 
 def run():

@@ -7,17 +7,20 @@ attribute or argument that there is not, lme4's and statsmodels' words, the answ
 
 from .fit import refit, update
 from .inference import (
+    augment,
     bootstrap,
     conf_int,
     contrast,
     cov_params,
     cov_theta,
     df,
+    glance,
     means,
     profile,
     pvalues,
     simulate,
     slopes,
+    tidy,
 )
 from .result import (
     LMMResult,
@@ -55,6 +58,10 @@ METHODS = (
     contrast,
     means,
     slopes,
+    # as frames
+    tidy,
+    glance,
+    augment,
     # the fixed effects, the random ones, what they explain
     cov_params,
     varcorr,

@@ -8,7 +8,7 @@ import io
 import json
 from dataclasses import asdict, dataclass, field
 
-from ..result import tables
+from ..result import rendering, tables
 
 MOST_LINES = 6          # of a submission's own output in the printed report
 LONGEST_CAUSE = 100     # characters, in the table of a class
@@ -166,7 +166,7 @@ class Report(tables.Shown):
         yield tables.Table("")
         yield tables.Table(f"Printed by the submission ({result.name}):")
         for line in lines[:MOST_LINES]:
-            yield tables.Table(f"    {line[:tables.WIDTH]}")
+            yield tables.Table(f"    {line[:rendering.WIDTH]}")
         if len(lines) > MOST_LINES:
             yield tables.Table(f"    ... ({len(lines)} lines)")
 

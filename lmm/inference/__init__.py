@@ -9,8 +9,10 @@ from .means import Comparisons, Means, means, slopes
 from .profiles import profile
 from .reductions import RandomTests, ranova
 from .satterthwaite import df, p_of_t, pvalues
+from .side_by_side import SideBySide, compare_table
 from .simulation import Bootstrap, bootstrap, simulate
 from .term_tests import TermTests, drop1
+from .tidy import augment, glance, tidy
 
 __all__ = [
     "Bootstrap",
@@ -18,15 +20,19 @@ __all__ = [
     "Comparisons",
     "Means",
     "RandomTests",
+    "SideBySide",
     "TermTests",
     "anova",
+    "augment",
     "bootstrap",
+    "compare_table",
     "conf_int",
     "contrast",
     "cov_params",
     "cov_theta",
     "df",
     "drop1",
+    "glance",
     "hessian",
     "means",
     "p_of_t",
@@ -35,4 +41,5 @@ __all__ = [
     "ranova",
     "simulate",
     "slopes",
+    "tidy",
 ]

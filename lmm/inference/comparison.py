@@ -279,24 +279,24 @@ def _checked(fits):
     names = [f"m{i}" for i in range(len(fits))]
     first = fits[0].setup.design
     for name, fit in zip(names[1:], fits[1:]):
-        _check_same_data(first, fit.setup.design, name)
+        check_same_data(first, fit.setup.design, "m0", name)
     return names
 
 
-def _check_same_data(first, other, name):
-    """Raise an LMMError unless the first design and the one of this name have the same response."""
+def check_same_data(first, other, m0, name):
+    """Raise an LMMError unless two designs, of models of these names, have the same response."""
     n = len(first.y)
     if n != len(other.y):
-        raise _other_rows(first, other, f"m0 was fitted to {n} rows and {name} to {len(other.y)}")
+        raise _other_rows(first, other, f"{m0} was fitted to {n} rows and {name} to {len(other.y)}")
     ones = np.ones(n)
     if not np.array_equal(first.weighted(ones), other.weighted(ones)):
         raise LMMError(
-            f"m0 and {name} were fitted with different weights; their likelihoods cannot be "
+            f"{m0} and {name} were fitted with different weights; their likelihoods cannot be "
             "compared: fit both with the same weights="
         )
     if np.array_equal(first.y, other.y):
         return
-    differ = f"m0 and {name} were fitted to different"
+    differ = f"{m0} and {name} were fitted to different"
     if first.response != other.response:
         raise LMMError(
             f"{differ} responses, {first.response!r} and {other.response!r}; their likelihoods "
@@ -304,8 +304,8 @@ def _check_same_data(first, other, name):
         )
     if np.array_equal(np.sort(first.y), np.sort(other.y)):
         raise LMMError(
-            f"m0 and {name} were fitted to the same values of {first.response!r} in another order; "
-            "fit both to the same dat"
+            f"{m0} and {name} were fitted to the same values of {first.response!r} in another "
+            "order; fit both to the same dat"
         )
     if first.index.equals(other.index):
         raise LMMError(

@@ -19,7 +19,7 @@ from .satterthwaite import p_of_t, satterthwaite
 SAME_SPACE = 2.0**-26   # of the largest eigenvalue of L C L', below which rows depend on others
 SAME_DF = 1e-8          # difference of degrees of freedom that are the same
 CONTRADICTION = 1e-8    # of rows that depend on each other, relative to what they are sums of
-METHODS = ("satterthwaite", "kr", "normal")
+DF_METHODS = ("satterthwaite", "kr", "normal")
 
 
 # -- the errors of L beta, by method ---------------------------------------------------------------
@@ -94,7 +94,7 @@ def errors_of(fit, df="satterthwaite", cov=None):
 
     With a covariance, such as `robust_cov` returns, normal or a number.
     """
-    if isinstance(df, str) and df.lower() in METHODS:
+    if isinstance(df, str) and df.lower() in DF_METHODS:
         df = df.lower()
     elif isinstance(df, (str, bool)) or not np.isscalar(df) or not df > 0:
         raise LMMError(

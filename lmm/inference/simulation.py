@@ -95,6 +95,8 @@ def check_count(value, name, things):
 
 # -- the bootstrap ---------------------------------------------------------------------------------
 
+SHOWN_LEVEL = 0.95      # of the intervals that are printed
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap(tables.Shown):
@@ -138,6 +140,12 @@ class Bootstrap(tables.Shown):
         """The means of the replicates minus the estimate."""
         return (self.replicates.mean() - self.estimate).rename("bias")
 
+    @property
+    def table(self):
+        """What printing shows: estimate, std_error, bias, lower, upper, by name."""
+        columns = [self.estimate, self.se, self.bias, self.conf_int(SHOWN_LEVEL)]
+        return pd.concat(columns, axis=1)
+
     @explained
     def conf_int(self, level=0.95):
         """Intervals that leave (1 - level) / 2 of the replicates on each side.
@@ -158,26 +166,18 @@ class Bootstrap(tables.Shown):
         return quantiles.T.set_axis(["lower", "upper"], axis=1)
 
     def _tables(self):
-        level = 0.95
         failed = f", {self.failed} of them failed and left out" if self.failed else ""
         title = (
             f"Parametric bootstrap, {self.nsim} refits{failed}; "
-            f"intervals: quantiles, {100 * level:g} %"
+            f"intervals: quantiles, {100 * SHOWN_LEVEL:g} %"
         )
         names = []
         for label in self.estimate.index:
             names.append(" ".join(map(str, label)) if isinstance(label, tuple) else str(label))
-        interval = self.conf_int(level)
-        rows = tables.rows_of(
-            names,
-            tables.numbers(self.estimate),
-            tables.numbers(self.se),
-            tables.numbers(self.bias),
-            tables.numbers(interval["lower"]),
-            tables.numbers(interval["upper"]),
-        )
+        table = self.table
+        columns = [tables.numbers(table[column]) for column in table]
         headings = ("<", "Estimate", "Std. Error", "Bias", "lower", "upper")
-        return [tables.Table(title), tables.Table("", headings, rows)]
+        return [tables.Table(title), tables.Table("", headings, tables.rows_of(names, *columns))]
 
 
 def bootstrap(fit, nsim=1000, seed=None, statistic=None, processes=1, progress=True):

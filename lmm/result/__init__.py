@@ -1,6 +1,6 @@
 """One fit, read off: the result, modes, predictions, tables and their renderings."""
 
-from . import tables
+from . import rendering, tables
 from .components import corr, icc, psi, r2, rank, sd, singular, varcorr
 from .fixed_effects import bse, cov_params, fixed_names, params, tvalues
 from .modes import coef, column_starts, modes_of, ranef
@@ -8,6 +8,7 @@ from .parameters import (
     check_level,
     correlation_pairs,
     natural,
+    natural_se,
     on_straight_scale,
     parameter_names,
     sd_se,
@@ -35,6 +36,7 @@ __all__ = [
     "leverage",
     "modes_of",
     "natural",
+    "natural_se",
     "on_straight_scale",
     "parameter_names",
     "params",
@@ -43,6 +45,7 @@ __all__ = [
     "r2",
     "ranef",
     "rank",
+    "rendering",
     "resid",
     "resid_scaled",
     "sd",

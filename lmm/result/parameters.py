@@ -102,16 +102,26 @@ def _straight_gradients(fit, variances, sds, correlations):
     return gradients
 
 
+def natural_se(fit):
+    """The standard errors of `natural`, by the delta method: a Series by `parameter_names`.
+
+    nan for a standard deviation of zero and for a correlation of +-1.
+    """
+    estimates = natural(fit)
+    of_sds = 1 + len(fit.sd)
+    _, errors = on_straight_scale(fit)
+
+    # -- d s = s d log s,   d r = (1 - r^2) d artanh(r)
+    slopes = np.concatenate([estimates[:of_sds], 1 - estimates[of_sds:] ** 2])
+    return pd.Series(slopes * errors, estimates.index, name="std_error")
+
+
 def sd_se(fit):
     """The standard errors of sigma and of `sd`, by the delta method: a Series.
 
     nan for blocks at zero.
     """
-    names = ["sigma", *fit.sd.index]
-    sds = np.append(fit.sigma, fit.sd)
-    _, errors = on_straight_scale(fit)
-    of_logs = errors[: len(sds)]
-    return pd.Series(sds * of_logs, names, name="std_error")        # d s = s d log s
+    return natural_se(fit).loc["sd"].rename_axis(None)
 
 
 def trace(fit):

@@ -1,15 +1,14 @@
-"""Tables as cells, made once; text and HTML render the same cells, so they cannot disagree.
+"""Tables as cells, made once; every rendering is of the same cells, so they cannot disagree.
 
-Here are the pieces, and the tables of a fit; what else shows itself by tables makes its own.
+Here are the cells, and the tables of a fit; what else shows itself by tables makes its own.
 """
 
 from dataclasses import dataclass
-from html import escape
-from textwrap import wrap
 
 import numpy as np
 
-WIDTH = 110             # of a line of text; tables may be wider
+from .shown import Shown, Table
+
 WIDEST_CORRELATION = 9  # effects, fixed or of a term, beyond which correlations are not shown
 MOST_COEFFICIENTS = 60  # fixed effects in a table, beyond which ...
 SHOWN_COEFFICIENTS = 40     # ... the first so many are shown
@@ -18,44 +17,6 @@ MOST_DECIMALS = 8       # of a number, beyond which it is in scientific notation
 TOO_LONG = 1e9          # ... as it is from here on
 USUAL_DECIMALS = 5      # of a column, unless its largest number needs more
 FEWEST_DIGITS = 3       # of a number, below which it is in scientific notation in its column
-
-
-# -- the pieces ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Table:
-    """A line of text above rows of cells; the cells are strings already.
-
-    `columns` are the headings; a heading that starts with ``<`` (not shown) aligns its column to
-    the left.
-    """
-
-    title: str
-    columns: tuple = ()
-    rows: tuple = ()
-
-
-class Shown:
-    """What shows itself by tables, `_tables()`: as text when printed, as HTML in a notebook."""
-
-    def __str__(self):
-        return to_text(self._tables())
-
-    def _repr_html_(self):
-        return to_html(self._tables())
-
-
-@dataclass(frozen=True, repr=False)
-class Summary(Shown):
-    """Tables to look at, as text or HTML."""
-
-    tables: tuple
-
-    __repr__ = Shown.__str__
-
-    def _tables(self):
-        return self.tables
 
 
 # -- cells -----------------------------------------------------------------------------------------
@@ -72,25 +33,30 @@ def numbers(values, digits=5):
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     if len(sizes) == 0:
         return [f"{value:g}" for value in values]
-    for_largest = _decimals(sizes.max(), digits)
-    if for_largest > MOST_DECIMALS or sizes.max() >= TOO_LONG:
-        return [_scientific(value, digits) for value in values]
-    most = max(for_largest, USUAL_DECIMALS)
+    if is_odd(sizes.max(), digits):
+        return [scientific(value, digits) for value in values]
+    most = max(decimals_of(sizes.max(), digits), USUAL_DECIMALS)
     shown = sizes[sizes >= 10.0 ** (FEWEST_DIGITS - 1 - most)]
-    decimals = min(_decimals(shown.min(), digits), most)
+    decimals = min(decimals_of(shown.min(), digits), most)
     cells = rounded(values, max(decimals, 0))
     for place, value in enumerate(values):
         if 0 < abs(value) < shown.min():
-            cells[place] = _scientific(value, digits)
+            cells[place] = scientific(value, digits)
     return cells
 
 
-def _decimals(size, digits):
+def decimals_of(size, digits):
     """How many decimals a positive number has, of so many significant digits."""
     return digits - 1 - int(np.floor(np.log10(size)))
 
 
-def _scientific(value, digits):
+def is_odd(size, digits):
+    """Whether a positive number is so large, or so small, that it is written with an exponent."""
+    return size >= TOO_LONG or decimals_of(size, digits) > MOST_DECIMALS
+
+
+def scientific(value, digits):
+    """A number with an exponent."""
     return f"{value:.{digits - 1}e}" if value else "0"
 
 
@@ -114,6 +80,18 @@ def rows_of(*columns):
 
 
 # -- the tables of a fit ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class Summary(Shown):
+    """Tables to look at."""
+
+    tables: tuple
+
+    __repr__ = Shown.__str__
+
+    def _tables(self):
+        return self.tables
 
 
 def summary(fit, *, se=False, correlation=True, df="satterthwaite"):
@@ -338,54 +316,3 @@ def health(fit):
                 f"Singular: the {size} effects of {name} vary in {dimensions} only, "
                 f"their covariance is of rank {rank}"
             )
-
-
-# -- rendering -------------------------------------------------------------------------------------
-
-
-def to_text(tables):
-    """The tables as text: columns aligned; a blank line before each table with rows."""
-    lines = []
-    for table in tables:
-        if table.rows and lines:
-            lines.append("")
-        if table.title or not table.rows:
-            lines += wrap(
-                table.title,
-                WIDTH,
-                subsequent_indent="    ",
-                break_long_words=False,
-            ) or [""]
-        if table.rows:
-            lines += aligned(table)
-    return "\n".join(lines)
-
-
-def aligned(table):
-    """The lines of a table's headings and rows; to the right what has no ``<`` in its heading."""
-    columns = []
-    for heading, *cells in zip(table.columns, *table.rows):
-        cells = [heading.removeprefix("<"), *cells]
-        width = max(map(len, cells))
-        justify = str.ljust if heading.startswith("<") else str.rjust
-        columns.append([justify(cell, width) for cell in cells])
-    return [" " + "  ".join(line).rstrip() for line in zip(*columns)]
-
-
-def to_html(tables):
-    """The tables as HTML without ids, styles or scripts; every cell escaped."""
-    parts = []
-    for table in tables:
-        if table.title:
-            parts.append(f"<p>{escape(table.title)}</p>")
-        if table.rows:
-            headings = (heading.removeprefix("<") for heading in table.columns)
-            head = _html_row("th", headings)
-            body = "".join(_html_row("td", row) for row in table.rows)
-            parts.append(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
-    return "<div>" + "".join(parts) + "</div>"
-
-
-def _html_row(tag, cells):
-    """A row of HTML, its cells escaped."""
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -7,7 +7,7 @@ from helpers import crossed, fit_at, lmer_setup
 
 from lmm import LMMprof, LMMResult, certify, load_data
 from lmm.fitting import Plan
-from lmm.result import tables
+from lmm.result import rendering, tables
 
 SLOPES = ["Subject", ["Subject", "Days"]]
 
@@ -82,7 +82,7 @@ def test_long_labels_and_formulas():
     fit = fit_at([0.0, 0.0], long, ["a"], dat)
     lines = str(fit.summary()).splitlines()
     start = lines.index(next(line for line in lines if line.startswith("Formula:")))
-    assert max(map(len, lines[: start + 3])) <= tables.WIDTH and lines[start + 1].startswith("    ")
+    assert max(map(len, lines[: start + 3])) <= rendering.WIDTH and lines[start + 1].startswith("    ")
     table = lines[next(i for i, line in enumerate(lines) if line.startswith("Fixed effects")) + 1:]
     table = table[: len(fit.params) + 1]
     assert len({line.rindex(" ") for line in table[1:]}) == 1 and len(set(map(len, table))) == 1
