@@ -340,8 +340,8 @@ def means(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", lev
     Notes
     -----
     Searle, Speed and Milliken (1980); R's emmeans has the same means, but for numeric variables
-    with two values, which are at their mean here. Offsets are at their mean. Rows count with their
-    weights. Dates, text and the like are factors as in the fit.
+    with two values, which are at their mean here. Offsets are at their mean. Rows are counted, not
+    weighted, as there: the fit's weights are precisions.
 
     Examples
     --------
@@ -462,15 +462,14 @@ def _shares(fit, grid, kept, factors, weights):
     cells = grid.cells
     if weights == "equal":
         return np.ones(len(cells))
-    design = fit.setup.design
-    by_row = np.ones(fit.nobs) if design.root_weights is None else design.root_weights**2
+    data = fit.setup.design.data
     over = [name for name in factors if name not in kept]
     if weights == "cells":
         over = list(factors)
     if not over:
         return np.ones(len(cells))
-    rows = pd.DataFrame({name: np.asarray(design.data[name]) for name in over})
-    counts = pd.Series(by_row).groupby([rows[name] for name in over], observed=True).sum()
+    rows = pd.DataFrame({name: np.asarray(data[name]) for name in over})
+    counts = rows.groupby(over, observed=True).size()
     keys = list(zip(*(cells[name] for name in over)))
     if len(over) == 1:
         keys = [key[0] for key in keys]
@@ -509,7 +508,7 @@ def _averaged(fit, errors, X, offset, grid, share, of, by, title, what, level):
     if what == "mean":
         table = table.drop(columns=["t", "pvalue"])
     notes = [f"degrees of freedom by {errors.words}"]
-    if isinstance(design.data.get(design.response), type(None)) and scale_of_or_none(design):
+    if what == "mean" and scale_of_or_none(design):
         notes.append(f"on the scale of {design.response}; .on_original_scale() transforms back")
     over = [name for name in grid.axes if name not in names and len(grid.axes[name]) > 1]
     if over:

@@ -11,7 +11,10 @@ X'X = L D L', whose rows are those of R over its diagonal: what each column adds
 
 A term alone has the rows of type I in all three.
 
-A term contains another, as SAS has it, if it has all its factors and the same covariates.
+A term contains another, as SAS has it, if it has all its factors and the same covariates. lmerTest
+differs where a term is there and one of its margins is not: of f and f:g without g, or of x and f:x
+without f, it tests f, or x, at the reference level of the other, so that the answer depends on
+which level that is; and for type II it takes polynomials and splines for factors.
 """
 
 import numpy as np

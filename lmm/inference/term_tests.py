@@ -82,6 +82,8 @@ def tests_of_terms(fit, type=3, df="satterthwaite"):
     errors = errors_of(fit, df)
     named = rows_of_terms(fit, type)
     notes = remark_on_reml(fit, errors)
+    if not named:
+        notes.append("the fixed effects have no term to test but the constant")
     if type > 1:
         notes += remarks_on_covariates(fit, [term for term, _ in named])
     title = f"Type {ROMAN[type]} analysis of variance table, by {errors.words}"

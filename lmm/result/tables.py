@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import LMMError
 from .shown import Shown, Table
 
 WIDEST_CORRELATION = 9  # effects, fixed or of a term, beyond which correlations are not shown
@@ -17,6 +18,7 @@ MOST_DECIMALS = 8       # of a number, beyond which it is in scientific notation
 TOO_LONG = 1e9          # ... as it is from here on
 USUAL_DECIMALS = 5      # of a column, unless its largest number needs more
 FEWEST_DIGITS = 3       # of a number, below which it is in scientific notation in its column
+WHOSE = {"satterthwaite": "Satterthwaite's", "kr": "Kenward and Roger's"}
 
 
 # -- cells -----------------------------------------------------------------------------------------
@@ -113,6 +115,8 @@ def summary(fit, *, se=False, correlation=True, df="satterthwaite"):
         Printing it shows the tables: those of the fit, with scaled residuals, and with degrees of
         freedom and p-values by Satterthwaite's method.
     """
+    if df not in WHOSE:
+        raise LMMError(f"df is {df!r}; it is 'satterthwaite' or 'kr' (Kenward and Roger)")
     return Summary(tuple(of_summary(fit, se, correlation, df)))
 
 
@@ -149,8 +153,7 @@ def of_summary(fit, se=False, correlation=True, df="satterthwaite"):
             "t value": rounded(tests["t"], 2),
             "Pr(>|t|)": [p_value(p) for p in tests["pvalue"]],
         }
-    whose = "Kenward and Roger's" if df == "kr" else "Satterthwaite's"
-    title = f"Fixed effects (df and p by {whose} method):"
+    title = f"Fixed effects (df and p by {WHOSE[df]} method):"
     return [
         *about(fit),
         criteria(fit),

@@ -74,6 +74,7 @@ def test_shapes_of_the_answers(setup):
     assert len(found) == len(Information._fields)
     assert [np.shape(part) for part in found] == [(q,), (q,), (q, q), ()]
     Z = np.hstack([block.matrix.toarray() for block in setup.design.blocks])
+    check_moments(engine, phi, [block.matrix.toarray() for block in setup.design.blocks], U)
     psi = np.repeat(phi[1:], [6, 5, 4])
     W = np.linalg.inv(Z * psi @ Z.T + np.eye(n))
     assert_allclose(engine.products_with_U(phi), Z.T @ W @ U, rtol=1e-9, atol=1e-12)
@@ -91,6 +92,20 @@ def test_shapes_of_the_answers(setup):
     U[:, -1] = e
     assert_allclose(np.triu(engine.responding(e, 0.0)(phi).cross), np.triu(U.T @ W @ U), rtol=1e-9, atol=1e-12)
     assert isinstance(engine.describe(), str)
+
+
+def check_moments(engine, phi, Z, U):
+    """tr(W V_a), tr(W V_a W V_b), F Z_a F' and F Z_a Z'WZ Z_b F' for F = U'WZ."""
+    V = [Z_j @ Z_j.T for Z_j in Z]
+    W = np.linalg.inv(sum(v * part for v, part in zip(phi, [np.eye(len(U)), *V])))
+    traces, squares, forms, products = engine.moments(phi, lambda N: N.T)
+    WU = W @ U
+    for a, V_a in enumerate(V):
+        assert_allclose(traces[a], np.trace(W @ V_a), rtol=1e-10)
+        assert_allclose(forms[a], WU.T @ V_a @ WU, rtol=1e-9, atol=1e-12)
+        for b, V_b in enumerate(V):
+            assert_allclose(squares[a, b], np.trace(W @ V_a @ W @ V_b), rtol=1e-10)
+            assert_allclose(products[a, b], WU.T @ V_a @ W @ V_b @ WU, rtol=1e-9, atol=1e-12)
 
 
 def test_one_product_stands_for_r_psi_r_plus_sigma_squared(monkeypatch):

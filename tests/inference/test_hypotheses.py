@@ -286,6 +286,7 @@ def machines():
     (lambda fit: drop1("fit"), "drop1 takes what lmm or lmer returns, not a str"),
     (lambda fit: ranova(3), "ranova takes what lmm or lmer returns, not a int"),
     (lambda fit: ranova(lmm("score ~ 1", load_data("Machines"))), "no random effects to test"),
+    (lambda fit: fit.summary(df="normal"), "df is 'normal'; it is 'satterthwaite' or 'kr'"),
     (lambda fit: fit.conf_int("wald", df="kr"), "df belongs to method='t'"),
     (lambda fit: fit.means("Operator"), "of holds 'Operator', which is no variable of the fit; its"),
     (lambda fit: fit.means("Worker"), "'Worker' is in no fixed effect of 'score ~ Machine'; its"),
@@ -317,7 +318,7 @@ def test_a_mean_of_a_number_is_a_slope_or_at_values():
         fit.means("Days")
     with pytest.raises(LMMError, match="one mean in each family"):
         fit.means("Days", at={"Days": 3}).pairs()
-    with pytest.raises(LMMError, match="at holds .* for 'Days', which is numeric"):
+    with pytest.raises(LMMError, match=r"at holds .* for 'Days', which is numeric"):
         fit.means("Days", at={"Days": "three"})
     table = fit.means("Days", at={"Days": [0, 9]}).table
     assert_allclose(table["mean"], fit.beta[0] + np.array([0, 9]) * fit.beta[1])
@@ -434,3 +435,20 @@ def test_the_studentized_range_is_scipys(n_means, df, q):
 
     from lmm.inference.adjustments import studentized_range
     assert_allclose(studentized_range(q, n_means, df), of_scipy.sf(q, n_means, df), atol=1e-11)
+
+
+def test_summaries_and_intervals_by_kenward_and_roger():
+    dat = random_data(1)
+    fit = lmer("y ~ f + x + (1 | g)", dat)
+    wanted = fit.contrast(np.eye(4), df="kr")
+    assert "Fixed effects (df and p by Kenward and Roger's method):" in str(fit.summary(df="kr"))
+    assert f"{wanted['df'].iloc[0]:.2f}" in str(fit.summary(df="kr"))
+    found = fit.conf_int("t", df="kr")
+    assert_allclose(found.loc["beta"], wanted[["lower", "upper"]])
+    assert_allclose(found.loc["sd"], fit.conf_int("t").loc["sd"])
+
+
+def test_a_model_of_the_constant_has_nothing_to_test():
+    fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
+    assert anova(fit).table.empty and drop1(fit).table.empty
+    assert "the fixed effects have no term to test but the constant" in str(anova(fit))

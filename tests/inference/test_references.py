@@ -192,3 +192,29 @@ def compare_pairs(found, wanted, df):
         if f"lower_{adjust}" in wanted:
             assert_allclose(table["lower"], wanted[f"lower_{adjust}"], rtol=1e-5, atol=1e-5)
             assert_allclose(table["upper"], wanted[f"upper_{adjust}"], rtol=1e-5, atol=1e-5)
+
+
+# -- sixteen formulas with and without weights, as lmerTest tests them: types_in_r.json ------------
+
+IN_R = json.loads((HERE / "types_in_r.json").read_text())
+# Where a margin of a term is not in the model lmerTest tests at a reference level, which we do not;
+# and for type II it takes the columns of poly for a factor: see lmm/inference/term_rows.py.
+OTHERWISE = {("A+A:B", 2), ("A+A:B", 3), ("x+A:x", 2), ("x+A:x", 3), ("A*poly(x,2)", 2), ("A*B-A", 2),
+             ("A*B-A", 3)}
+
+
+@pytest.mark.parametrize("form", dict.fromkeys(one["form"] for one in IN_R))
+def test_rows_of_types_in_other_formulas(form):
+    """To the tolerance of lme4's optimum, which nobody polished here."""
+    dat = pd.read_csv(HERE / "types_in_r.csv")
+    for weighted in (False, True):
+        fit = lmer(f"y ~ {form} + (1 | g)", dat, weights="w" if weighted else None)
+        for one in IN_R:
+            if (one["form"], one["weighted"]) != (form, weighted):
+                continue
+            table = anova(fit, type=one["type"]).table
+            assert table["num_df"].tolist() == np.atleast_1d(one["num_df"]).tolist()
+            if (form, one["type"]) in OTHERWISE:
+                continue
+            assert_allclose(table["F"], np.atleast_1d(one["F"]), rtol=2e-3)
+            assert_allclose(table["den_df"], np.atleast_1d(one["den_df"]), rtol=5e-3)
