@@ -164,6 +164,11 @@ def unknown_variable(name, argument, axes, design):
         return LMMError(
             f"{name!r} is in no fixed effect of {design.formula.form!r}; {known}"
         )
+    for summand in design.formula.summands:
+        for expression in summand:
+            if name == expression.shown and len(expression.variables) == 1:
+                variable = expression.variables[0]
+                return LMMError(f"{argument} holds {name!r}; give the variable, {variable!r}")
     if ":" in name or "*" in name or "+" in name:
         return LMMError(f"{argument} holds {name!r}; for several variables give a list of names")
     return LMMError(f"{argument} holds {name!r}, which is no variable of the fit; {known}")

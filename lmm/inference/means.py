@@ -357,6 +357,8 @@ def means(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", lev
     _check_names(fit, of, by, factors, covariates, at, grid)
     share = _shares(fit, grid, [*by, *of], factors, weights)
     title = f"Marginal means of {fit.setup.design.response} by {', '.join(of)}"
+    if by:
+        title += f" within {', '.join(by)}"
     return _averaged(fit, errors, grid.X, grid.offset, grid, share, of, by, title, "mean", level)
 
 
@@ -513,6 +515,12 @@ def _averaged(fit, errors, X, offset, grid, share, of, by, title, what, level):
     over = [name for name in grid.axes if name not in names and len(grid.axes[name]) > 1]
     if over:
         notes.append(f"averaged over the levels of {', '.join(over)}")
+    entangled = interacting(design.formula, names, over)
+    if entangled:
+        notes.append(
+            f"averages may hide what differs: the formula has interactions with "
+            f"{', '.join(entangled)}"
+        )
     fixed = [f"{name} = {_text(grid.axes[name][0])}" for name in grid.axes
              if name not in names and len(grid.axes[name]) == 1]
     if fixed:
@@ -524,6 +532,16 @@ def _averaged(fit, errors, X, offset, grid, share, of, by, title, what, level):
     return Means(
         table, rows, tuple(of), tuple(by), title, tuple(notes), known, estimable, errors, level
     )
+
+
+def interacting(formula, names, others):
+    """Those of the others that stand in a summand with one of the names."""
+    found = []
+    for summand in formula.summands:
+        used = {name for expression in summand for name in expression.variables}
+        if used & set(names):
+            found += [name for name in others if name in used]
+    return list(dict.fromkeys(found))
 
 
 def scale_of_or_none(design):

@@ -452,3 +452,28 @@ def test_a_model_of_the_constant_has_nothing_to_test():
     fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
     assert anova(fit).table.empty and drop1(fit).table.empty
     assert "the fixed effects have no term to test but the constant" in str(anova(fit))
+
+
+def test_notes_of_means():
+    fit = lmer("Yield ~ C(nitro) * Variety + (1 | Block/Variety)", load_data("Oats"))
+    shown = str(fit.means("Variety"))
+    assert "Note: averaged over the levels of nitro" in shown
+    assert "the formula has interactions with nitro" in shown
+    assert "interactions" not in str(fit.means(["Variety", "nitro"]))
+    assert str(fit.means("Variety", by="nitro")).startswith("Marginal means of Yield by Variety within nitro:")
+    with pytest.raises(LMMError, match=r"of holds 'C\(nitro\)'; give the variable, 'nitro'"):
+        fit.means("C(nitro)")
+
+
+def test_proportional_weights_count_rows():
+    """As emmeans does for lmer: the fit's weights are precisions, not counts."""
+    dat = random_data(9).assign(b=lambda d: np.where(d["h"].astype(int) % 2, "u", "v"))
+    for weights in (None, "w"):
+        fit = lmer("y ~ f * b + (1 | g)", dat, weights=weights)
+        cells = fit.means(["f", "b"]).table["mean"].unstack("b")
+        counts = dat["b"].value_counts(normalize=True)
+        found = fit.means("f", weights="proportional").table["mean"]
+        assert_allclose(found, (cells * counts[cells.columns]).sum(axis=1))
+        within = dat.groupby(["f", "b"], observed=True).size().unstack("b")
+        found = fit.means("f", weights="cells").table["mean"]
+        assert_allclose(found, (cells * within).sum(axis=1) / within.sum(axis=1))
