@@ -20,7 +20,7 @@ from .hypotheses import errors_of, remark_on_reml, t_table
 from .scales import scale_of
 
 WEIGHTS = ("equal", "proportional", "cells")
-STEP = 1e-3             # of a covariate's sd, by which it moves for a slope
+SMALL_MOVE = 1e-3             # of a covariate's sd, by which it moves for a slope
 MOST_DEGREES = 6        # of polynomial contrasts
 
 
@@ -416,7 +416,7 @@ def slopes(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", le
 
     # -- dX / dx = [8 (X(x + h) - X(x - h)) - (X(x + 2 h) - X(x - 2 h))] / 12 h
     design = fit.setup.design
-    h = STEP * float(np.std(design.data[of])) or STEP
+    h = SMALL_MOVE * float(np.std(design.data[of])) or SMALL_MOVE
     slope = np.zeros_like(grid.X)
     offset = np.zeros(len(grid.X))
     for steps, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):

@@ -86,7 +86,7 @@ def ranova(fit, reduce=True):
     --------
     >>> fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
     >>> float(ranova(fit).table.chisq.iloc[1].round(4))
-    42.837
+    42.8368
     """
     if not isinstance(fit, LMMResult):
         raise LMMError(f"ranova takes what lmm or lmer returns, not a {type(fit).__name__}")
