@@ -32,6 +32,7 @@ from .result import (
     fittedvalues,
     icc,
     leverage,
+    model_matrix,
     params,
     predict,
     psi,
@@ -74,6 +75,7 @@ METHODS = (
     # rows, old and new
     align,
     predict,
+    model_matrix,
     # again
     refit,
     update,

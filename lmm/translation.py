@@ -119,8 +119,8 @@ LME4 = (
     ),
     Word(
         "`model.matrix(m)`, `getME(m, \"X\")`, `getME(m, \"Z\")`",
-        "`fit.setup.design.X`, and `fit.setup.design.blocks` for Z",
-        names="getME model_matrix X Z y",
+        "`fit.model_matrix()`, and `fit.setup.design.blocks` for Z",
+        names="getME X Z y",
     ),
     Word("`formula(m)`", "`fit.setup.design.form`", names="formula form call terms"),
     Word(

@@ -73,8 +73,8 @@ def test_no_name_is_ours():
 ATTRIBUTES = [
     ("fixef", "fit.params"), ("VarCorr", "fit.varcorr()"), ("confint", "fit.conf_int()"), ("vcov", "fit.cov_params()"),
     ("logLik", "fit.llf"), ("AIC", "fit.aic"), ("BIC", "fit.bic"), ("residuals", "fit.resid"), ("fitted", "fit.fittedvalues"),
-    ("getME", "fit.setup.design.X"), ("isSingular", "fit.singular"), ("REMLcrit", "fit.deviance"), ("ngrps", "fit.ranef()"),
-    ("formula", "fit.setup.design.form"), ("model_matrix", "fit.setup.design.X"), ("random_effects", "fit.ranef()"),
+    ("getME", "fit.model_matrix()"), ("isSingular", "fit.singular"), ("REMLcrit", "fit.deviance"), ("ngrps", "fit.ranef()"),
+    ("formula", "fit.setup.design.form"), ("random_effects", "fit.ranef()"),
     ("cov_re", "fit.psi()"), ("scale", "fit.sigma ** 2"), ("fe_params", "fit.params"), ("bse_fe", "fit.bse"),
     ("t_test", "fit.contrast(L)"), ("f_test", "joint=True"), ("anova", "anova("), ("hatvalues", "fit.leverage"),
     ("df_residual", "fit.df_resid"), ("Sigma", "write fit.sigma"), ("Theta", "write fit.theta"), ("R2", "write fit.r2()"),

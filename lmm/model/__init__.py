@@ -3,7 +3,7 @@
 from .arguments import with_arguments
 from .blocks import codes_of, values_of
 from .by_correlation import EDGE, LARGEST_Z, ByCorrelation
-from .columns import in_order, like, numbers_by_row, over_rows, root_of_weights
+from .columns import in_order, like, numbers_by_row, over_rows, root_of_weights, source_of
 from .compound_symmetry import LARGEST_LOGIT, ByCommonCorrelation, CompoundSymmetry
 from .covariance import Covariance, Independent, Variances, refused_theta
 from .design import Design, make_design
@@ -42,6 +42,7 @@ __all__ = [
     "refused_theta",
     "root_of",
     "root_of_weights",
+    "source_of",
     "trace_product",
     "trace_products",
     "values_of",

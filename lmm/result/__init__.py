@@ -14,7 +14,7 @@ from .parameters import (
     sd_se,
     trace,
 )
-from .prediction import predict
+from .prediction import model_matrix, predict
 from .result import LMMResult
 from .rows import align, cooks_distance, fittedvalues, leverage, resid, resid_scaled
 from .tables import summary
@@ -34,6 +34,7 @@ __all__ = [
     "fixed_names",
     "icc",
     "leverage",
+    "model_matrix",
     "modes_of",
     "natural",
     "natural_se",

@@ -7,7 +7,15 @@ import pandas as pd
 from scipy import sparse
 
 from ..errors import LMMError, shorten
-from ..model import Matrices, as_frame, like, numbers_by_row, root_of_weights, values_of
+from ..model import (
+    Matrices,
+    as_frame,
+    like,
+    numbers_by_row,
+    root_of_weights,
+    source_of,
+    values_of,
+)
 from .modes import rows_of_z
 
 
@@ -17,25 +25,63 @@ class Rows(NamedTuple):
     X: np.ndarray               # (m, k)
     offset: np.ndarray          # (m,)
     Z: sparse.csr_array         # (m, p), no entry for levels that are new, or not asked for
-    of_new_levels: np.ndarray   # (m,) z' psi z, summed over the terms whose level is such
+    of_new_levels: np.ndarray   # (m,) z' psi z, summed over the terms asked for whose level is new
+    of_others: np.ndarray       # (m,) the same of the terms not asked for
     kept: np.ndarray            # (m,) the positions of the rows among those given
     index: pd.Index             # of the rows given
     weights: object             # (m,) what divides sigma^2 of an observation; 1 without weights
 
 
-def rows_of_fit(fit, random):
-    """The `Rows` used for the fit; unless `random`, every level counts as new."""
+def chosen_terms(design, random):
+    """Which terms `random` asks for, (terms,) of bool: all, none, or those of these names.
+
+    A term's own name, or a grouping's for all of its terms.
+    """
+    spans = design.covariance.spans
+    if isinstance(random, (bool, np.bool_)):
+        return [bool(random)] * len(spans)
+    names = [random] if isinstance(random, str) else random
+    groups = [design.blocks[span.start].group for span in spans]
+    if not isinstance(names, (list, tuple)) or not names:
+        raise LMMError(
+            f"random is {random!r}; it is True, False, or the names of groupings or terms"
+        )
+    for name in names:
+        if name not in groups and name not in design.term_names:
+            known = dict.fromkeys([*groups, *design.term_names])
+            raise LMMError(
+                f"random is {random!r}, where {name!r} is no random effect of the fit; it is True, "
+                f"False, or among {', '.join(map(repr, known)) or 'none'}"
+            )
+    return [group in names or term in names for group, term in zip(groups, design.term_names)]
+
+
+def rows_of_fit(fit, chosen):
+    """The `Rows` used for the fit; of terms that are not `chosen` every level counts as new."""
     design = fit.setup.design
     Z = rows_of_z(design)
-    of_new_levels = np.zeros(fit.nobs)
-    if not random:
+    of_others = np.zeros(fit.nobs)
+    if not all(chosen):
         levels = [len(block.levels) for block in design.blocks]
         Lambda = fit.setup.covariance.Lambda(fit.theta, levels)     # z' psi z = |z' Lambda|^2
-        of_new_levels = (Z @ Lambda).power(2).sum(axis=1)
-        Z = Z * 0.0
+        ends = np.cumsum([0, *levels])
+        for span, is_chosen in zip(design.covariance.spans, chosen):
+            if not is_chosen:
+                of_term = np.zeros(Z.shape[1])
+                of_term[ends[span.start] : ends[span.stop]] = 1.0
+                Z_term = _times_columns(Z, of_term)
+                of_others = of_others + (Z_term @ Lambda).power(2).sum(axis=1)
+                Z = _times_columns(Z, 1.0 - of_term)
     kept = np.arange(fit.nobs)
     weights = 1.0 if design.root_weights is None else design.root_weights**2
-    return Rows(design.X, design.offset, Z, of_new_levels, kept, design.index, weights)
+    none_new = np.zeros(fit.nobs)
+    return Rows(design.X, design.offset, Z, none_new, of_others, kept, design.index, weights)
+
+
+def _times_columns(Z, factors):
+    """Z diag(factors)."""
+    Z = sparse.csr_array(Z)
+    return sparse.csr_array((Z.data * factors[Z.indices], Z.indices, Z.indptr), Z.shape)
 
 
 class NewData(NamedTuple):
@@ -57,39 +103,44 @@ class NewData(NamedTuple):
         return self.kept[new[0]] if len(new) else None
 
 
-def rows_of_frame(fit, newdata, random, new_levels, observation):
+def rows_of_frame(fit, newdata, chosen, new_levels, observation):
     """The `Rows` of new data.
 
-    Without random effects the grouping columns are not asked for, every level counting as new, and
-    the numeric variables of the blocks, as the weights, only for an `observation`.
+    Of terms that are not `chosen` the grouping columns are not asked for, and the numeric variables
+    only for an `observation`, as the weights. With `new_levels` "population" a grouping's column
+    may be missing: its levels are new.
     """
     design = fit.setup.design
-    covariance = design.covariance
-    numbers = random or observation
-    new = _new_data(design, newdata, random, numbers, observation)
+    psi = design.covariance.psi(fit.theta)
+    new = _new_data(design, newdata, chosen, new_levels, observation)
     X, offset = _fixed_part(design, new)
-    psi = covariance.psi(fit.theta)
-    variance = np.zeros(new.m)
+    of_new_levels = np.zeros(new.m)
+    of_others = np.zeros(new.m)
     parts = [sparse.csr_array((new.m, 0))]
-    for term, b in zip(design.terms, covariance.spans):
+    for term, b, is_chosen in zip(design.terms, design.covariance.spans, chosen):
         block = design.blocks[b.start]
         codes = np.full(new.m, -1)
-        if random:
+        if is_chosen and all(name in new.variables for name in block.factors):
             codes = _codes(block, design.data, new)
             if new_levels == "error" and (codes < 0).any():
                 raise _new_level(design, block, new, codes)
-        values = _values(term, b, design, new, numbers)
+        values = _values(term, b, design, new, is_chosen or observation)
         known = codes >= 0
         shape = (new.m, len(block.levels))
         places = (np.flatnonzero(known), codes[known])
         parts += [sparse.csr_array((column[known], places), shape) for column in values.T]
         unknown = values * ~known[:, None]
-        variance = variance + np.einsum("ij,jk,ik->i", unknown, psi[b, b], unknown)
+        variance = np.einsum("ij,jk,ik->i", unknown, psi[b, b], unknown)
+        if is_chosen:
+            of_new_levels += variance
+        else:
+            of_others += variance
     Z = sparse.csr_array(sparse.hstack(parts, format="csr"))
-    return Rows(X, offset, Z, variance, new.kept, new.frame.index, new.weights)
+    index = new.frame.index
+    return Rows(X, offset, Z, of_new_levels, of_others, new.kept, index, new.weights)
 
 
-def _new_data(design, newdata, random, numbers, observation):
+def _new_data(design, newdata, chosen, new_levels, observation):
     """The `NewData` of what is taken as data; an LMMError if it is none, or lacks a column."""
     newdata = as_frame(newdata, "newdata")
     if isinstance(design.formula, Matrices):
@@ -100,11 +151,21 @@ def _new_data(design, newdata, random, numbers, observation):
     fixed = list(design.formula.predictors)
     factors = []
     slopes = []
-    for block in design.blocks:
-        factors += block.factors if random else ()
-        slopes += block.predictors if numbers else ()
+    for span, is_chosen in zip(design.covariance.spans, chosen):
+        for block in design.blocks[span]:
+            factors += block.factors if is_chosen else ()
+            slopes += block.predictors if is_chosen or observation else ()
+    if new_levels == "population":
+        others = {*fixed, *slopes}
+        factors = [
+            name for name in factors
+            if name in others or source_of(name, newdata.columns) in newdata.columns
+        ]
     weights = _weights_column(design, newdata) if observation else []
-    advice = "; for predictions without random effects give random=False"
+    advice = (
+        "; for predictions without random effects give random=False, or for a new level of it "
+        "new_levels='population'"
+    )
     used = dict.fromkeys([*fixed, *factors, *slopes, *_offset_column(design), *weights])
     variables, kept = like(
         design.data,
@@ -240,3 +301,12 @@ def _unseen(design, new, name, row, advice):
         f"{name!r} is {found!r} in row {row} of newdata, counted from 0, which the fit has not "
         f"seen; its levels are {shorten(levels)}; {advice}"
     )
+
+
+def rows_of_x(fit, newdata):
+    """X, (m, k), of new data, and the positions of its rows that lack nothing, and the index."""
+    design = fit.setup.design
+    nothing = [False] * len(design.covariance.spans)
+    new = _new_data(design, newdata, nothing, "error", False)
+    X, _ = _fixed_part(design, new)
+    return X, new.kept, new.frame.index

@@ -106,7 +106,7 @@ def test_a_fit_from_a_file_has_its_methods_in_a_fresh_process(fit, tmp_path):
     ("level", lambda fit: fit.conf_int("wald", level=True)),
     ("level", lambda fit: fit.bootstrap(2, seed=1).conf_int(level=1.0)),
     ("method", lambda fit: fit.conf_int("likelihood")),
-    ("random", lambda fit: fit.predict(random="Worker")),
+    ("random", lambda fit: fit.predict(random="Operator")),
     ("interval", lambda fit: fit.predict(interval=0.95)),
     ("new_levels", lambda fit: fit.predict(new_levels=None)),
     ("newdata", lambda fit: fit.predict([1.0])),

@@ -235,7 +235,141 @@ def test_numeric_blocks_and_blocks_at_zero():
     assert_allclose(one.predict(dat, interval="prediction"), other.predict(dat, interval="prediction"), rtol=1e-12)
 
 
-@pytest.mark.parametrize("random", ["prediction", None, 1])
-def test_random_is_true_or_false(sleep, random):
-    with pytest.raises(LMMError, match=r"random is .*; it is True or False"):
+@pytest.mark.parametrize("random", [None, 1, [], {"Subject"}])
+def test_random_is_true_or_false_or_names(sleep, random):
+    with pytest.raises(LMMError, match=r"random is .*; it is True, False, or the names of"):
         sleep.predict(random=random)
+
+
+# -- some of the terms ---------------------------------------------------------------------------
+
+def clinics(seed):
+    """Patients in clinics, and drugs crossed with them; a covariate, weights, slopes."""
+    rng = np.random.default_rng(seed)
+    n = 90
+    patient = rng.integers(0, 20, n)
+    x = rng.normal(size=n)
+    drug = rng.integers(0, 5, n)
+    y = 2 + x + rng.normal(size=20)[patient] * (1 + x) + rng.normal(size=4)[patient % 4]
+    return pd.DataFrame({
+        "y": y + rng.normal(size=5)[drug] + rng.normal(size=n),
+        "x": x,
+        "clinic": np.array(list("ABCD"))[patient % 4],
+        "patient": [f"p{i}" for i in patient],
+        "drug": [f"d{i}" for i in drug],
+        "w": rng.uniform(0.5, 2, n),
+    })
+
+
+MODELS = [
+    "y ~ x + (1 | clinic/patient)",
+    "y ~ x + (x | clinic:patient) + (1 | clinic)",
+    "y ~ x + (1 | clinic) + (1 | clinic:patient) + (1 | drug)",
+    "y ~ x + (x || clinic:patient) + (1 | drug)",
+]
+ASKED = [("clinic:patient",), ("clinic",), ("drug",), ("clinic", "clinic:patient")]
+
+
+def error_variance(fit, x, z):
+    """Var[x'(beta^ - beta) + z'(b^ - b)] in n x n algebra: of a'u - z'b, u = Zb + e."""
+    design = fit.setup.design
+    levels = [len(block.levels) for block in design.blocks]
+    Z = np.hstack([block.matrix.toarray() for block in design.blocks])
+    Lambda = fit.setup.covariance.Lambda(fit.theta, levels).toarray()
+    psi = Lambda @ Lambda.T
+    weights = 1.0 if design.root_weights is None else design.root_weights**2
+    V = Z @ psi @ Z.T + fit.sigma**2 * np.diag(np.ones(fit.nobs) / weights)
+    W = np.linalg.inv(V)
+    X = design.X
+    Phi = np.linalg.inv(X.T @ W @ X)
+    P = W - W @ X @ Phi @ X.T @ W
+    a = W @ X @ Phi @ x + P @ Z @ psi @ z
+    mean = x @ fit.beta + z @ psi @ Z.T @ W @ (design.y - X @ fit.beta)
+    return mean, a @ V @ a - 2 * a @ Z @ psi @ z + z @ psi @ z, Z, psi
+
+
+@pytest.mark.parametrize("engine", ["dense", "blocked"])
+@pytest.mark.parametrize("seed", range(6))
+def test_some_terms_against_n_by_n_algebra(seed, engine):
+    weights = "w" if seed % 2 else None
+    dat = clinics(seed)
+    fit = lmer(MODELS[seed % 4], dat, weights=weights, engine=engine)
+    design = fit.setup.design
+    groups = [block.group for block in design.blocks]
+    of_column = np.repeat(groups, [len(block.levels) for block in design.blocks])
+    for asked in [names for names in ASKED if set(names) <= set(groups)]:
+        for given in (None, dat):
+            found = fit.predict(given, random=list(asked), se=True, interval="prediction")
+            for row in (0, 41, 89):
+                z = np.hstack([block.matrix.toarray()[row] for block in design.blocks])
+                chosen = z * np.isin(of_column, asked)
+                mean, variance, _, psi = error_variance(fit, design.X[row], chosen)
+                assert_allclose(found["mean"].iloc[row], mean, rtol=1e-9)
+                assert_allclose(found["se"].iloc[row], np.sqrt(variance), rtol=1e-9)
+                others = z - chosen
+                weight = 1.0 if weights is None else dat["w"].iloc[row]
+                whole = variance + others @ psi @ others + fit.sigma**2 / weight
+                half = QUANTILE * np.sqrt(whole)
+                assert_allclose(found["upper"].iloc[row] - mean, half, rtol=1e-9)
+
+
+def test_contributions_of_terms_add_up():
+    fit = lmer(MODELS[2], clinics(3))
+    none = fit.predict(random=False)
+    parts = [fit.predict(random=name) - none for name in ("clinic", "clinic:patient", "drug")]
+    assert_allclose(none + sum(parts), fit.predict(), rtol=1e-12)
+    assert_allclose(fit.predict(random=["clinic", "clinic:patient", "drug"]), fit.predict(), rtol=1e-12)
+    assert all(np.abs(part).max() > 0.01 for part in parts)
+
+
+def test_terms_by_their_own_names(sleep):
+    by_term = sleep.predict(random="Subject:Days") - sleep.predict(random=False)
+    days = sleep.setup.design.data["Days"].to_numpy()
+    assert (by_term[days == 0] == 0).all() and np.abs(by_term).max() > 1
+    assert_allclose(sleep.predict(random="Subject"), sleep.predict())       # a grouping's: all of its terms
+
+
+@pytest.mark.parametrize("random", [True, False])
+def test_standard_errors_are_those_of_the_confidence_interval(sleep, random):
+    new = pd.DataFrame({"Days": [0.0, 12.5], "Subject": ["308", "335"]})
+    found = sleep.predict(new, random=random, se=True, interval="confidence")
+    assert list(found.columns) == ["mean", "se", "lower", "upper"]
+    assert_allclose(found["upper"] - found["mean"], QUANTILE * found["se"])
+    assert list(sleep.predict(new, random=random, se=True).columns) == ["mean", "se"]
+    wider = sleep.predict(new, random=random, se=True, interval="prediction")
+    assert_allclose(wider["se"], found["se"])
+
+
+def test_a_new_patient_of_a_known_clinic_needs_no_id():
+    fit = lmer(MODELS[2], clinics(1))
+    new = pd.DataFrame({"x": [0.5], "clinic": ["B"], "drug": ["d1"]})
+    options = {"new_levels": "population", "se": True, "interval": "prediction"}
+    found = fit.predict(new, **options)
+    assert_allclose(found, fit.predict(new.assign(patient="nobody"), **options))
+    modes = fit.ranef()
+    known = modes["clinic"].loc["B", "Intercept"] + modes["drug"].loc["d1", "Intercept"]
+    assert_allclose(found["mean"], fit.predict(new, random=False) + known)
+    with pytest.raises(LMMError, match=r"no column 'patient'.*random=False, or for a new level of it new_levels='population'"):
+        fit.predict(new)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"random": "Worker"}, "'Worker' is no random effect of the fit; it is True, False, or among 'Subject', 'Subject:Days'"),
+    ({"random": ["Subject", 3]}, "where 3 is no random effect"),
+    ({"se": 1}, "se is 1; it is True or False"),
+])
+def test_what_predict_does_not_take(sleep, options, words):
+    with pytest.raises(LMMError, match=words):
+        sleep.predict(**options)
+
+
+def test_model_matrices(sleep):
+    whole = sleep.model_matrix()
+    assert list(whole.columns) == ["Intercept", "Days"] and len(whole) == 180
+    whole.iloc[0, 0] = 99.0
+    assert sleep.setup.design.X[0, 0] == 1.0
+    new = pd.DataFrame({"Days": [3.0, np.nan]}, index=["p", "q"])
+    found = sleep.model_matrix(new)
+    assert found.loc["p"].tolist() == [1.0, 3.0] and found.loc["q"].isna().all()
+    with pytest.raises(LMMError, match="newdata has no column 'Days'"):
+        sleep.model_matrix(pd.DataFrame({"x": [1]}))
