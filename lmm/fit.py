@@ -9,7 +9,7 @@ from .errors import LMMError, point_at
 from .fitting import Criterion, Plan, often_several, opened
 from .fitting import certify as certify_criterion
 from .formula import split_bars, tildes, with_bars_of, without_dots
-from .model import Matrices, make_design, with_arguments
+from .model import Matrices, make_design, numbers_by_row, with_arguments
 from .practical import LMMprof, checked, fit_of
 
 SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
@@ -117,14 +117,39 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     if ref is None:
         ref = [list(term.variables) for term in old.terms]
     dat = old.dat if dat is None else dat
-    functions = dict(old.formula.functions)
-    for term in old.terms:
-        functions.update(term.effects.functions if term.effects is not None else {})
+    functions = functions_of(old)
     design = make_design(form, dat, ref, **old.given, functions=functions, bars=bars)
     plan = replace(fit.plan, engine=engine or fit.plan.engine)
     if plan.start is not None and design.labels != old.labels:
         plan = replace(plan, start=None)                        # a start belongs to its parameters
     return fit_of(set_up(design, reml, plan.engine), plan)
+
+
+def without_rows(fit, kept):
+    """The model fitted to the rows used that are kept, (nobs,) of bool, from the old optimum."""
+    old = fit.setup.design
+    rows = old.rows[kept]
+    given = {}
+    for name, value in old.given.items():
+        by_row = value is not None and not isinstance(value, str)
+        given[name] = numbers_by_row(value, name, old.dat)[rows] if by_row else value
+    bars = any(term.bar for term in old.terms)
+    ref = [list(term.variables) for term in old.terms]
+    form = updated_form(None, old, bars)
+    functions = functions_of(old)
+    design = make_design(form, old.dat.iloc[rows], ref, **given, functions=functions, bars=bars)
+    setup = set_up(design, fit.reml, fit.plan.engine)
+    plan = replace(fit.plan, start=None, quiet=True, verbose=False)
+    theta = opened(fit.theta, setup) if design.labels == old.labels else None
+    return fit_of(setup, plan, theta)
+
+
+def functions_of(design):
+    """The functions and modules by name that the formula and the bars of a design use."""
+    functions = dict(design.formula.functions)
+    for term in design.terms:
+        functions.update(term.effects.functions if term.effects is not None else {})
+    return functions
 
 
 def updated_form(form, old, bars):

@@ -15,9 +15,11 @@ from .inference import (
     cov_theta,
     df,
     glance,
+    influence,
     means,
     profile,
     pvalues,
+    robust_cov,
     simulate,
     slopes,
     tidy,
@@ -76,6 +78,9 @@ METHODS = (
     align,
     predict,
     model_matrix,
+    # what each level does
+    influence,
+    robust_cov,
     # again
     refit,
     update,

@@ -154,7 +154,16 @@ LME4 = (
     ),
     Word("`fitted(m)`", "`fit.fittedvalues`", names="fitted"),
     Word("`hatvalues(m)`", "`fit.leverage`", names="hatvalues hat"),
-    Word("`cooks.distance(m)`, `influence(m)`", "`fit.cooks_distance`", names="cooksd influence"),
+    Word(
+        '`cooks.distance(m)`, `influence(m, "g")`',
+        '`fit.cooks_distance` by row, `fit.influence("g")` by level',
+        names="cooksd",
+    ),
+    Word(
+        'clubSandwich\'s `vcovCR(m, type = "CR2")`',
+        '`fit.robust_cov("g", "CR2")`',
+        names="vcovCR vcovHC vcovCL",
+    ),
     Word(
         "`predict(m, new, re.form = NA)`",
         "`fit.predict(new, random=False)`",

@@ -1,11 +1,13 @@
 """The dense oracle, written straight from the definition of the model, and designs to hold the engine to."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lmm import LMMError, LMMprof, LMMResult, LMMsetup, certify, load_data
+from lmm import LMMError, LMMprof, LMMResult, LMMsetup, certify, lmer, load_data
 from lmm.engines import set_up
 from lmm.fitting import Plan
 from lmm.model import make_design
@@ -151,3 +153,17 @@ def fail_beyond(monkeypatch, module, limit):
         return refitted(fit, y, thorough=thorough)
 
     monkeypatch.setattr(module, "refitted", failing)
+
+
+HYPOTHESES = Path(__file__).parent / "inference"
+REFERENCES = json.loads((HYPOTHESES / "references.json").read_text())["cases"]
+
+
+def reference_fit(case):
+    """The fit of a case of tests/inference/references.json."""
+    csv = case["csv"]
+    dat = pd.read_csv(HYPOTHESES / Path(csv).name) if csv else load_data(case["data"])
+    for name, levels in case["levels"].items():
+        if name in dat:
+            dat[name] = pd.Categorical(dat[name].astype(str), levels)
+    return lmer(case["lmm"], dat, reml=True)

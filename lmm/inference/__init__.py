@@ -3,11 +3,13 @@
 from .comparison import Comparison, anova
 from .curvature import cov_theta, hessian
 from .hypotheses import contrast
+from .influence import influence
 from .intervals import conf_int
 from .kenward_roger import cov_params
 from .means import Comparisons, Means, means, slopes
 from .profiles import profile
 from .reductions import RandomTests, ranova
+from .robust import robust_cov
 from .satterthwaite import df, p_of_t, pvalues
 from .side_by_side import SideBySide, compare_table
 from .simulation import Bootstrap, bootstrap, simulate
@@ -34,11 +36,13 @@ __all__ = [
     "drop1",
     "glance",
     "hessian",
+    "influence",
     "means",
     "p_of_t",
     "profile",
     "pvalues",
     "ranova",
+    "robust_cov",
     "simulate",
     "slopes",
     "tidy",

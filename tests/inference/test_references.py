@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import REFERENCES, reference_fit
 from numpy.testing import assert_allclose
 
-from lmm import anova, drop1, lmer, load_data, ranova
+from lmm import anova, drop1, lmer, ranova
 
 HERE = Path(__file__).parent
-CASES = json.loads((HERE / "references.json").read_text())["cases"]
 METHODS = {"satterthwaite": "Satterthwaite", "kr": "Kenward-Roger"}
 OF_EMMEANS = {"satterthwaite": "satterthwaite", "kr": "kenward-roger", "normal": "asymptotic"}
 ADJUSTMENTS = ["none", "tukey", "bonferroni", "holm", "sidak", "fdr"]
@@ -29,23 +29,15 @@ RELATIVE = 1e-7
 OF_DF = {"satterthwaite": 1e-6, "kr": 1e-7, "normal": 0}
 
 
-def fit_of(case):
-    dat = pd.read_csv(HERE / Path(case["csv"]).name) if case["csv"] else load_data(case["data"])
-    for name, levels in case["levels"].items():
-        if name in dat:
-            dat[name] = pd.Categorical(dat[name].astype(str), levels)
-    return lmer(case["lmm"], dat, reml=True)
-
-
 FITS = {}
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=REFERENCES)
 def case(request):
     """A case, its fit, and where its coefficients are among ours."""
-    found = CASES[request.param]
+    found = REFERENCES[request.param]
     if request.param not in FITS:
-        FITS[request.param] = fit_of(found)
+        FITS[request.param] = reference_fit(found)
     fit = FITS[request.param]
     names = list(fit.params.index)
     return found, fit, [names.index(name) for name in found["coefficients"]["name"]]
