@@ -2,6 +2,7 @@
 
 from .comparison import Comparison, anova
 from .curvature import cov_theta, hessian
+from .grid import variables_of
 from .hypotheses import contrast
 from .influence import influence
 from .intervals import conf_int
@@ -46,4 +47,5 @@ __all__ = [
     "simulate",
     "slopes",
     "tidy",
+    "variables_of",
 ]

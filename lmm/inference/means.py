@@ -115,7 +115,7 @@ class Means(tables.Shown):
                            "for other contrasts take 'holm' or 'sidak'")
         if ref is not None and method != "trt.vs.ctrl":
             raise LMMError("ref belongs to 'trt.vs.ctrl'")
-        levels = self._levels()
+        levels = self.levels_of_family()
         if isinstance(method, dict):
             rows = _given_weights(method, len(levels))
             labels = [str(label) for label in method]
@@ -189,7 +189,7 @@ class Means(tables.Shown):
 
     # -- what they share
 
-    def _levels(self):
+    def levels_of_family(self):
         """The levels of one family, as text."""
         family = self._families()[0]
         index = self.table.index[family]
@@ -204,11 +204,19 @@ class Means(tables.Shown):
         m = int(np.prod([len(self.table.index.unique(name)) for name in self.of]))
         return [np.arange(start, start + m) for start in range(0, len(self.table), m)]
 
+    def families(self):
+        """The numbers of the rows of each combination of levels of `by`, by its text."""
+        found = {}
+        for rows in self._families():
+            levels = [self.table.index.get_level_values(name)[rows[0]] for name in self.by]
+            found[":".join(map(_text, levels))] = rows
+        return found
+
     def _compared(self, weights, names, adjust, what):
         """The `Comparisons` with these weights and names, in each family."""
-        if len(self.of) == 0 or len(self._levels()) < 2:
+        if len(self.of) == 0 or len(self.levels_of_family()) < 2:
             raise LMMError("there is one mean in each family; comparisons take two or more")
-        levels = self._levels()
+        levels = self.levels_of_family()
         labels = names(levels)
         C = weights(len(levels))
         found = []

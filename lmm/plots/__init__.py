@@ -5,15 +5,20 @@ is shown, and no setting of matplotlib is changed. matplotlib is an optional ext
 figure is made. A name that the fit does not have is an `LMMError` that lists those it has.
 """
 
+from .checking import check
 from .data import panels
 from .diagnostics import quantiles, residuals
 from .likelihood import surface
+from .marginal import effects, means
 from .modes import caterpillar, pairs
 from .within import shrinkage
 from .zeta import profiles
 
 __all__ = [
     "caterpillar",
+    "check",
+    "effects",
+    "means",
     "pairs",
     "panels",
     "profiles",

@@ -7,6 +7,7 @@ from ..errors import LMMError, shorten
 from ..result import column_starts, modes_of
 from .canvas import QUIET, as_text, new_axes
 from .choices import check_fit
+from .smooth import smooth_line
 
 
 def residuals(fit, ax=None):
@@ -22,7 +23,8 @@ def residuals(fit, ax=None):
     Returns
     -------
     matplotlib Axes
-        A point for each row used: `fit.fittedvalues`, in the units of y, and `fit.resid_scaled`.
+        A point for each row used: `fit.fittedvalues`, in the units of y, and `fit.resid_scaled`;
+        and a smooth line, which should be flat.
 
     Raises
     ------
@@ -41,6 +43,7 @@ def residuals(fit, ax=None):
     ax = new_axes(ax)
     ax.axhline(0, **QUIET)
     ax.plot(fitted, scaled, ".", color="C0")
+    ax.plot(*smooth_line(fitted, scaled), color="C1")
     ax.set_xlabel(f"fitted {as_text(fit.setup.design.response)}")
     ax.set_ylabel("scaled residual")
     return ax
