@@ -85,8 +85,9 @@ def _tukey_quantile(level, n_means, df):
 def studentized_range(q, n_means, df):
     """P(range of n_means normals > q s), s^2 an independent chi-squared over its df.
 
-    By quadrature over the smallest, z, and s: m int phi(z) [Phi(z) - Phi(z - q s)]^(m - 1) dz.
-    scipy's has the same value to 1e-12, in a hundred times as long.
+    By quadrature over the largest, z, and s: m int phi(z) {Phi(z)^(m-1) - [Phi(z) - Phi(z - q
+    s)]^(m-1)} dz, the difference without cancellation, so that small ones have their digits too.
+    scipy's has the same value to 1e-12, in some three times as long.
     """
     if np.isnan(q) or np.isnan(df):
         return np.nan
@@ -94,9 +95,12 @@ def studentized_range(q, n_means, df):
         return 1.0
     s, weights = _chi_nodes(float(df))
     z, of_z = _normal_nodes()
-    within = ndtr(z) - ndtr(z - q * s[:, None])
-    inner = n_means * (within ** (n_means - 1)) @ of_z
-    return float(np.clip(1.0 - weights @ inner, 0.0, 1.0))
+    below = ndtr(z)
+    power = n_means - 1
+    with np.errstate(divide="ignore"):                  # log 0 where q is 0
+        lost = -np.expm1(power * np.log1p(-ndtr(z - q * s[:, None]) / below))
+    inner = n_means * (below**power * lost) @ of_z
+    return float(np.clip(weights @ inner, 0.0, 1.0))
 
 
 @lru_cache(maxsize=1)

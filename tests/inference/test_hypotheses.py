@@ -477,3 +477,12 @@ def test_proportional_weights_count_rows():
         within = dat.groupby(["f", "b"], observed=True).size().unstack("b")
         found = fit.means("f", weights="cells").table["mean"]
         assert_allclose(found, (cells * within).sum(axis=1) / within.sum(axis=1))
+
+
+def test_small_p_values_of_tukeys_method_have_digits():
+    """Of two means it is t's: to the last digits, where a difference from 1 would have none."""
+    from lmm.inference.adjustments import studentized_range
+    from lmm.inference.satterthwaite import p_of_t
+    for t, df in [(3.0, 7.3), (9.9, 45.0), (8.0, 300.0), (7.5, np.inf), (0.0, 5.0)]:
+        wanted = p_of_t(t, df) if np.isfinite(df) else p_of_t(t, 1e12)
+        assert_allclose(studentized_range(np.sqrt(2) * t, 2, df), wanted, rtol=1e-6)
