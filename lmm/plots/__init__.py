@@ -7,7 +7,7 @@ figure is made. A name that the fit does not have is an `LMMError` that lists th
 
 from .checking import check
 from .data import panels
-from .diagnostics import quantiles, residuals
+from .diagnostics import influence, quantiles, residuals
 from .likelihood import surface
 from .marginal import effects, means
 from .modes import caterpillar, pairs
@@ -18,6 +18,7 @@ __all__ = [
     "caterpillar",
     "check",
     "effects",
+    "influence",
     "means",
     "pairs",
     "panels",

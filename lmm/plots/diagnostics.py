@@ -5,7 +5,7 @@ from scipy.special import ndtri
 
 from ..errors import LMMError, shorten
 from ..result import column_starts, modes_of
-from .canvas import QUIET, as_text, new_axes
+from .canvas import QUIET, as_text, level_axes, new_axes
 from .choices import check_fit
 from .smooth import smooth_line
 
@@ -95,6 +95,44 @@ def quantiles(fit, of="residuals", ax=None):
     ax.plot(z, np.sort(values), ".", color="C0")
     ax.set_xlabel("standard normal quantile")
     ax.set_ylabel(label)
+    return ax
+
+
+def influence(fit, by=None, ax=None):
+    """Cook's distance of each level of a grouping: how far the fit moves without it.
+
+    Parameters
+    ----------
+    fit : LMMResult
+        Any fit of a formula.
+    by : str, optional
+        As in `fit.influence`.
+    ax : matplotlib Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        A line for each level, the largest above; levels without which there is no fit are left out.
+
+    Raises
+    ------
+    LMMError
+        As `fit.influence`, or if matplotlib is not installed.
+
+    Examples
+    --------
+    >>> fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
+    >>> ax = plots.influence(fit)                                      # doctest: +SKIP
+    """
+    check_fit(fit)
+    found = fit.influence(by)["cooks_distance"].dropna().sort_values()
+    ax = level_axes(ax, list(found.index), found.index.name)
+    places = np.arange(len(found))
+    ax.hlines(places, 0, found.to_numpy(), **QUIET)
+    ax.plot(found.to_numpy(), places, "o", color="C0")
+    ax.set_xlim(left=0)
+    ax.set_xlabel("Cook's distance without the level")
     return ax
 
 

@@ -63,7 +63,7 @@ def means(means, letters=True, ax=None):
                     ha="center", fontsize="small", color=f"C{number}",
                 )
     ax.set_xticks(range(len(names)), [as_text(name) for name in names])
-    ax.margins(x=0.15)
+    ax.margins(x=0.15, y=0.1)
     ax.set_xlabel(as_text(":".join(means.of)))
     ax.set_ylabel(f"{what} of {as_text(means.errors.fit.setup.design.response)}")
     if len(families) > 1:

@@ -123,3 +123,13 @@ def test_there_is_no_smooth_line_of_three_places_and_a_quick_one_of_many():
     x = np.linspace(0, 1, 200_000)
     places, heights = smooth_line(x, x**2)
     assert np.abs(heights - places**2).max() < 0.1
+
+
+def test_influence_is_a_line_for_each_level(sleep):
+    ax = plots.influence(sleep)
+    wanted = sleep.influence()["cooks_distance"].sort_values()
+    assert_allclose(ax.lines[-1].get_xdata(), wanted)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == wanted.index.tolist()
+    assert ax.get_ylabel() == "Subject"
+    with pytest.raises(LMMError, match="by is 'Days.x', which is no grouping"):
+        plots.influence(sleep, "Days.x")
