@@ -131,5 +131,5 @@ def test_influence_is_a_line_for_each_level(sleep):
     assert_allclose(ax.lines[-1].get_xdata(), wanted)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == wanted.index.tolist()
     assert ax.get_ylabel() == "Subject"
-    with pytest.raises(LMMError, match="by is 'Days.x', which is no grouping"):
+    with pytest.raises(LMMError, match=r"by is 'Days.x', which is no grouping"):
         plots.influence(sleep, "Days.x")
