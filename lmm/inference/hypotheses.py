@@ -215,7 +215,7 @@ def contrast(fit, L, rhs=0, *, df="satterthwaite", joint=False, level=0.95, cov=
         Of the intervals, between 0 and 1.
     cov : DataFrame or array_like, shape (k, k), optional
         A covariance of beta in place of the model's, such as ``fit.robust_cov("Subject")``; `df` is
-        to be ``"normal"`` or a number then.
+        normal then, unless it is a number.
 
     Returns
     -------
