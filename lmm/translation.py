@@ -176,9 +176,9 @@ LME4 = (
     ),
     Word(
         "`predict(m, new, se.fit = TRUE)`",
-        '`fit.predict(new, interval="confidence")`',
+        "`fit.predict(new, se=True)`",
         names="predictInterval predict_interval",
-        arguments="se_fit predict.se",
+        arguments="se_fit",
     ),
     Word(
         '`predict(m, type = "response")`',

@@ -90,6 +90,8 @@ def ranova(fit, reduce=True):
     """
     if not isinstance(fit, LMMResult):
         raise LMMError(f"ranova takes what lmm or lmer returns, not a {type(fit).__name__}")
+    if not isinstance(reduce, (bool, np.bool_)):
+        raise LMMError(f"reduce is {reduce!r}; it is True or False")
     design = fit.setup.design
     if isinstance(design.formula, Matrices):
         raise LMMError("this is a fit of matrices; compare fits of other matrices by anova")

@@ -284,6 +284,7 @@ def machines():
     (lambda fit: anova(), "anova tests the terms of one fit, or compares several; give a fit"),
     (lambda fit: drop1(fit, test="LRT"), "test is 'LRT'; it is 'F' or 'chisq'"),
     (lambda fit: drop1("fit"), "drop1 takes what lmm or lmer returns, not a str"),
+    (lambda fit: ranova(fit, 3), "reduce is 3; it is True or False"),
     (lambda fit: ranova(3), "ranova takes what lmm or lmer returns, not a int"),
     (lambda fit: ranova(lmm("score ~ 1", load_data("Machines"))), "no random effects to test"),
     (lambda fit: fit.summary(df="normal"), "df is 'normal'; it is 'satterthwaite' or 'kr'"),
