@@ -1,14 +1,20 @@
 """This machine: BLAS on one thread where more do not pay, and what a fit needs of memory.
 
 OpenBLAS starts threads for matrices of some thirty columns on. Where another process keeps a core
-busy each such call waits for it, and a small fit takes many times as long. threadpoolctl, an extra,
-is the well-kept way to hold BLAS to one.
+busy each such call waits for it, and a small fit takes many times as long. So BLAS is held to one
+thread: OpenBLAS, which numpy's and scipy's wheels bring along, by a call of its own, and other kinds
+by threadpoolctl where that is installed. How many threads there are is one number for the whole
+process.
 """
 
+import ctypes
+import importlib
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager
 from functools import cache
 from math import inf
+from pathlib import Path
+from threading import Lock
 
 from .errors import LMMError
 
@@ -18,28 +24,129 @@ CRASHING = 15_000
 SURELY_THERE = 0.01         # GiB, which no machine lacks: it is not looked at then
 GIB = 2**30
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+MAPS = Path("/proc/self/maps")              # Linux's list of the libraries that are loaded
+OTHERS = ["mkl", "blis", "flexiblas"]       # what threadpoolctl calls them
+# how builds of OpenBLAS name a function: before the name and after it
+SPELLINGS = (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", "_64"), ("", ""))
 
 
+# -- threads ---------------------------------------------------------------------------------------
+
+
+@contextmanager
 def few_threads(columns=0):
-    """A context with one thread for BLAS, where more would not pay.
+    """A context with one thread for BLAS, unless its widest matrix is so wide that more pay.
 
-    If threadpoolctl is there and the widest matrix is too narrow.
+    Several may be open at once, one within the other or in several threads of Python: what was set
+    before the first one is set again after the last one.
     """
-    controller = None if PAYING <= columns < CRASHING else _controller()
-    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
+    if PAYING <= columns < CRASHING:
+        yield
+        return
+    _HELD.begin()
+    try:
+        yield
+    finally:
+        _HELD.end()
+
+
+class _Held:
+    """How many contexts hold BLAS to one thread, and what is set again when the last one ends."""
+
+    def __init__(self):
+        self.lock = Lock()
+        self.count = 0
+        self.restore = None
+
+    def begin(self):
+        """One context more."""
+        with self.lock:
+            if self.count == 0:
+                self.restore = hold_to_one()
+            self.count += 1
+
+    def end(self):
+        """One context less."""
+        with self.lock:
+            self.count -= 1
+            if self.count == 0:
+                self.restore()
+
+
+_HELD = _Held()
+
+
+def hold_to_one():
+    """Hold BLAS to one thread: the function that sets again what was set."""
+    libraries = _openblas()
+    numbers = [get() for get, _ in libraries]
+    for _, put in libraries:
+        put(1)
+    others = _controller()
+    limiter = None if others is None else others.limit(limits=1, user_api="blas")
+
+    def restore():
+        for (_, put), number in zip(libraries, numbers):
+            put(number)
+        if limiter is not None:
+            limiter.restore_original_limits()
+
+    return restore
 
 
 @cache
 def _controller():
-    """threadpoolctl's, or None if it is not installed.
+    """threadpoolctl's of the other kinds of BLAS; None if there are none, or it is not installed.
 
-    It looks through all loaded libraries, so once for all.
+    It looks through all loaded libraries, so once for all. OpenBLAS is left out: what one thread of
+    Python has set by it, another one may not set again.
     """
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
         return None
-    return ThreadpoolController()
+    others = ThreadpoolController().select(internal_api=OTHERS)
+    return others if len(others) else None
+
+
+@cache
+def _openblas():
+    """The functions that get and set the number of threads of each OpenBLAS, in pairs."""
+    found = []
+    for path in _paths_of_openblas():
+        try:
+            library = ctypes.CDLL(path)         # it is loaded: this only gives its handle
+        except OSError:
+            continue
+        for before, after in SPELLINGS:
+            get = getattr(library, f"{before}openblas_get_num_threads{after}", None)
+            put = getattr(library, f"{before}openblas_set_num_threads{after}", None)
+            if get is None or put is None:
+                continue
+            get.restype = ctypes.c_int
+            get.argtypes = []
+            put.restype = None
+            put.argtypes = [ctypes.c_int]
+            found.append((get, put))
+            break
+    return tuple(found)
+
+
+def _paths_of_openblas():
+    """Where the OpenBLAS libraries are that this process uses; only Linux lists them itself."""
+    if MAPS.exists():
+        lines = MAPS.read_text(errors="replace").splitlines()
+        paths = {line.split(maxsplit=5)[-1] for line in lines if "openblas" in line}
+        return sorted(path for path in paths if Path(path).is_file())
+    beside = []
+    for package in ("numpy", "scipy"):
+        folder = Path(importlib.import_module(package).__file__).parent
+        for place in (folder / ".dylibs", folder.parent / f"{package}.libs"):
+            beside += place.glob("*openblas*")
+    return sorted(map(str, beside))
+
+
+# -- memory ----------------------------------------------------------------------------------------
 
 
 def memory():

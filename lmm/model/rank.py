@@ -11,6 +11,7 @@ import numpy as np
 from scipy import linalg
 
 from ..errors import LMMError
+from ..machine import few_threads
 
 # X has full rank ...
 CLEAR_EIGENVALUE = 1e-4     # ... if the correlations of its columns have no smaller eigenvalue, or
@@ -83,9 +84,10 @@ def full_rank(X, names):
     An LMMError unless X has more rows than that.
     """
     n, k = X.shape
-    if k < n and _clearly_independent(X):
-        return X, tuple(names), FULL_RANK
-    kept, combinations = _independent_columns(X)
+    with few_threads():
+        if k < n and _clearly_independent(X):
+            return X, tuple(names), FULL_RANK
+        kept, combinations = _independent_columns(X)
     if len(kept) >= n:
         independent = "" if len(kept) == k else f", {len(kept)} of them independent,"
         raise LMMError(
