@@ -385,13 +385,14 @@ def _pattern_of_product(A, B):
 
 
 def _own_products(Z1, m):
-    """Z1'Z1, (m, c, c), for the blocks Z1 of one term."""
+    """Z1'Z1, (c, c, m), for the blocks Z1 of one term."""
     c = len(Z1)
     level = Z1[0].indices
-    products = np.empty((m, c, c))
-    for i, j in np.ndindex(c, c):
+    products = np.empty((c, c, m))
+    for i, j in zip(*np.triu_indices(c)):
         of_rows = Z1[i].data * Z1[j].data
-        products[:, i, j] = np.bincount(level, of_rows, m)
+        products[i, j] = np.bincount(level, of_rows, m)
+        products[j, i] = products[i, j]
     return products
 
 

@@ -27,8 +27,9 @@ O(q2^3 + pairs).
 
 import numpy as np
 
-from ..algebra import full, transposed
+from ..algebra import full
 from ..dense import orders
+from .levels import times, transposed
 
 
 def exact_traces(stage, own_entries, kept_pairs):
@@ -81,13 +82,13 @@ class PartsOfM:
         self.M22 = M22
 
         # -- Z1' A^-1 Z1 = R1' D R1 and X = Z1' A^-1 Z2 = R1' D R12
-        W = transposed(of_Z.R1) @ stage.D
-        X = of_Z.times_R12(W)
+        W = times(transposed(of_Z.R1), stage.D)
+        X = stage.coupling.times_R12(W)
         packed = np.triu(B).ravel()
-        R12_B_R12 = of_Z.within_levels(packed)
-        self.own = W @ of_Z.R1                              # (m, c, c)
-        self.low = W @ R12_B_R12 @ transposed(W)            # (m, c, c)
-        self.summed = np.sum(self.own - self.low, axis=0)   # (c, c)
+        R12_B_R12 = stage.coupling.within_levels(packed)
+        self.own = times(W, of_Z.R1)                            # (c, c, m)
+        self.low = times(times(W, R12_B_R12), transposed(W))    # (c, c, m)
+        self.summed = np.sum(self.own - self.low, axis=2)       # (c, c)
 
         # -- G_ij and B G_ij
         self.G = {}
@@ -106,10 +107,10 @@ class PartsOfM:
 
         own_hi . (own_jk - low_jk) - low_hi . own_jk + tr(B G_ij B G_kh)
         """
-        own_hi = self.own[:, h, i]
-        own_jk = self.own[:, j, k]
-        low_hi = self.low[:, h, i]
-        low_jk = self.low[:, j, k]
+        own_hi = self.own[h, i]
+        own_jk = self.own[j, k]
+        low_hi = self.low[h, i]
+        low_jk = self.low[j, k]
         of_levels = own_hi @ (own_jk - low_jk) - low_hi @ own_jk
         BG_ij = self.BG[i, j]
         BG_kh = self.BG[k, h]

@@ -11,8 +11,9 @@ from scipy import sparse
 from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
-from ..algebra import row_sums, symmetric, symmetric_times, transposed
+from ..algebra import row_sums, symmetric, symmetric_times
 from ..contract import NotPositiveDefinite
+from .levels import times, transposed
 
 LARGE_SHARE = 1e-4      # a column's part of the variance of a row, relative to sigma^2, from which
                         # it is divided by without loss
@@ -81,17 +82,17 @@ class LastStage:
 
     @cached_property
     def _inverted(self):
-        """K^-1 within each level of each term, (m, c, c), and B, packed, in the memory of K^-1."""
+        """K^-1 within each level of each term, (c, c, m), and B, packed, in the memory of K^-1."""
         Lambda = self.Lambda
         inverse = self._inverse()           # its lower triangle; zeros above, as K has them
         within = []
         for columns in self._columns:
             c, m = columns.shape
-            of_term = np.empty((m, c, c))
+            of_term = np.empty((c, c, m))
             for i, j in np.ndindex(c, c):
                 row = np.maximum(columns[i], columns[j])
                 column = np.minimum(columns[i], columns[j])
-                of_term[:, i, j] = inverse[row, column]
+                of_term[i, j] = inverse[row, column]
             within.append(of_term)
         B = inverse.T
         if _is_diagonal(Lambda):
@@ -166,7 +167,7 @@ class LastStage:
         return B, shrunk, M
 
     def within_levels(self):
-        """M within each level: an iterator over the terms, (blocks, (m, c, c))."""
+        """M within each level: an iterator over the terms, (blocks, (c, c, m))."""
         within, _ = self._inverted
         squares = self.S.diagonal()
         terms = zip(self.layout.groupings, self._columns, within)
@@ -181,7 +182,7 @@ class LastStage:
                 yield blocks, self._subtracted(columns)
 
     def _subtracted(self, columns):
-        """S - S B S within each level, (m, c, c), for a term's columns (c, m): without forming it.
+        """S - S B S within each level, (c, c, m), for a term's columns (c, m): without forming it.
 
         With V = L^-1 Lambda' S_columns, S B S is V'V.
         """
@@ -192,23 +193,21 @@ class LastStage:
         S[chosen, numbers] *= 0.5           # the diagonal stands in both triangles
         V = self._half_solved(S)
         of_effect = numbers.reshape(c, m)
-        M = np.empty((m, c, c))
+        M = np.empty((c, c, m))
         for i, j in np.ndindex(c, c):
             S_ij = S[columns[i], of_effect[j]]
             V_i = V[:, i * m : (i + 1) * m]
             V_j = V[:, j * m : (j + 1) * m]
             VV_ij = np.einsum("kl,kl->l", V_i, V_j)
-            M[:, i, j] = S_ij - VV_ij
+            M[i, j] = S_ij - VV_ij
         return M
 
 
 def _divided(T, inverse):
-    """T'^-1 (I - K^-1) T^-1 within each level, (m, c, c), for K^-1 there."""
-    difference = np.eye(len(T)) - inverse
-    if len(T) == 1:
-        return difference / T**2
-    half = np.linalg.solve(T.T, difference)
-    return np.linalg.solve(T.T, transposed(half))
+    """T'^-1 (I - K^-1) T^-1 within each level, (c, c, m), for K^-1 there."""
+    difference = np.eye(len(T))[:, :, None] - inverse
+    left = np.linalg.inv(T.T)[:, :, None]
+    return times(times(left, difference), transposed(left))
 
 
 def _triangle(K):

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..algebra import row_of_entries, symmetric_times, transposed
+from ..algebra import row_of_entries, symmetric_times
+from .levels import times
 
 MOST_PAIRS = 2_000_000  # pairs of columns that are looked up at a time
 
@@ -101,7 +102,7 @@ class Eliminated:
     Its own c m columns come first, effect by effect, then the q2 remaining ones, which levels meet
     in `nnz` places of the pattern (m, q2). The packed entries are, one part after the other,
 
-        own         (m, c, c)   between two columns of one level; two levels never meet
+        own         (c, c, m)   between two columns of one level; two levels never meet
         between     (c, nnz)    between an effect of a level and a remaining column that it meets
         remaining               between two remaining columns, packed by their own layout
 
@@ -113,18 +114,18 @@ class Eliminated:
     where they are in the matrix:
 
                 0   1   2   3   4   5   6   7   8   9
-           0    0   .   .   1   .   .  12  13   .   .
-           1        4   .   .   5   .   .  14   .  15
-           2            8   .   .   9   .   .  16   .
-           3                3   .   .  17  18   .   .
-           4                    7   .   .  19   .  20
+           0    0   .   .   3   .   .  12  13   .   .
+           1        1   .   .   4   .   .  14   .  15
+           2            2   .   .   5   .   .  16   .
+           3                9   .   .  17  18   .   .
+           4                   10   .   .  19   .  20
            5                       11   .   .  21   .
            6                           22  23  24  25
            7                               27  28  29
            8                                   32  33
            9                                       37
 
-    (A dot is an entry that is always zero; places 2, 6 and 10, and 26, 30, 31, ... are below the
+    (A dot is an entry that is always zero; places 6, 7 and 8, and 26, 30, 31, ... are below the
     diagonal of a full matrix, and not used.)
 
     >>> layout = Eliminated(
@@ -136,7 +137,7 @@ class Eliminated:
     >>> i = np.array([1, 1, 4, 1, 1, 4, 4, 7])
     >>> j = np.array([1, 4, 4, 7, 9, 7, 9, 9])
     >>> print(layout.places(i, j), layout.size)
-    [ 4  5  7 14 15 19 20 29] 38
+    [ 1  4 10 14 15 19 20 29] 38
     """
 
     grouping: Grouping
@@ -192,6 +193,11 @@ class Eliminated:
         """The number of entries of the pattern."""
         return len(self.indices)
 
+    @property
+    def is_full(self):
+        """Whether each level meets all remaining columns, by its pattern."""
+        return self.nnz == self.m * self.remaining.q
+
     @cached_property
     def level(self):
         """(nnz,) the level of each entry of the pattern."""
@@ -221,8 +227,8 @@ class Eliminated:
         level = i[is_own] % m
         effect = i[is_own] // m
         other = j[is_own] // m
-        in_level = effect * c + other
-        found[is_own] = own.start + level * c * c + in_level
+        entry = effect * c + other
+        found[is_own] = own.start + entry * m + level
 
         # -- between: the pattern's entry of level and column, once for each effect
         level = i[is_between] % m
@@ -239,13 +245,13 @@ class Eliminated:
         return found
 
     def unpacked(self, packed):
-        """The three parts: own, (m, c, c), both triangles; between, (c, nnz); remaining, packed."""
+        """The three parts: own, (c, c, m), both triangles; between, (c, nnz); remaining, packed."""
         own, between, remaining = (packed[part] for part in self.parts)
-        by_level = own.reshape(self.m, self.c, self.c)
-        upper = np.triu(by_level)
-        above = np.triu(by_level, 1)
+        both = own.reshape(self.c, self.c, self.m).copy()
+        for a, b in zip(*np.triu_indices(self.c, 1)):
+            both[b, a] = both[a, b]
         by_effect = between.reshape(self.c, -1)
-        return upper + transposed(above), by_effect, remaining
+        return both, by_effect, remaining
 
     def times(self, packed, v):
         """The matrix of these entries times v, (q, r)."""
@@ -253,12 +259,12 @@ class Eliminated:
         v1, v2 = self.split(v)
         # -- rows of the term: own v1 + between v2
         # -- rows of the remaining columns: between' v1 + remaining v2
-        top = own @ v1
+        top = times(own, v1)
         bottom = self.remaining.times(remaining, v2)
         for a, entries in enumerate(between):
             C = self.sparse(entries)
-            top[:, a] += C @ v2
-            bottom += C.T @ v1[:, a]
+            top[a] += (C @ v2).T
+            bottom += C.T @ v1[a].T
         return self.joined(top, bottom)
 
     def sparse(self, entries):
@@ -269,17 +275,16 @@ class Eliminated:
     # -- vectors
 
     def joined(self, v1, v2):
-        """(q, r), from the part of the levels, (m, c, r), and the remaining columns', (q2, r)."""
-        by_effect = v1.transpose(1, 0, 2)
-        own = by_effect.reshape(self.grouping.width, -1)
+        """(q, r), from the part of the levels, (c, r, m), and the remaining columns', (q2, r)."""
+        by_level = v1.swapaxes(1, 2)
+        own = by_level.reshape(self.grouping.width, -1)
         return np.concatenate([own, v2])
 
     def split(self, v):
         """The two parts of (q, r), as `joined` takes them."""
         width = self.grouping.width
-        own = v[:width]
-        by_effect = own.reshape(self.c, self.m, -1)
-        return by_effect.transpose(1, 0, 2), v[width:]
+        by_level = v[:width].reshape(self.c, self.m, -1)
+        return np.ascontiguousarray(by_level.swapaxes(1, 2)), v[width:]
 
     # -- pairs of remaining columns that meet in a level
 

@@ -27,11 +27,11 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from ..algebra import by_level, row_sums, scaled_columns, transposed
-from ..contract import NotPositiveDefinite
-from .crossproducts import cross_products, in_Q1, summed_products
+from ..algebra import row_sums, scaled_columns
+from .crossproducts import cross_products
 from .last_stage import LastStage
 from .layout import Kept
+from .levels import above_and_diagonal, in_Q1, inverse_root, summed_products, times, transposed
 
 
 def stage_of(layout, relative, packed, ZU, UU):
@@ -52,21 +52,22 @@ class Stage:
         self.cross_products = cross_products
         self.relative = relative
         self.layout = cross_products.layout
+        self.coupling = cross_products.coupling
         blocks = self.layout.grouping.blocks
-        self.psi = relative.psi[blocks, blocks]
+        self.psi = relative.psi[blocks, blocks, None]
 
         # -- D = (R1 psi1 R1' + I)^-1
         R1 = cross_products.R1
-        half = by_level(R1, self.psi)
-        root, logdet = _inverse_root(by_level(half, transposed(R1)))
-        self.D = by_level(transposed(root), root)
+        half = times(R1, self.psi)
+        root, logdet = inverse_root(times(half, transposed(R1)))
+        self.D = times(transposed(root), root)
 
         # -- (1): S = Z2' A^-1 Z2 = (Z2'Z2 - R12'R12) + R12' D R12, likewise with U
-        S = cross_products.sum_over_levels(self.D)
+        S = self.coupling.sum_over_levels(self.D, root)
         S += cross_products.Z2Z2
         R1U = cross_products.R1U
-        DU = by_level(self.D, R1U)
-        SU = cross_products.Z2U + cross_products.R12_transposed_times(DU)
+        DU = times(self.D, R1U)
+        SU = cross_products.Z2U + self.coupling.transposed_times(DU)
         UU = cross_products.UU + summed_products(R1U, DU)
         remaining = self.layout.remaining
         self.next = stage_of(remaining, relative, S, SU, UU)
@@ -78,18 +79,18 @@ class Stage:
         self.rounding = self.next.rounding
 
     def solve(self, u1, z2u):
-        """Z1' V^-1 u, (m, c, r), Z2' V^-1 u and b2, (q2, r).
+        """Z1' V^-1 u, (c, r, m), Z2' V^-1 u and b2, (q2, r).
 
         u is given by u1 = Q1'u and z2u = Z2'(I - Q1 Q1')u.
         """
         of_Z = self.cross_products
         # -- the remaining columns: of Z2' A^-1 u = Z2'(I - Q1 Q1')u + R12' D Q1'u
-        SU = z2u + of_Z.R12_transposed_times(by_level(self.D, u1))
+        SU = z2u + self.coupling.transposed_times(times(self.D, u1))
         b2, N2 = self.next.modes(SU)
         # -- the eliminated ones: R1' D (Q1'u - R12 b2)
-        N1 = u1 - of_Z.R12_times(b2)
-        N1 = by_level(self.D, N1)
-        N1 = by_level(transposed(of_Z.R1), N1)
+        N1 = u1 - self.coupling.times(b2)
+        N1 = times(self.D, N1)
+        N1 = times(transposed(of_Z.R1), N1)
         return N1, N2, b2
 
     def modes(self, zu):
@@ -97,63 +98,63 @@ class Stage:
         of_Z = self.cross_products
         z1u, z2u = self.layout.split(zu)
         u1 = in_Q1(of_Z.R1, z1u)
-        z2u = z2u - of_Z.R12_transposed_times(u1)               # Z2'(I - Q1 Q1')u
+        z2u = z2u - self.coupling.transposed_times(u1)               # Z2'(I - Q1 Q1')u
         N1, N2, b2 = self.solve(u1, z2u)
-        b1 = by_level(self.psi, N1)
+        b1 = times(self.psi, N1)
         b = self.layout.joined(b1, b2)
         return b, self.layout.joined(N1, N2)
 
     def within_levels(self):
-        """Z' V^-1 Z within each level: an iterator over terms, (blocks, (m, c, c)), last first."""
+        """Z' V^-1 Z within each level: an iterator over terms, (blocks, (c, c, m)), last first."""
         yield from self.next.within_levels()
         R1 = self.cross_products.R1
-        taken = self.D @ self.H @ self.D
-        M = transposed(R1) @ (self.D - taken) @ R1
+        taken = times(times(self.D, self.H), self.D)
+        M = times(times(transposed(R1), self.D - taken), R1)
         yield self.layout.grouping.blocks, M
 
     # -- the variance of b given y and beta, over sigma^2
 
     @cached_property
     def H(self):
-        """R12 B22 R12' within each level, (m, c, c)."""
-        return self.cross_products.within_levels(self.next.B)
+        """R12 B22 R12' within each level, (c, c, m)."""
+        return self.coupling.within_levels(self.next.B)
 
     @cached_property
     def E(self):
-        """T (T'R1'R1 T + I)^-1 T', (m, c, c): the variance of b1 where b2 is known too."""
+        """T (T'R1'R1 T + I)^-1 T', (c, c, m): the variance of b1 where b2 is known too."""
         blocks = self.layout.grouping.blocks
-        T = self.relative.T[blocks, blocks]
-        RT = self.cross_products.R1 @ T
-        root, _ = _inverse_root(transposed(RT) @ RT)
-        root = root @ T.T
-        return transposed(root) @ root
+        T = self.relative.T[blocks, blocks, None]
+        RT = times(self.cross_products.R1, T)
+        root, _ = inverse_root(times(transposed(RT), RT))
+        root = times(root, transposed(T))
+        return times(transposed(root), root)
 
     @cached_property
     def RE(self):
-        """R1 E, (m, c, c): b1 moves by -E R1' R12 b2 with b2."""
-        return self.cross_products.R1 @ self.E
+        """R1 E, (c, c, m): b1 moves by -E R1' R12 b2 with b2."""
+        return times(self.cross_products.R1, self.E)
 
     @cached_property
     def B11(self):
-        """B within each level of this term, (m, c, c)."""
+        """B within each level of this term, (c, c, m)."""
         RE = self.RE
-        return self.E + transposed(RE) @ self.H @ RE
+        return self.E + times(times(transposed(RE), self.H), RE)
 
     @cached_property
     def B(self):
         """B, packed."""
-        of_entry = self.RE[self.layout.level]                   # (nnz, c, c)
-        R12_B22 = self.cross_products.on_pattern(self.next.B)   # (c, nnz)
-        B12 = -np.einsum("eab,ae->be", of_entry, R12_B22)
-        B11 = np.triu(self.B11)
+        of_entry = self.RE[:, :, self.layout.level]             # (c, c, nnz)
+        R12_B22 = self.coupling.on_pattern(self.next.B)         # (c, nnz)
+        B12 = -times(transposed(of_entry), R12_B22[:, None])
+        B11 = above_and_diagonal(self.B11)
         parts = [B11.ravel(), B12.ravel(), self.next.B]
         return np.concatenate(parts)
 
     def diagonal(self):
         """The diagonal of B, (q,)."""
-        own = np.einsum("laa->la", self.B11)
+        own = np.einsum("aal->al", self.B11)
         remaining = self.next.diagonal()
-        column = self.layout.joined(own[:, :, None], remaining[:, None])
+        column = self.layout.joined(own[:, None], remaining[:, None])
         return column[:, 0]
 
     def quadratic_forms(self, Z):
@@ -168,26 +169,10 @@ class Stage:
         total = np.zeros(Z.shape[0])
         for a, b in np.ndindex(c, c):
             # -- z1' E z1
-            E_z1 = scaled_columns(Z1[a], self.E[:, a, b])
+            E_z1 = scaled_columns(Z1[a], self.E[a, b])
             total += row_sums(E_z1.multiply(Z1[b]))
             # -- z2 - R12' R1 E z1
-            RE_z1 = scaled_columns(Z1[b], self.RE[:, a, b])
-            Z2 = Z2 - RE_z1 @ self.cross_products.R12[a]
+            RE_z1 = scaled_columns(Z1[b], self.RE[a, b])
+            Z2 = Z2 - RE_z1 @ self.coupling.R12[a]
         return total + self.next.quadratic_forms(sparse.csr_array(Z2))
 
-
-def _inverse_root(A):
-    """C^-1, (m, c, c), and the sum of log|I + A|, for I + A = C C', C lower triangular."""
-    eye = np.eye(A.shape[1])
-    A = A + eye
-    if len(eye) == 1:
-        logdet = np.add.reduce(np.log(A), axis=None)
-        return 1 / np.sqrt(A), logdet
-    try:
-        C = np.linalg.cholesky(A)
-    except np.linalg.LinAlgError:
-        raise NotPositiveDefinite from None
-    diagonal = np.einsum("laa->la", C)
-    logdet = 2 * np.sum(np.log(diagonal))
-    eyes = np.broadcast_to(eye, A.shape)
-    return np.linalg.solve(C, eyes), logdet

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import sparse
 
 from ...model import over_levels, root_of
-from ..algebra import by_level
 from ..contract import Evaluation, Information, Moments
 from .exact import exact_traces
+from .levels import times
 from .stages import Stage
 
 
@@ -92,7 +92,7 @@ class State:
         of_Z = self.engine.cross_products
         layout = of_Z.layout
         v1, v2 = layout.split(v)
-        u1 = by_level(of_Z.R1, v1) + of_Z.R12_times(v2)         # Q1'Z v
+        u1 = times(of_Z.R1, v1) + of_Z.coupling.times(v2)       # Q1'Z v
         z2u = layout.remaining.times(of_Z.Z2Z2, v2)             # Z2'(I - Q1 Q1') Z v
         M1, M2, _ = self.stage.solve(u1, z2u)
         return layout.joined(M1, M2) / self.sigma2
@@ -164,7 +164,7 @@ class State:
         J = len(engine.matrices)
         summed = np.zeros((J, J))
         for blocks, M in self.stage.within_levels():
-            summed[blocks, blocks] = M.sum(axis=0)
+            summed[blocks, blocks] = M.sum(axis=2)
         i, j = engine.entries
         return engine.of_psi.counts * summed[i, j] / self.sigma2
 
