@@ -8,6 +8,7 @@ A part of it is written (Z_i, Z_j), and the identity, sigma^2's, (None, None).
 """
 
 import numpy as np
+from scipy import sparse
 
 from .unstructured import Unstructured
 
@@ -32,22 +33,24 @@ def orthonormal(matrices):
     for Z in matrices:
         for _ in range(2):                      # what rounding leaves once is gone when done twice
             for other in done:
-                Z = Z - other * _sum_of_products(other, Z)
-        done.append(Z / np.sqrt(_sum_of_products(Z, Z)))
+                Z = _sum_of(Z, other, -_sum_of_products(other, Z))
+        length = np.sqrt(_sum_of_products(Z, Z))
+        done.append(_with_data(Z, Z.data / length))
     return done
 
 
 def trace_products(some, others, n):
     """tr(V_a V_b) for each a and b of two lists, see `trace_product`."""
+    products = _Products()
     traces = np.empty((len(some), len(others)))
     for i, a in enumerate(some):
         for j, b in enumerate(others):
-            traces[i, j] = trace_product(a, b, n)
+            traces[i, j] = trace_product(a, b, n, products)
     return traces
 
 
-def trace_product(a, b, n):
-    """tr(V_a V_b) of two parts of V, (n, n), see above.
+def trace_product(a, b, n, products=None):
+    """tr(V_a V_b) of two parts of V, (n, n), see above; `products` are those that are known.
 
     V_b is symmetric, so of V_a with two summands both give the same: with w = 2, else w = 1,
 
@@ -60,6 +63,8 @@ def trace_product(a, b, n):
 
     o being the product element by element.
     """
+    if products is None:
+        products = _Products()
     if a[0] is None:
         a, b = b, a                             # tr(V_a V_b) = tr(V_b V_a)
     if a[0] is None:
@@ -70,7 +75,7 @@ def trace_product(a, b, n):
         return w * _sum_of_products(Z_i, Z_j)
     total = 0.0
     for Z_k, Z_m in _summands(b):
-        total += _sum_of_products(Z_j.T @ Z_k, Z_i.T @ Z_m)
+        total += _sum_of_products(products.of(Z_j, Z_k), products.of(Z_i, Z_m))
     return w * total
 
 
@@ -82,6 +87,59 @@ def _summands(part):
     return [(Z_k, Z_m), (Z_m, Z_k)]
 
 
+class _Products:
+    """Z_j'Z_k of sparse matrices, each found once.
+
+    Of two effects of one term it is diagonal, and its diagonal is held, (levels,).
+    """
+
+    def __init__(self):
+        self.found = {}
+        self.matrices = []                      # kept, so that no other one gets an id of theirs
+
+    def of(self, Z_j, Z_k):
+        """Z_j'Z_k."""
+        key = id(Z_j), id(Z_k)
+        if key not in self.found:
+            self.matrices += [Z_j, Z_k]
+            self.found[key] = _product(Z_j, Z_k)
+        return self.found[key]
+
+
+def _product(Z_j, Z_k):
+    """Z_j'Z_k, or its diagonal where rows are of one level each, the same in both."""
+    entries_by_row = np.diff(Z_j.indptr)
+    if entries_by_row.max(initial=0) > 1 or not _have_same_places(Z_j, Z_k):
+        return Z_j.T @ Z_k
+    return np.bincount(Z_j.indices, Z_j.data * Z_k.data, Z_j.shape[1])
+
+
+# -- sparse matrices of one shape, often with entries in the same places
+
+
+def _have_same_places(A, B):
+    """Whether two matrices, sparse by rows, have their entries in the same places."""
+    if A.shape != B.shape:
+        return False
+    return np.array_equal(A.indices, B.indices) and np.array_equal(A.indptr, B.indptr)
+
+
+def _with_data(A, data):
+    """A matrix with these entries where A, sparse by rows, has its own."""
+    return sparse.csr_array((data, A.indices, A.indptr), A.shape)
+
+
+def _sum_of(A, B, factor):
+    """A + factor B."""
+    if _have_same_places(A, B):
+        return _with_data(A, A.data + factor * B.data)
+    return A + factor * B
+
+
 def _sum_of_products(A, B):
-    """tr(A'B) = the sum of A o B, of sparse matrices of one shape."""
+    """tr(A'B) = the sum of A o B, of matrices of one shape, or of their diagonals."""
+    if isinstance(A, np.ndarray):
+        return float(A @ B)
+    if A.format == B.format == "csr" and _have_same_places(A, B):
+        return float(A.data @ B.data)
     return float(A.multiply(B).sum())
