@@ -87,3 +87,19 @@ def test_a_year_is_as_good_as_the_years_since():
     assert far.dropped == ()
     assert_allclose(far.llf, near.llf, atol=1e-9)
     assert_allclose(far.params.iloc[-1], near.params.iloc[-1], rtol=1e-7)
+
+
+@pytest.mark.parametrize("near", [0.0, 1e-3, 1e-5, 1e-9])
+@pytest.mark.parametrize("scale", [1.0, 1e120, 1e-120])
+def test_many_columns_are_decomposed_as_well(near, scale):
+    """By Cholesky's triangles where X allows it, by reflections where it does not, X'X overflows or vanishes."""
+    from types import SimpleNamespace
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 14))
+    if near:
+        X[:, 7] = X[:, :7].sum(axis=1) + near * X[:, 7]
+    X *= scale * np.geomspace(1, 1e3, 14)
+    Q, R = decompose_X(SimpleNamespace(X=X, weighted=lambda rows: rows))
+    assert_allclose(Q.T @ Q, np.eye(14), atol=1e-14)
+    assert_allclose(Q @ R, X, rtol=1e-13, atol=1e-14 * np.abs(X).max())
+    assert_allclose(np.tril(R, -1), 0, atol=1e-15 * np.abs(R).max())
