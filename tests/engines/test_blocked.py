@@ -24,8 +24,13 @@ from lmm.model import Entries
 METHODS = pytest.mark.parametrize("reml", [False, True], ids=["ML", "REML"])
 EVERY_ELIMINATION = "lmm.engines.blocked.elimination.MOST_KEPT"
 EXACT_UP_TO = "lmm.engines.blocked.engine.MOST_EXACT"
+CLOSED_FORM = "lmm.engines.blocked.engine.nesting_of"
 SCALAR = [d for d in designs() if d[3] and d[0] not in ("p > n", "p + k > n")]
 VECTOR = [d for d in vector_designs() if d[0] != "p > n"]
+
+
+def none_is_nested(groupings, matrices):
+    """In place of `nesting_of`: terms are eliminated stage by stage, also where they are nested."""
 
 
 def pair(design_of, reml):
@@ -64,6 +69,7 @@ def test_the_criterion_and_its_derivatives(design_of, reml):
 @DESIGNS
 def test_average_information_has_the_same_gradient_and_is_its_definition(design_of, monkeypatch):
     """(8): y'P V_a P V_b P y / 2; with the exact gradient, also where standard deviations are zero."""
+    monkeypatch.setattr(CLOSED_FORM, none_is_nested)
     dense, blocked = pair(design_of, True)
     monkeypatch.setattr(EXACT_UP_TO, -1)
     theta = np.random.default_rng(2).normal(0.2, 0.6, len(dense.labels))
@@ -171,6 +177,7 @@ def test_profile_intervals_are_the_same(fit):
 
 def test_average_information_finds_the_same_optima(monkeypatch):
     monkeypatch.setattr(EXACT_UP_TO, -1)
+    monkeypatch.setattr(CLOSED_FORM, none_is_nested)
     for fit in FITS:
         one, other = fit(), fit(engine="blocked")
         assert other.converged and abs(one.nll - other.nll) < CRITERION * max(1, abs(one.nll))
@@ -200,6 +207,7 @@ NESTED = {  # formula: columns of Z that are eliminated
 def nested_setup(monkeypatch, formula, reml=True):
     """The set-up by all the eliminations that are possible."""
     monkeypatch.setattr(EVERY_ELIMINATION, 0)
+    monkeypatch.setattr(CLOSED_FORM, none_is_nested)
     setup = set_up(lmer_setup(formula, pupils()).design, reml, engine="blocked")
     monkeypatch.undo()
     return setup
@@ -231,6 +239,7 @@ def test_views_of_nested_eliminations(formula, monkeypatch):
     dense = lmer(formula, dat, engine="dense")
     with monkeypatch.context() as m:
         m.setattr(EVERY_ELIMINATION, 0)
+        m.setattr(CLOSED_FORM, none_is_nested)
         fit = lmer(formula, dat, engine="blocked")
         assert fit.engine.startswith(f"blocked: {NESTED[formula]} of ") and fit.converged
         assert abs(fit.nll - dense.nll) < CRITERION * dense.nll
@@ -452,6 +461,7 @@ def test_entries_of_psi_need_not_be_all_pairs_of_effects(formula, most_exact, re
     monkeypatch.setattr(EXACT_UP_TO, most_exact)
     if most_exact < 0:
         monkeypatch.setattr(EVERY_ELIMINATION, 0)
+    monkeypatch.setattr(CLOSED_FORM, none_is_nested)
     setup = set_up(lmer_setup(formula, pupils()).design, reml, engine="blocked")
     entries, whole = setup.covariance.entries, setup.engine
     part = eliminate(whole.matrices, whole.U, Entries([slice(0, 2), slice(2, 4)], [(j, j) for j in range(4)]))

@@ -259,8 +259,9 @@ def test_nists_one_way_layouts_to_fourteen_digits_of_their_doubles(path):
 
 # -- average information --------------------------------------------------------------------------------------
 
-def test_errors_and_degrees_of_freedom_are_exact_where_average_information_drove_the_fit():
-    """They used to be off by 9 and 2 percent, in silence."""
+def test_errors_and_degrees_of_freedom_are_exact_where_average_information_drove_the_fit(monkeypatch):
+    """They used to be off by 9 and 2 percent, in silence; nested terms are in closed form, unless eliminated one by one."""
+    monkeypatch.setattr("lmm.engines.blocked.engine.nesting_of", lambda groupings, matrices: None)
     rng = np.random.default_rng(0)
     m = int(rng.integers(206, 260))
     n, g = 2 * m, np.repeat(np.arange(m), 2)

@@ -43,6 +43,7 @@ from ..dense import make_pairs
 from .crossproducts import CrossProducts, cross_products
 from .elimination import layout_of
 from .layout import Grouping, Kept
+from .nested import NestedState, Nesting, leaves_of, nesting_of
 from .state import RelativePsi, State, StatePosterior
 
 MOST_EXACT = 300        # kept columns up to which second derivatives are exact: they cost several
@@ -57,6 +58,7 @@ class Blocked:
     matrices: tuple = field(repr=False)         # the blocks of Z
     U: np.ndarray = field(repr=False)           # (n, r)
     cross_products: CrossProducts = field(repr=False)
+    nesting: Nesting | None = field(repr=False)     # of terms nested in each other, if they are
 
     # -- the contract of engines
 
@@ -72,7 +74,7 @@ class Blocked:
         Raises an ArithmeticError where phi is too extreme for that.
         """
         with silently():
-            V = State(self, phi).evaluation()
+            V = self.state(phi).evaluation()
         if not V.logdet < inf:
             raise OverflowError
         refuse_infinite(V.cross)
@@ -84,7 +86,7 @@ class Blocked:
         Raises an ArithmeticError where phi is too extreme for that.
         """
         with silently():
-            state = state or State(self, phi)
+            state = state or self.state(phi)
             found = state.information(pulled, reml)
         refuse_infinite(*found)
         return found
@@ -95,23 +97,23 @@ class Blocked:
         Raises an ArithmeticError where phi is too extreme for that.
         """
         with silently():
-            found = State(self, phi).moments(pulled)
+            found = self.state(phi).moments(pulled)
         refuse_infinite(*found)
         return found
 
     def rounding(self, phi):
         """How far rounding may take 1/2 log|V| from its value, to first order."""
         with silently():
-            return 0.5 * State(self, phi).stage.rounding
+            return 0.5 * self.state(phi).rounding
 
     def products_with_U(self, phi):
         """Z' V^-1 U, (p, r), columns of Z in the order of the blocks."""
-        state = State(self, phi)
+        state = self.state(phi)
         return self.by_blocks(state.products_with_U())
 
     def conditional(self, phi, Lambda):
         """Z' V^-1 U, and the variance of b given y and beta, a `StatePosterior`."""
-        state = State(self, phi)
+        state = self.state(phi)
         N = self.by_blocks(state.products_with_U())
         return N, StatePosterior(state)
 
@@ -130,19 +132,33 @@ class Blocked:
         matrices = [self.matrices[j] for j in order]
         return eliminate(matrices, self.U, self.of_psi)
 
+    def state(self, phi):
+        """The `State` at phi."""
+        kind = State if self.nesting is None else NestedState
+        return kind(self, phi)
+
+    @cached_property
+    def leaves(self):
+        """The `Leaves` of nested terms."""
+        return leaves_of(self.nesting, self.cross_products)
+
     @property
     def exact(self):
         """Whether second derivatives are those of nll, and not average information."""
+        if self.nesting is not None:
+            return True
         remaining = self.layout.remaining
         return isinstance(remaining, Kept) and remaining.q <= MOST_EXACT
 
     @property
     def widest(self):
         """The number of columns of the widest matrix that BLAS gets to see."""
-        return self.layout.kept
+        return 0 if self.nesting is not None else self.layout.kept
 
     def describe(self):
         """One line about its size."""
+        if self.nesting is not None and len(self.nesting.blocks) > 1:
+            return f"blocked: {self.p} columns of Z, nested, in closed form; exact second derivatives"
         second = "exact second derivatives" if self.exact else "average information"
         kept = self.layout.kept
         return (
@@ -358,7 +374,8 @@ def eliminate(blocks, U, of_psi):
         between=_products_on_pattern(Z1, Z2, pattern),
         remaining=_packed_products(Z2, layout.remaining),
     )
-    engine = Blocked(of_psi, tuple(blocks), U, of_Z)
+    nesting = nesting_of(groupings, blocks)
+    engine = Blocked(of_psi, tuple(blocks), U, of_Z, nesting)
     return engine._with_U(U)
 
 

@@ -35,17 +35,30 @@ class State:
         self.engine = engine
         self.sigma2 = phi[0]
         self.relative = engine.relative_psi(phi)
-        self.stage = Stage(engine.cross_products, self.relative)
+
+    @cached_property
+    def stage(self):
+        """The first `Stage`."""
+        return Stage(self.engine.cross_products, self.relative)
 
     def evaluation(self):
         """log|V| and U' V^-1 U."""
         # (2): log|V| = log|R1 psi R1' + I| + log|K| + n log sigma^2, psi over sigma^2
-        of_sigma = self.engine.n * log(self.sigma2)
-        logdet = float(self.stage.logdet + of_sigma)
-        if self.stage.cancels:
+        logdet, cross, cancels = self.logdet_and_cross()
+        logdet = float(logdet + self.engine.n * log(self.sigma2))
+        if cancels:
             A = self.root()
             return Evaluation(logdet, A.T @ A, None, self)
-        return Evaluation(logdet, self.stage.cross / self.sigma2, None, self)
+        return Evaluation(logdet, cross / self.sigma2, None, self)
+
+    def logdet_and_cross(self):
+        """log|V| without n log sigma^2, U' V^-1 U, times sigma^2, and whether that lost digits."""
+        return self.stage.logdet, self.stage.cross, self.stage.cancels
+
+    @property
+    def rounding(self):
+        """How far rounding may take log|V| from its value, to first order."""
+        return self.stage.rounding
 
     def rescaled(self, sigma2):
         """The state where sigma^2 is another, and psi in proportion."""
