@@ -1,5 +1,7 @@
 """Matrices held in part: sparse ones, and symmetric ones by one of their triangles."""
 
+from contextlib import suppress
+
 import numpy as np
 from scipy import sparse
 
@@ -24,19 +26,16 @@ def full(A):
     return A.toarray()
 
 
-def transposed(A):
-    """A' for each level, (m, r, c), of A (m, c, r)."""
-    return A.transpose(0, 2, 1)
-
-
-def by_level(A, B):
-    """A B for each level, (m, c, r), for A (m, c, c), or one for all, and B (m, c, r).
-
-    For c = 1 elementwise: numpy's loop over matrices of one number takes ten times as long.
-    """
-    if A.shape[-1] == 1:
-        return A * B
-    return A @ B
+def triangles_or_nan(A):
+    """The lower triangles L with L L' = A of a stack, (B, m, m); nan where there is none."""
+    try:
+        return np.linalg.cholesky(A)
+    except np.linalg.LinAlgError:
+        found = np.full(A.shape, np.nan)
+        for i, one in enumerate(A):
+            with suppress(np.linalg.LinAlgError):
+                found[i] = np.linalg.cholesky(one)
+        return found
 
 
 def scaled_rows(A, scale):

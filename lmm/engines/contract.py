@@ -68,6 +68,12 @@ class Engine(Protocol):
         Raises an ArithmeticError where phi is too extreme for that.
         """
 
+    def many(self, phis) -> tuple:
+        """log|V|, (B,), and U'WU, (B, m, m), at several phi, (B, 1 + q).
+
+        For a look around: nan where a triangle fails. Where `cheap` in one batch, else as B calls.
+        """
+
     def information(self, phi, state, pulled, reml) -> Information:
         """What derivatives need; a small multiple of a call. `state` is an evaluation's, or None.
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dtrsm
 
 from ..model import Entries
+from .algebra import triangles_or_nan
 from .contract import Information, Moments
 from .qr import Decomposed, Rotation, cholesky, decompose, parts_of
 
@@ -168,6 +169,29 @@ class Dense(Decomposed):
     def crowding_block(self):
         """The block that was decomposed first: it may dwarf sigma and the others without loss."""
         return self.block_of[0]
+
+    def many(self, phis):
+        """log|V|, (B,), and U'WU, (B, m, m), at several phi, (B, 1 + q): a stack of triangles.
+
+        Bordered by QtU they hold B = L'^-1 QtU too:
+
+            [ A     QtU ]   [ L'  0 ] [ L  B ]
+            [ QtU'  d I ] = [ B'  * ] [ 0  * ],     d large enough that there is a triangle.
+        """
+        p, m = self.QtU.shape
+        sigma2 = phis[:, 0]
+        A = (self.parts @ phis.T).T.reshape(-1, p, p)
+        bordered = np.zeros((len(phis), p + m, p + m))
+        bordered[:, :p, :p] = A
+        bordered[:, p:, :p] = self.QtU.T
+        large = 1.0 + 2 * np.sum(self.QtU**2) / sigma2
+        bordered[:, range(p, p + m), range(p, p + m)] = large[:, None]
+        triangles = triangles_or_nan(bordered)
+        logdets = (self.n - p) * np.log(sigma2)
+        logdets += 2 * np.log(np.einsum("bii->bi", triangles[:, :p, :p])).sum(axis=1)       # (2)
+        B = triangles[:, p:, :p]
+        crosses = B @ B.transpose(0, 2, 1) + self.S.T @ self.S / sigma2[:, None, None]      # (1)
+        return logdets, crosses
 
     # -- derivatives (6), (7) ----------------------------------------------------------------------
 

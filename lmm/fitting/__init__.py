@@ -4,8 +4,9 @@ Start, derivatives, Newton, boundary, elsewhere, certificate, record.
 """
 
 from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
+from .elsewhere import often_several
 from .newton import minimum, opened, rescaled, size_of
-from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta, often_several
+from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
 
 __all__ = [
     "NEWTON_DONE",

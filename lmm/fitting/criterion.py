@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..engines import back_substitute
+from ..engines import back_substitute, log_diagonal, triangles_or_nan
 
 START, SEARCH, NEWTON, ELSEWHERE = "start", "simplex", "newton", "elsewhere"  # the phases of a fit
 NEWTON_DONE = 1e-7          # the change of theta, log units, after which Newton's iteration ends
@@ -129,6 +129,33 @@ class Criterion:
         elif perf_counter() - self._started > PATIENCE and sys.stderr.isatty():
             self._show(value)
         return value
+
+    def many(self, thetas):
+        """nll at several thetas in one batch, (B,), and these thetas, (B, size).
+
+        Of effects without correlations, where the engine is cheap. sigma and all sds are rescaled
+        so that nll is least. With sigma^2 = quadratic / df, the form in (4) over what it counts,
+
+            nll = 1/2 log|V| + df / 2 (1 + log sigma^2),    V and U'WU for the thetas as given;
+
+        REML's as there. inf where a triangle fails; no beta, no derivatives.
+        """
+        setup = self.setup
+        k = len(setup.beta_0)
+        logdets, crosses = setup.engine.many(np.exp(2 * thetas))
+        G = triangles_or_nan(crosses)
+        pivots = np.log(np.einsum("bii->bi", G))
+        shift = pivots[:, k] - 0.5 * np.log(setup.df)
+        values = 0.5 * logdets + setup.df * (0.5 + shift) - setup.log_weights
+        if setup.reml:
+            values += pivots[:, :k].sum(axis=1) + log_diagonal(setup.R_X, np.eye(k))
+        values[np.isnan(values)] = np.inf
+        thetas = thetas + shift[:, None]
+        for value, theta in zip(values.tolist(), thetas.tolist()):
+            self.rows.append((self._phase, value, tuple(theta)))
+            if self.plan.verbose:
+                self._print(value, theta)
+        return values, thetas
 
     def _print(self, value, theta):
         """One evaluation, a line."""

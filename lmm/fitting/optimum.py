@@ -3,17 +3,17 @@
 A start, a look for other optima, the certificate, the result.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engines import set_up
 from ..errors import ConvergenceWarning, LMMError, shorten, warn
-from ..model import Unstructured, refused_theta
+from ..model import refused_theta
 from ..result import LMMResult
 from .criterion import ELSEWHERE, NEWTON, SEARCH, START
-from .newton import BETTER, FEW, falls, growths, minimum, opened, rescaled, size_of
+from .elsewhere import best_optimum
+from .newton import FEW, falls, growths, minimum, opened, rescaled, size_of
 
 NLL_ERROR = 1e-9  # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
@@ -23,8 +23,6 @@ LEAST_SIGMA = 1e-12
 FALLING = 0.25  # ... by how much nll must fall there as log sigma does by 1, to have no bound
 FAR_FROM_BETA = 1e-3        # share of the residual in e'We, below which e is built anew around beta
 SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
-FEW_ROWS = 40               # up to which correlated effects, or one term, often have several optima
-COLLINEAR = 0.95            # correlation of a start where two effects are nearly of one line
 MEND_SCALE = "give start= on the scale of the data"
 DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that costs digits
 
@@ -118,7 +116,7 @@ def finished(criterion, theta, message):
             old = criterion.setup
             criterion.setup = set_up(old.design, old.reml, plan.engine, value.beta, first)
             theta, value = minimum(criterion, theta)
-    if plan.elsewhere and criterion.setup.engine.exact:
+    if plan.elsewhere:
         with criterion.phase(ELSEWHERE):
             theta, value = best_optimum(criterion, theta, value)
     refuse_unbounded(criterion, theta, value)
@@ -185,92 +183,6 @@ def refuse_unbounded(criterion, theta, value):
         "the likelihood grows without bound as the residual sd goes to 0; the random effects "
         "can fit the response perfectly: use fewer or coarser blocks in ref"
     )
-
-
-# -- other optima ----------------------------------------------------------------------------------
-
-
-def best_optimum(criterion, theta, value):
-    """The best of the minimum at theta and those from `elsewhere`, and its value."""
-    for _ in range(2 * len(theta)):
-        for start in elsewhere(theta, criterion.setup):
-            other, other_value = minimum(criterion, start, rival=(theta, value))
-            if other_value < value - BETTER * size_of(value):
-                theta, value = minimum(criterion, other)
-                break
-        else:
-            return theta, value
-    return theta, value
-
-
-def elsewhere(theta, setup):
-    """Thetas from which another optimum might be reached, if there is one.
-
-    Each term on the other side of the boundary: a direction at zero put back on the scale of sigma,
-    the last other one set to zero; each term alone in being large; in small data, of correlated
-    effects any two nearly of one line, up or down; and where Z has half as many columns as rows, a
-    small sigma.
-    """
-    covariance = setup.covariance
-    log_unit = theta[0] + setup.units
-
-    def independent(log_sigma, log_sds):
-        return covariance.theta(log_sigma, np.diag(np.exp(2 * log_sds)))
-
-    yield from across_the_boundary(theta, covariance, independent(theta[0], log_unit))
-    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:    # few df for sigma
-        other = theta.copy()
-        other[0] -= 6.0
-        yield other
-        yield independent(theta[0] - 5.0, log_unit)
-        yield independent(theta[0], log_unit + 2.0)
-    few_rows = len(setup.design.y) <= FEW_ROWS
-    for term, blocks in enumerate(covariance.spans):
-        if len(covariance.spans) > 1 or few_rows:
-            log_sds = log_unit - 1.0
-            log_sds[blocks] += 3.0
-            yield independent(theta[0], log_sds)
-        if few_rows and isinstance(covariance.structures[term], Unstructured):
-            yield from nearly_collinear(theta, covariance, blocks, log_unit)
-
-
-def often_several(setup):
-    """Whether the criterion often has several optima: few rows, and correlated effects."""
-    return len(setup.design.y) <= FEW_ROWS and not setup.covariance.elementwise
-
-
-def across_the_boundary(theta, covariance, usual):
-    """Each direction that is zero put back near its value in the theta `usual`.
-
-    Each term's last other one is put at zero.
-    """
-    zero = covariance.is_zero(theta)
-    first = 0
-    for one in covariance.structures:
-        last = first + len(one.directions)
-        for d in first + np.flatnonzero(zero[first:last]):
-            place = covariance.directions[d]
-            for offset in (-1.0, 2.0):
-                other = theta.copy()
-                other[place] = usual[place] + offset
-                yield other
-        not_zero = first + np.flatnonzero(~zero[first:last])
-        if len(not_zero):
-            yield covariance.without(theta, not_zero[-1])
-        first = last
-
-
-def nearly_collinear(theta, covariance, blocks, log_unit):
-    """Thetas where two effects of a term are nearly of one line.
-
-    They are of one or two log units above sigma's.
-    """
-    for i, j in itertools.combinations(range(blocks.start, blocks.stop), 2):
-        for correlation, log_size in itertools.product((-COLLINEAR, COLLINEAR), (1.0, 2.0)):
-            sds = np.exp(log_unit + log_size)
-            psi = np.diag(sds**2)
-            psi[i, j] = psi[j, i] = correlation * sds[i] * sds[j]
-            yield covariance.theta(theta[0], psi)
 
 
 # -- the certificate -------------------------------------------------------------------------------

@@ -150,3 +150,38 @@ def test_no_engine_changes_when_it_is_used(setup):
     after = arrays_of(setup.engine)
     for name, array in before.items():
         assert np.array_equal(after[name], array), name
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.parametrize("engine", ["dense", "blocked"])
+def test_many_evaluations_are_single_ones(engine, reml, weights):
+    """The batch of the criterion: nll where sigma and all sds are rescaled together, zero and extreme sds among them."""
+    from lmm.fitting import Criterion
+    dat = crossed((6, 5, 4), 80, 3)
+    dat["w"] = np.random.default_rng(1).uniform(0.3, 3, len(dat))
+    setup = LMMsetup("y ~ x", dat, REF, reml=reml, weights=weights, engine=engine)
+    thetas = np.random.default_rng(0).normal(0, 1.5, (9, 4))
+    thetas[0, 1] = thetas[1, 2:] = -np.inf
+    criterion = Criterion(LMMprof, setup)
+    values, rescaled = criterion.many(thetas)
+    for value, theta, start in zip(values, rescaled, thetas):
+        assert_allclose(value, LMMprof(theta, setup), rtol=1e-12)
+        shift = theta[0] - start[0]
+        assert_allclose(theta, start + shift)
+        for other in (-0.01, 0.01):
+            assert LMMprof(theta + other, setup) > value
+    assert [row[1] for row in criterion.rows] == values.tolist()
+
+
+@pytest.mark.parametrize("engine", ["dense", "blocked"])
+def test_many_evaluations_where_some_fail(engine):
+    """What one call refuses is not a number in the batch, and the others are what they are."""
+    setup = LMMsetup("y ~ x", crossed((6, 5, 4), 80, 3), REF, engine=engine)
+    phis = np.array([[1.0, 1, 1, 1], [1.0, 1e200, 1e250, 1e300], [2.0, 1, 0, 1]])
+    with np.errstate(all="ignore"):
+        logdets, crosses = setup.engine.many(phis)
+    for i in (0, 2):
+        one = setup.engine(phis[i].tolist())
+        assert_allclose(logdets[i], one.logdet, rtol=1e-12)
+        assert_allclose(np.triu(crosses[i]), np.triu(one.cross), rtol=1e-10, atol=1e-12)

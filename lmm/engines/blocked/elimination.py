@@ -13,8 +13,13 @@ from scipy import sparse
 
 from ...machine import refuse_too_large
 from ..algebra import ends_of, numbers_within, row_of_entries
-from .layout import Eliminated, Kept, count_pairs
+from .layout import Eliminated, Kept, Sparse, count_pairs
+from .sparse_rest import rounds_of, upper_entries
 
+FEWEST_SPARSE = 300     # columns up to which a dense triangle, with exact second derivatives, is
+                        # as fast as a sparse one
+MOST_MEETING = 0.1      # of q^2, pairs that meet in a level, beyond which no sparse one is looked for
+PAYING = 0.05           # of q^3, the products of a sparse triangle up to which it is faster
 MOST_KEPT = 200         # columns up to which no further term is eliminated: one small triangle
                         # costs less
 
@@ -40,6 +45,9 @@ def layout_of(grouping, pattern, meeting_in_rows, others):
     """
     ends = ends_of(other.width for other in others)
     q = ends[-1]
+    sparse_rest = _sparse_layout(pattern, meeting_in_rows, others, q)
+    if sparse_rest is not None:
+        return Eliminated(grouping, pattern.indptr, pattern.indices, sparse_rest)
     chosen = None
     if q > MOST_KEPT:
         chosen = _next_to_eliminate(others, ends, pattern)
@@ -50,8 +58,7 @@ def layout_of(grouping, pattern, meeting_in_rows, others):
     refuse_too_large(0, held)
 
     # -- what is left without this term: two columns meet in a row, or in a level of it
-    in_levels = pattern.T @ pattern
-    meeting = sparse.csr_array(meeting_in_rows() + in_levels)
+    meeting = _meeting(pattern, meeting_in_rows)
 
     # -- the next term: which of the columns besides it each of its levels meets
     next_one = others[chosen]
@@ -74,6 +81,27 @@ def layout_of(grouping, pattern, meeting_in_rows, others):
     columns = numbers_within(ends, in_order)
     pattern = _chosen_columns(pattern, columns)
     return Eliminated(grouping, pattern.indptr, pattern.indices, remaining)
+
+
+def _meeting(pattern, meeting_in_rows):
+    """The pattern (q, q) of which remaining columns meet in a row, or in a level."""
+    in_levels = pattern.T @ pattern
+    return sparse.csr_array(meeting_in_rows() + in_levels)
+
+
+def _sparse_layout(pattern, meeting_in_rows, others, q):
+    """The `Sparse` layout of the remaining columns, or None where a dense triangle is better."""
+    if q <= FEWEST_SPARSE or any(other.c > 1 for other in others):
+        return None
+    if count_pairs(pattern.indptr) > MOST_MEETING * q**2:
+        return None
+    meeting = _meeting(pattern, meeting_in_rows)
+    meeting.sort_indices()
+    rounds = rounds_of(meeting)
+    if rounds.work > PAYING * float(q) ** 3:
+        return None
+    rows, columns = upper_entries(meeting)
+    return Sparse(tuple(others), rows, columns, rounds)
 
 
 def _chosen_columns(pattern, columns):

@@ -29,6 +29,7 @@ Sources: the elimination of the largest grouping first, Bates, Maechler, Bolker 
 section 5; average information in place of (7), Gilmour, Thompson and Cullis (1995).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
@@ -79,6 +80,16 @@ class Blocked:
             raise OverflowError
         refuse_infinite(V.cross)
         return V
+
+    def many(self, phis):
+        """log|V|, (B,), and U'WU, (B, m, m), at several phi, (B, 1 + q), one after the other."""
+        m = self.U.shape[1]
+        logdets = np.full(len(phis), np.nan)
+        crosses = np.full((len(phis), m, m), np.nan)
+        for i, phi in enumerate(phis):
+            with suppress(ArithmeticError):
+                logdets[i], crosses[i], *_ = self(phi)
+        return logdets, crosses
 
     def information(self, phi, state, pulled, reml):
         """First derivatives of nll in phi by their two parts, and (7) or average information.

@@ -36,7 +36,7 @@ class LastStage:
         self.layout = layout
         self.relative = relative
         self.S = S
-        self.Lambda = _root_over_levels(relative, layout)
+        self.Lambda = root_over_levels(relative, layout)
         K = _congruent(S, self.Lambda)
         diagonal = K.diagonal() + 1.0
         K.flat[:: len(K) + 1] = diagonal
@@ -52,7 +52,7 @@ class LastStage:
         # no result where psi is so large that nothing but rounding remains of a pivot; where digits
         # are lost of U' V^-1 U, a difference, it is found otherwise: `State.root`
         if layout.q:
-            _refuse_rounding(pivots * pivots, diagonal)
+            refuse_rounding(pivots * pivots, diagonal)
         self.cancels = bool((self.cross.diagonal() < CANCELLED * UU.diagonal()).any())
         self.rounding = float(np.sum(EPSILON * diagonal / pivots**2))       # of log|K|
 
@@ -220,13 +220,13 @@ def _triangle(K):
     return L
 
 
-def _refuse_rounding(differences, squares):
+def refuse_rounding(differences, squares):
     """Raise if a difference of sums of squares is so small a part that its sign is chance."""
     if (differences < DIGITS_GONE * squares).any():
         raise NotPositiveDefinite
 
 
-def _root_over_levels(relative, layout):
+def root_over_levels(relative, layout):
     """Lambda: T x I over the levels of the kept terms; a vector where it is diagonal."""
     if not layout.q:
         return np.zeros(0)

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from ..algebra import row_of_entries, symmetric_times
 from .levels import times
+from .sparse_rest import Rounds
 
 MOST_PAIRS = 2_000_000  # pairs of columns that are looked up at a time
 
@@ -96,6 +97,57 @@ class Kept:
 
 
 @dataclass(frozen=True, eq=False)
+class Sparse:
+    """Columns of which few pairs meet: the entries of a pattern, row by row; terms are scalar."""
+
+    groupings: tuple        # the terms, in the order of the columns
+    rows: np.ndarray = field(repr=False)        # (size,) row and column of each packed entry, ...
+    columns: np.ndarray = field(repr=False)     # ... row <= column
+    rounds: Rounds = field(repr=False)          # in which rounds they are eliminated
+
+    @cached_property
+    def q(self):
+        """The number of columns."""
+        return sum(grouping.width for grouping in self.groupings)
+
+    @property
+    def kept(self):
+        """The number of columns that are kept to the end."""
+        return self.rounds.end
+
+    @property
+    def size(self):
+        """The number of packed entries."""
+        return len(self.rows)
+
+    @cached_property
+    def _keys(self):
+        """(size,) row and column of each entry as one number: in order."""
+        return self.rows * self.q + self.columns
+
+    def places(self, i, j):
+        """Where the entries of the columns i <= j are among the packed ones; they must be there."""
+        return np.searchsorted(self._keys, np.asarray(i, np.int64) * self.q + j)
+
+    @cached_property
+    def diagonal(self):
+        """(q,) the places of the diagonal."""
+        columns = np.arange(self.q)
+        return self.places(columns, columns)
+
+    def symmetric(self, packed):
+        """The matrix of these entries, (q, q), sparse, both triangles."""
+        above = packed.copy()
+        above[self.diagonal] *= 0.5
+        half = sparse.coo_array((above, (self.rows, self.columns)), (self.q, self.q))
+        return sparse.csr_array(half + half.T)
+
+    def times(self, packed, v):
+        """The matrix of these entries times v, (q, r)."""
+        return self.symmetric(packed) @ v
+
+
+@dataclass(frozen=True, eq=False)
 class Eliminated:
     """A term that is eliminated, m levels of c effects, and the layout of the remaining columns.
 
@@ -143,7 +195,7 @@ class Eliminated:
     grouping: Grouping
     indptr: np.ndarray = field(repr=False)      # which remaining columns each level meets: a
     indices: np.ndarray = field(repr=False)     # sparse pattern (m, remaining.q), sorted, by rows
-    remaining: "Eliminated | Kept"
+    remaining: "Eliminated | Kept | Sparse"
 
     @cached_property
     def m(self):

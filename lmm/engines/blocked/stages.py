@@ -1,8 +1,8 @@
 """The elimination of one term after another at one theta: equations (1) and (2), and Var[b | y].
 
 The algebra and its letters are those of engine.py. A `Stage` eliminates one term and leaves the
-cross-products of a smaller model to the next one; a `LastStage` factors what is left at the end.
-Both answer the same questions about their model:
+cross-products of a smaller model to the next one; a `LastStage`, or where few columns meet a
+`SparseStage`, factors what is left at the end. All answer the same questions about their model:
 
     logdet, cross           log|V| without n log sigma^2, and U' V^-1 U
     modes                   b = psi Z' V^-1 u and Z' V^-1 u, for any u
@@ -30,12 +30,15 @@ from scipy import sparse
 from ..algebra import row_sums, scaled_columns
 from .crossproducts import cross_products
 from .last_stage import LastStage
-from .layout import Kept
+from .layout import Kept, Sparse
 from .levels import above_and_diagonal, in_Q1, inverse_root, summed_products, times, transposed
+from .sparse_stage import SparseStage
 
 
 def stage_of(layout, relative, packed, ZU, UU):
-    """The `Stage` or `LastStage` of the cross-products [Z'Z ZU; ZU' UU], Z'Z packed."""
+    """The stage of the cross-products [Z'Z ZU; ZU' UU], Z'Z packed, that its layout asks for."""
+    if isinstance(layout, Sparse):
+        return SparseStage(layout, relative, packed, ZU, UU)
     if isinstance(layout, Kept):
         ZZ = packed.reshape(layout.q, layout.q)
         return LastStage(layout, relative, ZZ, ZU, UU)
