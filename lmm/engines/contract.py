@@ -58,6 +58,7 @@ class Engine(Protocol):
     p: int                      # columns of Z
     cheap: bool  # whether an evaluation is: then Nelder-Mead drives, else derivatives do
     exact: bool  # whether second derivatives are those of nll, and not average information
+    averages: bool              # whether average information costs much less than they do
     widest: int                 # columns of the widest matrix that BLAS gets to see
     mean_squares: np.ndarray    # (J,) the mean squared length of the columns of Z of each block
     residual_ss: float          # e'e, e being the last column of U
@@ -74,8 +75,10 @@ class Engine(Protocol):
         For a look around: nan where a triangle fails. Where `cheap` in one batch, else as B calls.
         """
 
-    def information(self, phi, state, pulled, reml) -> Information:
+    def information(self, phi, state, pulled, reml, averaged=False) -> Information:
         """What derivatives need; a small multiple of a call. `state` is an evaluation's, or None.
+
+        With average information if the engine is not `exact`, or if that will do: `averaged`.
 
         `pulled` takes Z'WU to d = Z'W (y - X beta), (p,), and F, (k, p), with Z'PZ = Z'WZ - F'F.
         """

@@ -141,6 +141,7 @@ class Dense(Decomposed):
     name = "dense"
     cheap = True
     exact = True
+    averages = False
 
     @property
     def p(self):
@@ -195,7 +196,7 @@ class Dense(Decomposed):
 
     # -- derivatives (6), (7) ----------------------------------------------------------------------
 
-    def information(self, phi, state, pulled, reml):
+    def information(self, phi, state, pulled, reml, averaged=False):
         """tr(W V_a), y'P V_a P y and (7) for the entries a of psi. O(p^3)."""
         M, N = self._products(phi, state)
         d, F = pulled(N)

@@ -26,6 +26,7 @@ START, SEARCH, NEWTON, ELSEWHERE = "start", "simplex", "newton", "elsewhere"  # 
 NEWTON_DONE = 1e-7          # the change of theta, log units, after which Newton's iteration ends
 # the same with average information, where the error falls linearly, tenfold or so
 AVERAGED_DONE = 2e-6
+LARGE_DONE = 2e-5           # the same where exact second derivatives are what takes most time
 PATIENCE = 3.0              # seconds after which a terminal is told how far a fit is
 
 
@@ -72,6 +73,7 @@ class Derivatives(NamedTuple):
     df_used: np.ndarray  # (1 + D,) how many degrees of freedom sigma and each direction make use of
     step_gradient: np.ndarray   # (size,) gradient and ...
     step_hessian: np.ndarray    # (size, size) ... Hessian in the coordinates for steps
+    averaged: bool              # whether average information takes the place of the Hessians
 
 
 class Criterion:
@@ -178,22 +180,28 @@ class Criterion:
     @property
     def done(self):
         """Where Newton's iteration ends."""
-        return self.plan.done if self.setup.engine.exact else max(self.plan.done, AVERAGED_DONE)
+        engine = self.setup.engine
+        if not engine.exact:
+            return max(self.plan.done, AVERAGED_DONE)
+        return max(self.plan.done, LARGE_DONE) if engine.averages else self.plan.done
 
-    def derivatives(self, theta, value=None):
+    def derivatives(self, theta, value=None, averaged=False):
         """The `Derivatives` at theta, an array, where the criterion has this value, if it is known.
+
+        With average information in place of second derivatives, if that will do: `averaged`.
 
         Raises an ArithmeticError where theta is so extreme that nll is infinite, or they are.
         """
         value = self.profiled(theta, self.setup) if value is None else value
-        if value.derivatives is None:
+        known = value.derivatives
+        if known is None or (known.averaged and not averaged and self.setup.engine.exact):
             with np.errstate(over="ignore", invalid="ignore"):          # looked for at the end
-                value.derivatives = derivatives_of(value, theta, self.setup)
+                value.derivatives = derivatives_of(value, theta, self.setup, averaged)
             value.state = None                                  # it may be large
         return value.derivatives
 
 
-def derivatives_of(value, theta, setup):
+def derivatives_of(value, theta, setup, averaged=False):
     """The `Derivatives` where the criterion has this value.
 
     A small multiple of an evaluation's cost.
@@ -214,7 +222,7 @@ def derivatives_of(value, theta, setup):
         nothing = np.zeros(0)
         found = nothing, nothing, np.zeros((0, 0)), False
     else:
-        found = setup.engine.information(value.phi, value.state, pulled, setup.reml)
+        found = setup.engine.information(value.phi, value.state, pulled, setup.reml, averaged)
     D = in_theta(theta, phi[1:], *found, setup.df, quadratic, setup.design.covariance)
     if not np.isfinite(D.hessian).all():
         raise ArithmeticError(f"the derivatives cannot be evaluated at theta {list(theta)}")
@@ -267,4 +275,6 @@ def in_theta(theta, psi, traces, quadratics, hessian_psi, averaged, df, quadrati
         gradient, hessian = covariance.in_theta(theta, gradient, hessian)
     used = np.concatenate(([df - np.add.reduce(psi * traces)], used))
     scale = 0.5 * (np.abs(traces) + np.abs(quadratics))
-    return Derivatives(gradient, hessian, gradient_psi, hessian_psi, scale, used, *in_steps)
+    return Derivatives(
+        gradient, hessian, gradient_psi, hessian_psi, scale, used, *in_steps, averaged
+    )

@@ -27,6 +27,7 @@ GRIDS = {
     2: (-np.inf, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0),
     3: (-np.inf, -1.5, 0.5, 3.5),
 }
+MOST_ON_GRID = 5e6          # points times cubed columns of Z, X and y: some tenths of a millisecond
 # shares of the way from the known optimum to a start: from zero on the first step decides, from a
 # large term the last ones, on the scale of the optimum
 FROM_ZERO = (0.97,)
@@ -51,18 +52,26 @@ def best_optimum(criterion, theta, value):
 def promising(criterion, theta, value):
     """The thetas from which another optimum may be reached."""
     setup = criterion.setup
-    J = len(setup.design.blocks)
-    if setup.engine.cheap and setup.covariance.elementwise and J in GRIDS:
+    if has_grid(setup):
         return minima_of_grid(criterion, theta)
     if has_few_rows(setup):
         return elsewhere(theta, setup)
-    if setup.engine.exact:
+    if setup.engine.exact and not setup.engine.averages:
         starts = elsewhere(theta, setup)
         return (start for start in starts if is_apart(criterion, start, theta, value))
     if len(setup.covariance.spans) == 1:
         return []
     starts = alone_in_being_large(theta, setup)         # an evaluation is expensive: two for each
     return (start for start in starts if is_apart(criterion, start, theta, value, NEARBY))
+
+
+def has_grid(setup):
+    """Whether the criterion is looked at on a grid: where that is cheap."""
+    J = len(setup.design.blocks)
+    if not (setup.engine.cheap and setup.covariance.elementwise and J in GRIDS):
+        return False
+    columns = setup.engine.p + len(setup.beta_0) + 1
+    return len(GRIDS[J]) ** J * columns**3 <= MOST_ON_GRID
 
 
 def has_few_rows(setup):

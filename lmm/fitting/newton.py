@@ -25,6 +25,7 @@ MOST_STEPS = 60             # of Newton's iteration
 STEP_LIMIT = 2.0            # of one Newton step, log units
 FRACTIONS = 0.5 ** np.arange(30)    # of a step that are tried along Newton's direction
 SUFFICIENT = 1e-4  # of the fall that the gradient promises, to accept a step (Armijo's rule)
+FAR = 0.01                  # Newton decrement above which average information will do
 POLISH = 1e-8  # Newton decrement, relative to max(1, |nll|), below which steps need no line search
 MOST_POLISHED = 8           # steps of that kind
 CLOSE = 1e-2  # of a loose `done`: the last step is not made where it is smaller than that
@@ -83,12 +84,13 @@ def iterated(criterion, theta, rival, held, done):
     value = criterion(theta)
     if value.triangle is not None and not held:
         theta, value = rescaled(theta, value, setup)
+    averaged = setup.engine.averages        # as long as the optimum is far
     polished = 0
     step_size = np.inf
     for _ in range(MOST_STEPS):
         # -- the boundary first: what is small becomes zero, or moves into the open
         try:
-            theta, value, D = settled(criterion, theta, value, held)
+            theta, value, D = settled(criterion, theta, value, held, averaged)
         except ArithmeticError:
             break
         free = covariance.free(theta)
@@ -102,6 +104,7 @@ def iterated(criterion, theta, rival, held, done):
         if step is None:
             break
         decrement = -0.5 * slope
+        averaged = averaged and decrement > FAR
         x = covariance.steps(theta)
         end = x + step
         if rival and convex and pointless(criterion, theta, value, decrement, end, rival):
@@ -182,14 +185,14 @@ def pointless(criterion, theta, value, decrement, x, rival):
 # -- the boundary ----------------------------------------------------------------------------------
 
 
-def settled(criterion, theta, value, held=()):
+def settled(criterion, theta, value, held=(), averaged=False):
     """theta, value and derivatives, small directions set to zero or into the open.
 
     Each direction that makes use of few degrees of freedom is set to zero, and the slope there, as
     psi grows again, decides where it belongs; unless that raises the criterion.
     """
     covariance = criterion.setup.covariance
-    D = criterion.derivatives(theta, value)
+    D = criterion.derivatives(theta, value, averaged)
     for d in np.flatnonzero(D.df_used[1:] < FEW):
         place = covariance.directions[d]
         if place in held or theta[place] == -np.inf:
@@ -206,7 +209,7 @@ def settled(criterion, theta, value, held=()):
         if moved_value <= value + SAME_NLL * abs(value):
             theta = moved
             value = moved_value
-            D = criterion.derivatives(theta, value)
+            D = criterion.derivatives(theta, value, averaged)
     return theta, value, D
 
 

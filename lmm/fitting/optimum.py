@@ -82,11 +82,12 @@ def fixed_point(criterion, theta, value):
     the estimate at once: the sum of squares of the modes over the degrees of freedom they make use
     of. For theta without correlations. The gradient in log sd is the difference of the two.
     """
+    setup = criterion.setup
     try:
-        D = criterion.derivatives(theta, value)
+        D = criterion.derivatives(theta, value, averaged=setup.engine.averages)
     except ArithmeticError:
         return theta                                            # Newton's iteration says more
-    directions = criterion.setup.covariance.directions
+    directions = setup.covariance.directions
     theta = theta.copy()
     quotient = 1 - D.gradient[directions] / D.df_used[1:]
     theta[directions] += 0.5 * np.log(np.maximum(quotient, SHRINKING))

@@ -305,6 +305,7 @@ def test_blas_is_held_to_one_thread(monkeypatch):
 
 def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
     dat = crossed((6, 5, 4), 80, 3)
+    monkeypatch.setattr("lmm.engines.blocked.elimination.is_nearly_full", lambda pattern: False)
     monkeypatch.setattr("lmm.machine.SURELY_THERE", 0.0)
     monkeypatch.setattr("lmm.machine.memory", lambda: 1e-6)
     with pytest.raises(LMMError, match=r"9 columns of Z remain beside the eliminated terms, and 243 pairs of columns meet in a level"):
@@ -506,3 +507,44 @@ def test_a_certificate_knows_what_rounding_can_do():
     dense = lmm("y ~ x", crossed((6, 5, 4), 80, 3), ["a", "b"])
     for one in (fit, dense):
         assert 1e-16 < one.optimum.nll_error < 1e-11
+
+
+def test_a_nearly_full_pattern_is_filled(monkeypatch):
+    """Products of all columns in place of pairs: the same criterion and derivatives, some entries being zero."""
+    dat = crossed((40, 12, 9), 300, 5)
+    design = lmer_setup("y ~ x + (x | a) + (1 | b) + (1 | c)", dat).design
+    full = set_up(design, True, engine="blocked")
+    with monkeypatch.context() as m:
+        m.setattr("lmm.engines.blocked.elimination.is_nearly_full", lambda pattern: False)
+        pairs = set_up(design, True, engine="blocked")
+    assert full.engine.layout.is_full and not pairs.engine.layout.is_full
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        theta = rng.normal(0, 0.7, len(full.labels))
+        value, other = LMMprof(theta, full), LMMprof(theta, pairs)
+        assert_allclose(value, other, rtol=1e-12)
+        D, E = derivatives(theta, full, value), derivatives(theta, pairs, other)
+        assert_allclose(D.gradient, E.gradient, rtol=1e-9, atol=1e-9 * np.abs(E.gradient).max())
+        assert_allclose(D.hessian, E.hessian, rtol=1e-9, atol=1e-9 * np.abs(E.hessian).max())
+
+
+def test_average_information_far_from_the_optimum_and_exact_at_it(monkeypatch):
+    """Where exact second derivatives cost much more; the certificate, errors and degrees of freedom are theirs."""
+    monkeypatch.setattr("lmm.engines.blocked.engine.FEW_KEPT", 5)
+    asked = []
+    information = Blocked.information
+
+    def spying(self, phi, state, pulled, reml, averaged=False):
+        found = information(self, phi, state, pulled, reml, averaged)
+        asked.append(found.averaged)
+        return found
+
+    monkeypatch.setattr(Blocked, "information", spying)
+    dat = crossed((60, 25), 500, 2)
+    fit = lmer("y ~ x + (1 | a) + (1 | b)", dat, engine="blocked")
+    assert asked[0] and not asked[-1] and asked == sorted(asked, reverse=True)
+    assert fit.converged and not fit.optimum.averaged
+    dense = lmer("y ~ x + (1 | a) + (1 | b)", dat, engine="dense")
+    assert_allclose(fit.theta, dense.theta, atol=1e-7)
+    assert_allclose(fit.optimum.hessian, dense.optimum.hessian, rtol=1e-6, atol=1e-8)
+    assert_allclose(fit.df, dense.df, rtol=1e-6)

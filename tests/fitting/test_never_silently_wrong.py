@@ -319,7 +319,7 @@ def test_sigma_so_small_that_its_square_is_subnormal():
 
 def test_derivatives_that_fail_end_in_a_sentence(monkeypatch):
     """They used to be a bare ArithmeticError, where the certificate or a boundary asked for them."""
-    def failing(self, theta, value=None):
+    def failing(self, theta, value=None, averaged=False):
         raise ArithmeticError("the derivatives cannot be evaluated at theta [1, 2]")
 
     monkeypatch.setattr(Criterion, "derivatives", failing)

@@ -16,6 +16,8 @@ from ..algebra import ends_of, numbers_within, row_of_entries
 from .layout import Eliminated, Kept, Sparse, count_pairs
 from .sparse_rest import rounds_of, upper_entries
 
+SMALL_MATRIX = 20_000   # numbers of a matrix that is better full, however many are zero
+PAIR = 15.0             # how many products by BLAS take the time of one pair of a sparse pattern
 FEWEST_SPARSE = 300     # columns up to which a dense triangle, with exact second derivatives, is
                         # as fast as a sparse one
 MOST_MEETING = 0.1      # of q^2, pairs that meet in a level, beyond which no sparse one is looked for
@@ -53,6 +55,8 @@ def layout_of(grouping, pattern, meeting_in_rows, others):
         chosen = _next_to_eliminate(others, ends, pattern)
     if chosen is None:
         kept = Kept(tuple(others))
+        if is_nearly_full(pattern):
+            pattern = filled(pattern)
         return Eliminated(grouping, pattern.indptr, pattern.indices, kept)
     held = grouping.c**2 * count_pairs(pattern.indptr)
     refuse_too_large(0, held)
@@ -81,6 +85,20 @@ def layout_of(grouping, pattern, meeting_in_rows, others):
     columns = numbers_within(ends, in_order)
     pattern = _chosen_columns(pattern, columns)
     return Eliminated(grouping, pattern.indptr, pattern.indices, remaining)
+
+
+def is_nearly_full(pattern):
+    """Whether products with all of a pattern's matrix take less time than those with its pairs."""
+    m, q = pattern.shape
+    return m * q <= SMALL_MATRIX or m * float(q) ** 2 <= PAIR * count_pairs(pattern.indptr)
+
+
+def filled(pattern):
+    """The pattern with an entry everywhere, zero where it had none."""
+    m, q = pattern.shape
+    indices = np.tile(np.arange(q, dtype=np.int32), m)
+    indptr = np.arange(m + 1) * q
+    return sparse.csr_array((pattern.toarray().ravel(), indices, indptr), (m, q))
 
 
 def _meeting(pattern, meeting_in_rows):

@@ -42,11 +42,12 @@ from ...model import Entries
 from ..algebra import ends_of, numbers_within, row_of_entries, with_entries
 from ..dense import make_pairs
 from .crossproducts import CrossProducts, cross_products
-from .elimination import layout_of
+from .elimination import filled, layout_of
 from .layout import Grouping, Kept
 from .nested import NestedState, Nesting, leaves_of, nesting_of
 from .state import RelativePsi, State, StatePosterior
 
+FEW_KEPT = 100          # kept columns up to which exact second derivatives cost little more
 MOST_EXACT = 300        # kept columns up to which second derivatives are exact: they cost several
                         # times the triangle
 
@@ -91,14 +92,14 @@ class Blocked:
                 logdets[i], crosses[i], *_ = self(phi)
         return logdets, crosses
 
-    def information(self, phi, state, pulled, reml):
+    def information(self, phi, state, pulled, reml, averaged=False):
         """First derivatives of nll in phi by their two parts, and (7) or average information.
 
         Raises an ArithmeticError where phi is too extreme for that.
         """
         with silently():
             state = state or self.state(phi)
-            found = state.information(pulled, reml)
+            found = state.information(pulled, reml, self.exact and not averaged)
         refuse_infinite(*found)
         return found
 
@@ -160,6 +161,13 @@ class Blocked:
             return True
         remaining = self.layout.remaining
         return isinstance(remaining, Kept) and remaining.q <= MOST_EXACT
+
+    @property
+    def averages(self):
+        """Whether average information costs much less: of scalar terms, with many columns kept."""
+        if self.nesting is not None or len(self.of_psi.pairs) > self.of_psi.J:
+            return False
+        return self.layout.kept > FEW_KEPT
 
     @property
     def widest(self):
@@ -376,6 +384,8 @@ def eliminate(blocks, U, of_psi):
     if list(in_order) != others:
         Z2 = _columns(blocks, in_order, len(U))
         pattern = _pattern_of_product(Z1[0], Z2)
+    if layout.is_full:
+        pattern = filled(pattern)
     refuse_too_large(layout.kept, layout.products_held)
 
     # -- the cross-products of Z in this order, and those with U

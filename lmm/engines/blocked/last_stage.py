@@ -154,10 +154,16 @@ class LastStage:
         if len(inverse):
             inverse = symmetric(inverse)
         B = _times(Lambda, _times(Lambda, inverse).T)
+        is_diagonal = _is_diagonal(Lambda)
+        large = np.zeros(self.layout.q, bool)
+        if is_diagonal:
+            large = Lambda**2 * S.diagonal() > LARGE_SHARE
+        if len(large) and large.all():
+            of_pair = Lambda * Lambda[:, None]
+            return B, Lambda[:, None] * inverse / Lambda, (eye - inverse) / of_pair
         shrunk = eye - B @ S                                    # I - psi M = I - B S
-        if not _is_diagonal(Lambda):
+        if not is_diagonal:
             return B, shrunk, S @ shrunk                        # M = S - S B S
-        large = Lambda**2 * S.diagonal() > LARGE_SHARE
         divisor = np.where(large, Lambda, 1.0)
         shrunk_by_division = Lambda[:, None] * inverse / divisor    # Lambda K^-1 Lambda^-1
         shrunk = np.where(large, shrunk_by_division, shrunk)

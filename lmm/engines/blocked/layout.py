@@ -397,6 +397,8 @@ class Eliminated:
 
         One for each pair of columns that meet in a level and each pair of effects.
         """
+        if self.is_full and isinstance(self.remaining, Kept):
+            return self.c * self.nnz
         held = self.c**2 * count_pairs(self.indptr)
         if isinstance(self.remaining, Eliminated):
             held += self.remaining.products_held

@@ -112,7 +112,7 @@ class State:
 
     # -- derivatives
 
-    def information(self, pulled, reml):
+    def information(self, pulled, reml, exact):
         """tr(W V_a), y'P V_a P y, and (7) or average information; see `Dense.information`.
 
         V_a = Z Z_a Z', Z_a for the matrix of an entry of psi, (p, p), and with F from `pulled`
@@ -120,7 +120,6 @@ class State:
         and the rows of F.
         """
         engine = self.engine
-        exact = engine.exact
         d, F = pulled(self.products_with_U())
 
         # -- x, (p, s): d and, for REML, the rows of F; Z_a x, (p, s, q); the forms x_s' Z_a x_t
