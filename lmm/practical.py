@@ -35,7 +35,7 @@ from .machine import few_threads
 from .model import make_design, matrix_design, refused_theta, with_arguments
 
 METHOD = "Nelder-Mead"
-TOLERANCE = 0.5         # of the simplex, log units, and of nll over it: loose, as Newton ends it
+TOLERANCE = 1.0         # of the simplex, log units, and of nll over it: loose, as Newton ends it
 STEP = 0.5              # of the first simplex, log units
 MOST_SCALAR = 60        # evaluations for each element of theta, ...
 MOST_CORRELATED = 3     # ... with correlated effects, where Newton searches better
@@ -112,7 +112,7 @@ class Nll(float):
     For what follows it keeps the triangle G of C, phi, and what the engine can use again.
     """
 
-    derivatives = None                                      # once they have been asked for
+    derivatives = rounding = None                           # once they have been asked for
 
     def __new__(cls, nll, beta, triangle=None, phi=None, state=None):
         self = super().__new__(cls, nll)

@@ -89,8 +89,17 @@ class Engine(Protocol):
         `pulled` takes Z'WU to F, (k, p).
         """
 
-    def rounding(self, phi) -> float:
-        """How far rounding may take 1/2 log|V| from its value, to first order. As a call."""
+    def rounding(self, phi, state=None) -> float:
+        """How far rounding may take 1/2 log|V| from its value, to first order.
+
+        As a call, or at once with an evaluation's `state`.
+        """
+
+    def sums_of_squares(self) -> tuple:
+        """|Z_j'e|^2, (J,), and |Z_i'Z_j|^2, (J, J), for the blocks of Z: where a search begins.
+
+        The squares of all elements. O(n J) at most.
+        """
 
     def products_with_U(self, phi) -> np.ndarray:
         """Z'WU, (p, m), columns of Z in the order of the blocks. As a call."""

@@ -226,9 +226,19 @@ class Dense(Decomposed):
         A = dtrsm(1.0, L, self.R, trans_a=1)                    # (1): Z'WZ = R' (L'L)^-1 R = A'A
         return A.T @ A, A.T @ B
 
-    def rounding(self, phi):
+    def rounding(self, phi, state=None):
         """How far rounding may take 1/2 log|V|: a pivot L_jj^2 is a difference of A_jj."""
-        return rounding_of(self(phi).state.L) if self.p else 0.0
+        if not self.p:
+            return 0.0
+        state = state or self(phi).state
+        return rounding_of(state.L)
+
+    def sums_of_squares(self):
+        """|Z_j'e|^2 = |R_j' Q'e|^2, (J,), and |Z_i'Z_j|^2 = |R_i'R_j|^2, (J, J)."""
+        along = self.R.T @ self.QtU[:, -1]
+        products = self.R.T @ self.R
+        owners = np.equal.outer(self.block_of, np.arange(self.entries.J)) * 1.0
+        return along**2 @ owners, owners.T @ products**2 @ owners
 
     # -- conditional modes (5) ---------------------------------------------------------------------
 

@@ -177,6 +177,10 @@ class Criterion:
         phases = [phase for phase, _, _ in self.rows]
         return {phase: phases.count(phase) for phase in dict.fromkeys(phases)}
 
+    def spent(self):
+        """Evaluations and seconds by phase, as an `Optimum` keeps them."""
+        return {"evaluations": self.evaluations(), "seconds": dict(self.seconds)}
+
     @property
     def done(self):
         """Where Newton's iteration ends."""
@@ -194,6 +198,8 @@ class Criterion:
         """
         value = self.profiled(theta, self.setup) if value is None else value
         known = value.derivatives
+        if not self.setup.engine.cheap and value.rounding is None and value.state is not None:
+            value.rounding = self.setup.engine.rounding(value.phi, value.state)
         if known is None or (known.averaged and not averaged and self.setup.engine.exact):
             with np.errstate(over="ignore", invalid="ignore"):          # looked for at the end
                 value.derivatives = derivatives_of(value, theta, self.setup, averaged)

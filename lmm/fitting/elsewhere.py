@@ -20,6 +20,7 @@ from .newton import BETTER, minimum, size_of
 
 FEW_ROWS = 40               # up to which correlated effects, or one term, often have several optima
 FEW_LEFT = 40               # rows less columns of X and Z, up to which sigma may have several
+MANY_LEVELS = 100           # of a term, whose variance they tell beyond doubt of another optimum
 COLLINEAR = 0.95            # correlation of a start where two effects are nearly of one line
 # log sds over that which makes an average level's whole as large as sigma, by the number of blocks
 GRIDS = {
@@ -36,10 +37,13 @@ NEARBY = (0.03,)
 RISE = 1e-7                 # of nll, relative to max(1, |nll|), that is no rounding error
 
 
-def best_optimum(criterion, theta, value):
-    """The best of the minimum at theta and those from other starts, and its value."""
+def best_optimum(criterion, theta, value, certified=True):
+    """The best of the minimum at theta and those from other starts, and its value.
+
+    All starts are searched where theta is not `certified`.
+    """
     for _ in range(2 * len(theta)):
-        for start in promising(criterion, theta, value):
+        for start in promising(criterion, theta, value, certified):
             other, other_value = minimum(criterion, start, rival=(theta, value))
             if other_value < value - BETTER * size_of(value):
                 theta, value = minimum(criterion, other, done=criterion.done)
@@ -49,19 +53,17 @@ def best_optimum(criterion, theta, value):
     return theta, value
 
 
-def promising(criterion, theta, value):
+def promising(criterion, theta, value, certified):
     """The thetas from which another optimum may be reached."""
     setup = criterion.setup
-    if has_grid(setup):
+    if has_grid(setup) and certified:
         return minima_of_grid(criterion, theta)
-    if has_few_rows(setup):
+    if (has_few_rows(setup) or not certified) and setup.engine.exact:
         return elsewhere(theta, setup)
     if setup.engine.exact and not setup.engine.averages:
         starts = elsewhere(theta, setup)
         return (start for start in starts if is_apart(criterion, start, theta, value))
-    if len(setup.covariance.spans) == 1:
-        return []
-    starts = alone_in_being_large(theta, setup)         # an evaluation is expensive: two for each
+    starts = alone_in_being_large(theta, setup, MANY_LEVELS)    # two evaluations for each
     return (start for start in starts if is_apart(criterion, start, theta, value, NEARBY))
 
 
@@ -190,10 +192,14 @@ def uncorrelated(setup, log_sigma, log_sds):
     return setup.covariance.theta(log_sigma, np.diag(np.exp(2 * log_sds)))
 
 
-def alone_in_being_large(theta, setup):
-    """Thetas where one term is larger than sigma and all others are smaller."""
+def alone_in_being_large(theta, setup, most_levels=np.inf):
+    """Thetas where one term, of so many levels at most, is larger than sigma, all others smaller."""
     log_unit = theta[0] + setup.units
+    if len(setup.covariance.spans) == 1 and most_levels < np.inf:
+        return
     for blocks in setup.covariance.spans:
+        if setup.design.blocks[blocks.start].matrix.shape[1] > most_levels:
+            continue
         log_sds = log_unit - 1.0
         log_sds[blocks] += 3.0
         yield uncorrelated(setup, theta[0], log_sds)

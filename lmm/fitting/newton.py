@@ -27,6 +27,7 @@ FRACTIONS = 0.5 ** np.arange(30)    # of a step that are tried along Newton's di
 SUFFICIENT = 1e-4  # of the fall that the gradient promises, to accept a step (Armijo's rule)
 FAR = 0.01                  # Newton decrement above which average information will do
 POLISH = 1e-8  # Newton decrement, relative to max(1, |nll|), below which steps need no line search
+ACCEPTED = 9e-7             # of theta, log units: the step that the certificate allows for, nearly
 MOST_POLISHED = 8           # steps of that kind
 CLOSE = 1e-2  # of a loose `done`: the last step is not made where it is smaller than that
 BETTER = 1e-10  # of nll, relative to max(1, |nll|), by which another optimum must be better
@@ -116,6 +117,8 @@ def iterated(criterion, theta, rival, held, done):
             last_size = step_size
             step_size = np.abs(step / units).max()
             close_enough = done > NEWTON_DONE and step_size < CLOSE * done
+            if not setup.engine.exact and step_size < ACCEPTED:
+                break                                           # an evaluation is expensive
             stalled = polished > 1 and step_size > 0.5 * last_size
             if close_enough or stalled or polished > MOST_POLISHED:
                 break

@@ -3,7 +3,7 @@
 A start, a look for other optima, the certificate, the result.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..engines import set_up
 from ..errors import ConvergenceWarning, LMMError, shorten, warn
 from ..model import refused_theta
 from ..result import LMMResult
-from .criterion import ELSEWHERE, NEWTON, SEARCH, START
+from .criterion import ELSEWHERE, NEWTON, SEARCH
 from .elsewhere import best_optimum
 from .newton import FEW, falls, growths, minimum, opened, rescaled, size_of
 
@@ -22,7 +22,9 @@ CURVATURE = 1e-9  # ... and the smallest eigenvalue of the Hessian, scaled to a 
 LEAST_SIGMA = 1e-12
 FALLING = 0.25  # ... by how much nll must fall there as log sigma does by 1, to have no bound
 FAR_FROM_BETA = 1e-3        # share of the residual in e'We, below which e is built anew around beta
-SHRINKING = 1e-4            # by how much a variance becomes less at most at the start
+LEAST_SHARE = 0.01          # of a variance at the start, relative to what makes it as large as others
+LEAST_TOLD = 1e-10          # of the equations for it, singular values that count as none
+TINY = 1e-300
 MEND_SCALE = "give start= on the scale of the data"
 DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that costs digits
 
@@ -33,25 +35,21 @@ DWARFS = 1e6  # variance of an average level's whole, relative to sigma^2, that 
 def first_theta(criterion):
     """Where the search begins: the plan's start, or where the data say.
 
-    The scale of all sds is made right.
-
-    Where an evaluation is expensive, derivatives say where to begin, unless there is a start.
+    The scale of all sds is made right where an evaluation is cheap; else derivatives do that.
     """
     setup = criterion.setup
     start = criterion.plan.start
-    cheap = setup.engine.cheap
-    theta = equal_shares(setup) if start is None else checked_start(start, setup)
-    if start is not None and not cheap:
+    theta = by_moments(setup) if start is None else checked_start(start, setup)
+    if not setup.engine.cheap:
         return theta
-    with criterion.phase(SEARCH if cheap else START):
+    with criterion.phase(SEARCH):
         value = criterion(theta)
         if value.triangle is None:
             raise LMMError(
                 "the likelihood cannot be evaluated at the start, "
                 f"theta {np.round(theta, 3).tolist()}; {MEND_SCALE}"
             )
-        theta, value = rescaled(theta, value, setup)
-        return theta if cheap else fixed_point(criterion, theta, value)
+        return rescaled(theta, value, setup)[0]
 
 
 def checked_start(start, setup):
@@ -64,34 +62,35 @@ def checked_start(start, setup):
     return opened(theta.astype(float), setup)
 
 
-def equal_shares(setup):
-    """theta where sigma and the blocks share the residual variance of OLS equally."""
-    n = len(setup.design.y)
-    squares = [np.sum(block.matrix.data**2) / n for block in setup.design.blocks]
-    shares = np.array([1.0, *squares])                          # of diag Z_j Z_j'
-    log_sds = log_rms(setup) - 0.5 * np.log(len(shares) * shares)
-    return setup.covariance.theta(log_sds[0], np.diag(np.exp(2 * log_sds[1:])))
+def by_moments(setup):
+    """theta without correlations where e'e and |Z_j'e|^2 are what they are expected to be.
 
+    Linear equations for the variances, one for each block and one for sigma^2:
 
-def fixed_point(criterion, theta, value):
-    """theta with each variance times (y'P V_j P y) / tr(W V_j).
+        E e'Z_i Z_i'e = sigma^2 tr(Z_i'Z_i) + sum over j of psi_jj |Z_i'Z_j|^2,    e ~ N(0, V),
 
-    The two numbers are equal at an optimum.
+    as if X were known. A variance that comes out as less than a small share of what an average
+    level's whole needs is that share.
 
-    From far above, where a Newton step on the log scale would be about one half, this is close to
-    the estimate at once: the sum of squares of the modes over the degrees of freedom they make use
-    of. For theta without correlations. The gradient in log sd is the difference of the two.
+    Source: the quadratic forms of Rao's (1970) MINQUE with a priori variances of zero.
     """
-    setup = criterion.setup
-    try:
-        D = criterion.derivatives(theta, value, averaged=setup.engine.averages)
-    except ArithmeticError:
-        return theta                                            # Newton's iteration says more
-    directions = setup.covariance.directions
-    theta = theta.copy()
-    quotient = 1 - D.gradient[directions] / D.df_used[1:]
-    theta[directions] += 0.5 * np.log(np.maximum(quotient, SHRINKING))
-    return theta
+    engine = setup.engine
+    n = len(setup.design.y)
+    squares, overlaps = engine.sums_of_squares()
+    of_e = np.append(engine.residual_ss, squares)
+    lengths = engine.mean_squares * [block.matrix.shape[1] for block in setup.design.blocks]
+    expected = np.empty((len(of_e), len(of_e)))
+    expected[0, 0] = n
+    expected[0, 1:] = expected[1:, 0] = lengths
+    expected[1:, 1:] = overlaps
+    scale = 1 / np.sqrt(np.maximum(expected.diagonal(), TINY))
+    scaled = expected * scale * scale[:, None]
+    variances = scale * np.linalg.lstsq(scaled, of_e * scale, rcond=LEAST_TOLD)[0]
+    mean = engine.residual_ss / n
+    sigma2 = min(max(variances[0], LEAST_SHARE * mean), mean)
+    least = LEAST_SHARE * sigma2 / np.maximum(engine.mean_squares, TINY)
+    variances = np.maximum(variances[1:], least)
+    return setup.covariance.theta(0.5 * np.log(sigma2), np.diag(variances))
 
 
 def log_rms(setup):
@@ -117,16 +116,17 @@ def finished(criterion, theta, message):
             old = criterion.setup
             criterion.setup = set_up(old.design, old.reml, plan.engine, value.beta, first)
             theta, value = minimum(criterion, theta)
+    optimum = judged(criterion, theta, value)
     if plan.elsewhere:
         with criterion.phase(ELSEWHERE):
-            theta, value = best_optimum(criterion, theta, value)
-    refuse_unbounded(criterion, theta, value)
+            best, best_value = best_optimum(criterion, theta, value, optimum.certified)
+        if best is theta:
+            optimum = replace(optimum, **criterion.spent())
+        else:
+            theta, value = best, best_value
+            optimum = judged(criterion, theta, value)
     theta.flags.writeable = False
     value.beta.flags.writeable = False
-    try:
-        optimum = certify(criterion, theta, value)
-    except ArithmeticError as error:
-        raise LMMError(f"{error}, where the search ended; {MEND_SCALE}") from None
     if not (optimum.certified or plan.quiet):
         warn(
             f"the optimum is not certified: {'; '.join(optimum.reasons)}; try another start=, "
@@ -144,6 +144,15 @@ def finished(criterion, theta, message):
         evaluated=tuple(criterion.rows),
         plan=plan,
     )
+
+
+def judged(criterion, theta, value):
+    """The `Optimum` at theta, where the search ended; an LMMError where nll has no bound."""
+    refuse_unbounded(criterion, theta, value)
+    try:
+        return certify(criterion, theta, value)
+    except ArithmeticError as error:
+        raise LMMError(f"{error}, where the search ended; {MEND_SCALE}") from None
 
 
 def lost_digits(value):
@@ -290,7 +299,10 @@ def certify(criterion, theta, value=None):
         multipliers[setup.design.direction_names[d]] = float(slope)
 
     column = value.triangle[:, -1]                          # C_yy = |column|^2 in 1/2 g_yy^2
-    rounding = setup.engine.rounding(value.phi) + 0.5 * np.finfo(float).eps * (column @ column)
+    rounding = value.rounding
+    if rounding is None:
+        rounding = setup.engine.rounding(value.phi, value.state)
+    rounding += 0.5 * np.finfo(float).eps * (column @ column)
     reasons = []
     if D.df_used[0] < FEW:
         reasons.append(
@@ -320,8 +332,7 @@ def certify(criterion, theta, value=None):
         nll_error=decrement + rounding,
         theta_error=step,
         multipliers=multipliers,
-        evaluations=criterion.evaluations(),
-        seconds=dict(criterion.seconds),
+        **criterion.spent(),
     )
 
 

@@ -36,7 +36,8 @@ def adjusted(t, df, method, n_means):
     elif method == "bonferroni":
         found[there] = np.minimum(1.0, r * p)
     elif method == "sidak":
-        found[there] = -np.expm1(r * np.log1p(-p))
+        with np.errstate(divide="ignore"):          # p = 1, of an estimate that is 0, stays 1
+            found[there] = -np.expm1(r * np.log1p(-p))
     elif method == "holm":
         order = np.argsort(p)
         steps = np.maximum.accumulate((r - np.arange(r)) * p[order])

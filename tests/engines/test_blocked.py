@@ -275,13 +275,13 @@ def test_the_number_of_levels_decides():
 
 
 def test_few_evaluations_from_a_start_by_the_modes():
-    """From a start on the data's scale, variances by sums of squares of the modes; 10 and 12 evaluations without them."""
+    """From a start by moments: 7 from one by sums of squares of the modes, 10 and 12 from equal shares."""
     for formula in ("y ~ 1 + (1 | s) + (1 | d)", "y ~ service + (1 | s) + (1 | d) + (1 | dept:service)"):
         fit = lmer(formula, load_data("InstEval"))
         evaluations = fit.optimum.evaluations
-        assert fit.converged and list(evaluations) == ["start", "newton", "elsewhere"]
-        assert evaluations["start"] + evaluations["newton"] <= 7
-        assert evaluations["elsewhere"] == 2 * len(fit.setup.design.blocks)             # two plain ones for each term
+        few_levels = sum(block.matrix.shape[1] <= 100 for block in fit.setup.design.blocks)
+        assert fit.converged and evaluations["newton"] <= 6
+        assert evaluations.get("elsewhere", 0) == 2 * few_levels        # two plain ones for each term that has few levels
 
 
 def test_blas_is_held_to_one_thread(monkeypatch):

@@ -21,8 +21,8 @@ def always_sparse(monkeypatch):
     """Small problems take the way of large ones: rounds down to three columns."""
     monkeypatch.setattr("lmm.engines.blocked.elimination.FEWEST_SPARSE", 0)
     monkeypatch.setattr("lmm.engines.blocked.elimination.MOST_MEETING", 10.0)
-    monkeypatch.setattr("lmm.engines.blocked.elimination.PAYING", np.inf)
-    monkeypatch.setattr("lmm.engines.blocked.sparse_rest.FEWEST", 3)
+    monkeypatch.setattr("lmm.engines.blocked.elimination.WORTH", np.inf)
+    monkeypatch.setattr("lmm.engines.blocked.sparse_rest.SMALL_TRIANGLE", 3)
     monkeypatch.setattr("lmm.engines.blocked.sparse_rest.FULL", 0.99)
 
 

@@ -13,12 +13,13 @@ BOTH = ["Worker", ["Worker", "Machine"]]
 
 def test_nelder_mead_has_run_and_newton_after_it():
     """The practical's optimiser drives every default fit of few levels; its message and evaluations are kept."""
-    fit = lmm("score ~ Machine", load_data("Machines"), BOTH)
+    unbalanced = load_data("Machines").drop([1, 2, 5, 7, 8, 11, 18, 19, 26, 32])
+    fit = lmm("score ~ Machine", unbalanced, BOTH)
     assert list(fit.optimum.evaluations)[:2] == ["simplex", "newton"]
     assert fit.optimum.evaluations["simplex"] > 2 * len(fit.theta)
     assert fit.message.startswith("Nelder-Mead: ")
     best = fit.trace.groupby("phase")["nll"].min()
-    assert fit.nll < best["simplex"] < fit.nll + 1
+    assert fit.nll < best["simplex"] < fit.nll + 2              # the simplex ends when it spans 1
 
 
 def test_where_derivatives_drive_there_is_no_nelder_mead():

@@ -487,3 +487,11 @@ def test_small_p_values_of_tukeys_method_have_digits():
     for t, df in [(3.0, 7.3), (9.9, 45.0), (8.0, 300.0), (7.5, np.inf), (0.0, 5.0)]:
         wanted = p_of_t(t, df) if np.isfinite(df) else p_of_t(t, 1e12)
         assert_allclose(studentized_range(np.sqrt(2) * t, 2, df), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["tukey", "bonferroni", "holm", "sidak", "fdr", "none"])
+def test_an_estimate_of_zero_has_p_of_one(method):
+    """Sidak's method used to warn of a logarithm of zero."""
+    from lmm.inference.adjustments import adjusted
+    p = adjusted(np.array([0.0, 2.0, np.nan]), np.array([10.0, 10.0, 10.0]), method, 3)
+    assert abs(p[0] - 1) < 1e-13 and 0 < p[1] < 1 and np.isnan(p[2])

@@ -123,9 +123,11 @@ def test_without_standard_errors_the_window_is_as_wide_as_sigma_makes_it(both):
 
 
 def test_the_start_lies_within_the_window_also_where_there_was_no_simplex(schools):
-    assert list(schools.trace["phase"].unique()) == ["start", "newton", "elsewhere"]
-    ax = plots.surface(schools, "sigma", "primary")
+    far = schools.theta + [-1.0, 3.0, 0.0]
+    fit = lmer("attain ~ verbal + sex + (1 | primary) + (1 | second)", load_data("ScotsSec"), start=far)
+    assert list(fit.trace["phase"].unique()) == ["newton", "elsewhere"]
+    ax = plots.surface(fit, "sigma", "primary")
     start = np.ravel(drawn(ax, "start"))
-    assert_array_equal(start, schools.trace[["log sigma", "log primary"]].iloc[0])
+    assert_array_equal(start, far[:2])
     corner = ax.get_xlim()[0], ax.get_ylim()[1]
     assert_allclose(corner, [start[0] - 0.2, start[1] + 0.2])

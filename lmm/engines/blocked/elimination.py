@@ -13,15 +13,15 @@ from scipy import sparse
 
 from ...machine import refuse_too_large
 from ..algebra import ends_of, numbers_within, row_of_entries
+from .coupling import SMALL_MATRIX
 from .layout import Eliminated, Kept, Sparse, count_pairs
 from .sparse_rest import rounds_of, upper_entries
 
-SMALL_MATRIX = 20_000   # numbers of a matrix that is better full, however many are zero
 PAIR = 15.0             # how many products by BLAS take the time of one pair of a sparse pattern
 FEWEST_SPARSE = 300     # columns up to which a dense triangle, with exact second derivatives, is
                         # as fast as a sparse one
 MOST_MEETING = 0.1      # of q^2, pairs that meet in a level, beyond which no sparse one is looked for
-PAYING = 0.05           # of q^3, the products of a sparse triangle up to which it is faster
+WORTH = 0.05            # of q^3, the products of a sparse triangle up to which it is faster
 MOST_KEPT = 200         # columns up to which no further term is eliminated: one small triangle
                         # costs less
 
@@ -116,7 +116,7 @@ def _sparse_layout(pattern, meeting_in_rows, others, q):
     meeting = _meeting(pattern, meeting_in_rows)
     meeting.sort_indices()
     rounds = rounds_of(meeting)
-    if rounds.work > PAYING * float(q) ** 3:
+    if rounds.work > WORTH * float(q) ** 3:
         return None
     rows, columns = upper_entries(meeting)
     return Sparse(tuple(others), rows, columns, rounds)

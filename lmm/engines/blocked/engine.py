@@ -60,6 +60,7 @@ class Blocked:
     matrices: tuple = field(repr=False)         # the blocks of Z
     U: np.ndarray = field(repr=False)           # (n, r)
     cross_products: CrossProducts = field(repr=False)
+    overlaps: np.ndarray = field(repr=False)        # (J, J) the sums of squares of Z_i'Z_j
     nesting: Nesting | None = field(repr=False)     # of terms nested in each other, if they are
 
     # -- the contract of engines
@@ -113,10 +114,17 @@ class Blocked:
         refuse_infinite(*found)
         return found
 
-    def rounding(self, phi):
+    def rounding(self, phi, state=None):
         """How far rounding may take 1/2 log|V| from its value, to first order."""
         with silently():
-            return 0.5 * self.state(phi).rounding
+            state = state or self.state(phi)
+            return 0.5 * state.rounding
+
+    def sums_of_squares(self):
+        """|Z_j'e|^2, (J,), and |Z_i'Z_j|^2, (J, J)."""
+        e = self.U[:, -1]
+        along = [Z.T @ e for Z in self.matrices]
+        return np.array([v @ v for v in along]), self.overlaps
 
     def products_with_U(self, phi):
         """Z' V^-1 U, (p, r), columns of Z in the order of the blocks."""
@@ -389,14 +397,14 @@ def eliminate(blocks, U, of_psi):
     refuse_too_large(layout.kept, layout.products_held)
 
     # -- the cross-products of Z in this order, and those with U
-    of_Z = cross_products(
-        layout,
-        own=_own_products(Z1, first.m),
-        between=_products_on_pattern(Z1, Z2, pattern),
-        remaining=_packed_products(Z2, layout.remaining),
-    )
+    own = _own_products(Z1, first.m)
+    between = _products_on_pattern(Z1, Z2, pattern)
+    upper = sparse.csr_array(sparse.triu(Z2.T @ Z2))
+    overlaps = _overlaps(layout.groupings, own, between, pattern.indices, upper)
+    packed = _packed(upper, layout.remaining)
+    of_Z = cross_products(layout, own, between, packed)
     nesting = nesting_of(groupings, blocks)
-    engine = Blocked(of_psi, tuple(blocks), U, of_Z, nesting)
+    engine = Blocked(of_psi, tuple(blocks), U, of_Z, overlaps, nesting)
     return engine._with_U(U)
 
 
@@ -459,9 +467,26 @@ def _keys(matrix):
     return row * n_columns + matrix.indices
 
 
-def _packed_products(Z2, layout):
-    """Z2'Z2, packed."""
-    upper = sparse.csr_array(sparse.triu(Z2.T @ Z2))
+def _overlaps(groupings, own, between, indices, upper):
+    """The sums of squares of Z_i'Z_j, (J, J), from these products, the upper half of Z2'Z2 last."""
+    first, *others = groupings
+    of_terms = [np.repeat(grouping.numbers, grouping.m) for grouping in others]
+    block = np.concatenate([np.zeros(0, int), *of_terms])
+    J = sum(grouping.c for grouping in groupings)
+    found = np.zeros((J, J))
+    found[first.blocks, first.blocks] = np.sum(own**2, axis=2)
+    for j, entries in zip(first.numbers, between):
+        found[j] += np.bincount(block[indices], entries**2, J)
+        found[:, j] = found[j]
+    # -- among the others: a block with another one is in the upper half alone
+    i = block[row_of_entries(upper.indptr)]
+    j = block[upper.indices]
+    among = np.bincount(i * J + j, upper.data**2, J * J).reshape(J, J)
+    return found + np.maximum(among, among.T)
+
+
+def _packed(upper, layout):
+    """Z2'Z2, packed, from its upper half."""
     i = row_of_entries(upper.indptr).astype(np.int64)
     j = upper.indices.astype(np.int64)
     packed = np.zeros(layout.size)

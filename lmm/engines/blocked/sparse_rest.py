@@ -36,9 +36,9 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from ..algebra import row_of_entries
 from ..contract import NotPositiveDefinite
 
-FEWEST = 128            # columns that are one small dense triangle
+SMALL_TRIANGLE = 128    # columns that are one small dense triangle
 FULL = 0.35             # share of entries that are other than zero, from which dense is faster
-MOST_ROUNDS = 60
+MOST_SETS = 60
 GATHERED = 60.0         # how many products of a dense triangle one pair of entries takes the time of
 LOW_DEGREE = 1.5        # times the median of how many others a column meets: what a round takes
 SEED = 0                # of the order in which columns of like degree are taken
@@ -95,7 +95,7 @@ def rounds_of(pattern):
     numbers = np.arange(A.shape[0])
     rounds = []
     gone = []
-    while not _is_full(A) and len(rounds) < MOST_ROUNDS:
+    while not _is_full(A) and len(rounds) < MOST_SETS:
         chosen = independent_columns(A, rng)
         if not chosen.any():
             break
@@ -111,7 +111,7 @@ def rounds_of(pattern):
 def _is_full(A):
     """Whether a dense triangle is better."""
     q = A.shape[0]
-    return q <= FEWEST or A.nnz > FULL * q * q
+    return q <= SMALL_TRIANGLE or A.nnz > FULL * q * q
 
 
 def independent_columns(A, rng):
