@@ -34,6 +34,7 @@ MOST_ON_GRID = 5e6          # points times cubed columns of Z, X and y: some ten
 FROM_ZERO = (0.97,)
 FROM_LARGE = (0.3, 0.03)
 NEARBY = (0.03,)
+ALL_THE_WAY = (0.97, 0.7, 0.3, 0.03)
 RISE = 1e-7                 # of nll, relative to max(1, |nll|), that is no rounding error
 
 
@@ -56,9 +57,14 @@ def best_optimum(criterion, theta, value, certified=True):
 def promising(criterion, theta, value, certified):
     """The thetas from which another optimum may be reached."""
     setup = criterion.setup
-    if has_grid(setup) and certified:
-        return minima_of_grid(criterion, theta)
-    if (has_few_rows(setup) or not certified) and setup.engine.exact:
+    n = len(setup.design.y)
+    left = n - len(setup.beta_0) - setup.engine.p
+    if setup.engine.exact and (n <= FEW_ROWS or not certified):
+        return elsewhere(theta, setup)
+    if has_grid(setup):
+        starts = minima_of_grid(criterion, theta)
+        return (start for start in starts if is_apart(criterion, start, theta, value, ALL_THE_WAY))
+    if setup.engine.exact and left <= FEW_LEFT:
         return elsewhere(theta, setup)
     if setup.engine.exact and not setup.engine.averages:
         starts = elsewhere(theta, setup)
@@ -74,12 +80,6 @@ def has_grid(setup):
         return False
     columns = setup.engine.p + len(setup.beta_0) + 1
     return len(GRIDS[J]) ** J * columns**3 <= MOST_ON_GRID
-
-
-def has_few_rows(setup):
-    """Whether few degrees of freedom are left, so that other optima are likely."""
-    n, k = len(setup.design.y), len(setup.beta_0)
-    return n <= FEW_ROWS or n - k - setup.engine.p <= FEW_LEFT
 
 
 def often_several(setup):
