@@ -38,7 +38,7 @@ METHOD = "Nelder-Mead"
 TOLERANCE = 1.0         # of the simplex, log units, and of nll over it: loose, as Newton ends it
 STEP = 0.5              # of the first simplex, log units
 MOST_SCALAR = 60        # evaluations for each element of theta, ...
-MOST_CORRELATED = 3     # ... with correlated effects, where Newton searches better
+MOST_CORRELATED = 2     # ... with correlated effects, where Newton searches better
 
 
 @with_arguments

@@ -148,7 +148,13 @@ def _rows_without_missing(columns, n):
     """The positions of the rows, out of n, where no column is missing."""
     missing = np.zeros(n, bool)
     for column in columns:
-        missing |= column.isna().to_numpy(bool)
+        kind = column.dtype
+        if isinstance(kind, pd.CategoricalDtype):
+            missing |= column.array.codes < 0
+        elif kind.kind == "f" and isinstance(kind, np.dtype):
+            missing |= np.isnan(column.to_numpy())
+        elif not (kind.kind in "iu" and isinstance(kind, np.dtype)):
+            missing |= column.isna().to_numpy(bool)
     return np.flatnonzero(~missing)
 
 

@@ -78,7 +78,9 @@ class Unstructured:
 
     def steps(self, t):
         """The coordinates in which steps are made: T's elements."""
-        return np.where(self.logs, np.exp(np.where(self.logs, t, 0.0)), t)
+        x = np.array(t, float)
+        x[self.directions] = np.exp(x[self.directions])
+        return x
 
     def from_steps(self, x):
         """The elements of theta of such coordinates.

@@ -348,8 +348,7 @@ def test_a_terminal_is_told_how_far_a_long_fit_is(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
     err = capsys.readouterr().err
-    batch = fit.optimum.evaluations["elsewhere"]
-    assert batch == 12 and err.count("\rlmm: evaluation ") == fit.nfev - batch and ", newton, nll 136.0954, 0 s " in err and err.endswith("\n")
+    assert err.count("\rlmm: evaluation ") == fit.nfev and ", newton, nll 136.0954, 0 s " in err and err.endswith("\n")
 
 
 @METHODS
