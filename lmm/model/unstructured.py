@@ -79,7 +79,7 @@ class Unstructured:
     def steps(self, t):
         """The coordinates in which steps are made: T's elements."""
         x = np.array(t, float)
-        x[self.directions] = np.exp(x[self.directions])
+        x[self.logs] = np.exp(x[self.logs])
         return x
 
     def from_steps(self, x):
