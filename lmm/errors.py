@@ -57,8 +57,17 @@ def nearest(name, known):
     return by_lower[found[0]] if found else None
 
 
+def checked_flag(value, name):
+    """An argument that is True or False."""
+    if value is True or value is False or type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise LMMError(f"{name} is {value!r}; it is True or False")
+
+
 def unknown_name(what, name, known):
     """The LMMError about a name that is none of `known`: the most similar one, or all of them."""
+    if len(known) == 0:
+        return LMMError(f"there is no {what} {name!r}; none has a name here")
     meant = nearest(name, known)
     message = f"there is no {what} {name!r}; there are "
     if meant is None:

@@ -2,8 +2,8 @@
 
 OpenBLAS starts threads for matrices of some thirty columns on. Where another process keeps a core
 busy each such call waits for it, and a small fit takes many times as long. So BLAS is held to one
-thread: OpenBLAS, which numpy's and scipy's wheels bring along, by a call of its own, and other kinds
-by threadpoolctl where that is installed. How many threads there are is one number for the whole
+thread: OpenBLAS, which numpy's and scipy's wheels bring along, by a call of its own, other kinds by
+threadpoolctl where that is installed. How many threads there are is one number for the whole
 process.
 """
 

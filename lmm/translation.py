@@ -156,7 +156,8 @@ LME4 = (
     Word("`hatvalues(m)`", "`fit.leverage`", names="hatvalues hat"),
     Word(
         '`cooks.distance(m)`, `influence(m, "g")`',
-        '`fit.cooks_distance` by row, `fit.influence("g")` by level',
+        '`fit.cooks_distance` by row, `fit.influence("g")` by level; '
+        "lme4's distance by level is (G - k) / G times it",
         names="cooksd",
     ),
     Word(
@@ -263,6 +264,12 @@ LME4 = (
         '`emmeans(m, "f")`, `pairs(emmeans(m, "f"))`, `emtrends(m, "f", var = "x")`',
         '`fit.means("f")`, `fit.means("f").pairs()`, `fit.slopes("x", by="f")`',
         names="emmeans lsmeans ls_means emtrends pairs cld difflsmeans",
+    ),
+    Word(
+        '`contrast(emmeans(m, "f"), "trt.vs.ctrl")`',
+        '`fit.means("f").contrast("trt.vs.ctrl")`, not adjusted unless `adjust=` says so; '
+        "Dunnett's is not there",
+        names="dunnett",
     ),
     Word(
         "`contest(m, L)`, `glht(m, L)`",
@@ -504,12 +511,20 @@ def unknown_argument(function, unknown, known, takes=None):
     return UnknownArgument(f"{function} has no argument{several} {names}; {advice}")
 
 
+THAT_FIT = ("lmm", "lmer", "LMMsetup", "update")
+FITTING = tuple(f"`{name}(" for name in THAT_FIT)
+
+
 def _instead_of_argument(function, name, value, known):
     """What to write for an argument: as ours, theirs, or the most similar one; or None."""
     for own in known:
         if simple(own) == simple(name):
             return f"write {own}={_if_short(value)}"
     word = BY_ARGUMENT.get(f"{function}.{simple(name)}") or BY_ARGUMENT.get(simple(name))
+    if word is not None and word.ours.startswith(FITTING) and function not in THAT_FIT:
+        word = None
+    if function == "cov_params" and name == "df":
+        return "write adjusted=True for Kenward and Roger's"
     if word is not None:
         renamed = re.fullmatch(r"`[^`]*?(\w+)=([^`,()]*)\)?`", word.ours)
         if renamed is None or renamed[1] not in known:

@@ -193,7 +193,7 @@ def uncorrelated(setup, log_sigma, log_sds):
 
 
 def alone_in_being_large(theta, setup, most_levels=np.inf):
-    """Thetas where one term, of so many levels at most, is larger than sigma, all others smaller."""
+    """Thetas where one term, of so many levels at most, is larger than sigma, others smaller."""
     log_unit = theta[0] + setup.units
     if len(setup.covariance.spans) == 1 and most_levels < np.inf:
         return

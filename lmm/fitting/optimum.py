@@ -22,7 +22,7 @@ CURVATURE = 1e-9  # ... and the smallest eigenvalue of the Hessian, scaled to a 
 LEAST_SIGMA = 1e-12
 FALLING = 0.25  # ... by how much nll must fall there as log sigma does by 1, to have no bound
 FAR_FROM_BETA = 1e-3        # share of the residual in e'We, below which e is built anew around beta
-LEAST_SHARE = 0.01          # of a variance at the start, relative to what makes it as large as others
+LEAST_SHARE = 0.01          # of a variance at the start, relative to what is as large as sigma^2
 LEAST_TOLD = 1e-10          # of the equations for it, singular values that count as none
 TINY = 1e-300
 MEND_SCALE = "give start= on the scale of the data"

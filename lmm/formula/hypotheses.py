@@ -1,5 +1,7 @@
 """Hypotheses written as text: from ``"Machine[T.B] - Machine[T.C] = 0"`` to the rows L and rhs."""
 
+import re
+
 import patsy
 
 from ..errors import LMMError, shorten
@@ -34,11 +36,23 @@ def rows_of_text(text, names):
     try:
         found = patsy.DesignInfo(list(names)).linear_constraint(text)
     except patsy.PatsyError as error:
-        what = str(error).splitlines()[0]
         raise LMMError(
-            f"the hypothesis {text!r} cannot be read ({what}); it is a sum of multiples of "
-            f"coefficients, whose names are {shorten(list(names))}"
+            f"the hypothesis {text!r} cannot be read{_hint(text, names)}; it is a sum of multiples "
+            f"of coefficients, = number or not, whose names are {shorten(list(names))}"
         ) from error
     except ValueError as error:
         raise LMMError(f"the hypothesis {text!r} cannot be read: {error}") from error
     return found.coefs, found.constants[:, 0]
+
+
+def _hint(text, names):
+    """What may be wrong with a hypothesis, to be put after "cannot be read"."""
+    if "==" in text:
+        return ": one = is an equality"
+    if "<" in text or ">" in text:
+        return ": it is an equality, =; the sign of an estimate is in the table"
+    rest = text
+    for name in sorted(names, key=len, reverse=True):
+        rest = rest.replace(name, " ")
+    unknown = re.search(r"[^\W\d][\w.\[\]():]*", rest)
+    return f": {unknown[0]!r} is no coefficient" if unknown else ""

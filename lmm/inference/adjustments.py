@@ -22,12 +22,17 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def adjusted(t, df, method, n_means):
-    """The adjusted two-sided p-values of a family of tests t, (r,); nan where t is."""
+    """The adjusted two-sided p-values of a family of tests t, (r,); nan where t is.
+
+    All r tests count, those that are nan too, as in R's emmeans: what cannot be estimated from
+    these data was meant to be asked.
+    """
     p = np.asarray(p_of_t(t, df), float)
     found = np.full(len(p), np.nan)
     there = np.isfinite(p)
-    r = int(there.sum())
-    if not r:
+    r = len(p)
+    known = int(there.sum())
+    if not known:
         return found
     p = p[there]
     if method == "tukey":
@@ -40,11 +45,11 @@ def adjusted(t, df, method, n_means):
             found[there] = -np.expm1(r * np.log1p(-p))
     elif method == "holm":
         order = np.argsort(p)
-        steps = np.maximum.accumulate((r - np.arange(r)) * p[order])
+        steps = np.maximum.accumulate((r - np.arange(known)) * p[order])
         found[np.flatnonzero(there)[order]] = np.minimum(1.0, steps)
     elif method == "fdr":
         order = np.argsort(p)[::-1]
-        steps = np.minimum.accumulate(r / (r - np.arange(r)) * p[order])
+        steps = np.minimum.accumulate(r / (known - np.arange(known)) * p[order])
         found[np.flatnonzero(there)[order]] = np.minimum(1.0, steps)
     else:
         found[there] = p
@@ -140,7 +145,10 @@ def _chi_nodes(df):
 def checked_adjustment(method):
     """The name of an adjustment; an LMMError if there is none of that name."""
     if method not in ADJUSTMENTS:
-        raise LMMError(f"adjust is {method!r}; it is one of {', '.join(map(repr, ADJUSTMENTS))}")
+        raise LMMError(
+            f"adjust is {method!r}; it is one of {', '.join(map(repr, ADJUSTMENTS))} "
+            "('fdr' is Benjamini and Hochberg's)"
+        )
     return method
 
 

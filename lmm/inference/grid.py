@@ -116,6 +116,11 @@ def given_offset(design):
     return float(np.mean(design.offset - of_formula))
 
 
+def _as_level(value, levels):
+    """The level that equals a value: True for 1; the value itself if there is none."""
+    return levels[levels.index(value)] if value in levels else value
+
+
 def _checked_at(at, axes, factors, design):
     """`at` as lists of values by variable, each a level where the variable is a factor."""
     if at is None:
@@ -131,6 +136,7 @@ def _checked_at(at, axes, factors, design):
         if not values:
             raise LMMError(f"at holds no value of {name!r}")
         if name in factors and isinstance(design.data[name].dtype, pd.CategoricalDtype):
+            values = [_as_level(value, factors[name]) for value in values]
             for value in values:
                 if value not in factors[name]:
                     raise LMMError(

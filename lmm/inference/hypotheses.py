@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, fdtrc, stdtrit
 
-from ..errors import LMMError, shorten, warn
+from ..errors import LMMError, checked_flag, shorten, warn
 from ..formula import rows_of_text, separate
 from ..result import check_level, cov_params
 from .kenward_roger import kenward_roger
@@ -19,6 +19,7 @@ from .satterthwaite import p_of_t, satterthwaite
 SAME_SPACE = 2.0**-26   # of the largest eigenvalue of L C L', below which rows depend on others
 SAME_DF = 1e-8          # difference of degrees of freedom that are the same
 CONTRADICTION = 1e-8    # of rows that depend on each other, relative to what they are sums of
+ROUNDED = 1e-8          # of a covariance that was given, relative to its largest element
 DF_METHODS = ("satterthwaite", "kr", "normal")
 
 
@@ -124,13 +125,24 @@ def _checked_cov(cov, fit):
         if set(cov.index) != set(names) or set(cov.columns) != set(names):
             raise LMMError(f"cov has the columns {shorten(list(cov.columns))}; X has {names}")
         cov = cov.loc[names, names]
-    cov = np.asarray(cov, float)
     k = len(names)
+    try:
+        cov = np.asarray(cov, float)
+    except (TypeError, ValueError):
+        raise LMMError(
+            f"cov is {cov!r}, no matrix; it is a covariance of beta, ({k}, {k}), such as "
+            "fit.robust_cov(cluster) returns"
+        ) from None
     if cov.shape != (k, k):
         raise LMMError(f"cov has shape {cov.shape}; it takes ({k}, {k}), by columns of X")
     if not np.isfinite(cov).all():
         raise LMMError("cov holds values that are no finite numbers")
-    return cov
+    largest = np.abs(cov).max(initial=0.0)
+    if np.abs(cov - cov.T).max(initial=0.0) > ROUNDED * largest:
+        raise LMMError("cov is not symmetric, so it is no covariance of beta")
+    if k and np.linalg.eigvalsh(cov)[0] < -ROUNDED * largest:
+        raise LMMError("cov has a negative eigenvalue, so it is no covariance of beta")
+    return 0.5 * (cov + cov.T)
 
 
 def remark_on_reml(fit, errors):
@@ -249,6 +261,7 @@ def contrast(fit, L, rhs=0, *, df="satterthwaite", joint=False, level=0.95, cov=
     [{'estimate': -5.95, 'se': 1.987, 'df': 12.0, 't': -2.994, 'pvalue': 0.011}]
     """
     check_level(level)
+    checked_flag(joint, "joint")
     labels, whole, rhs = rows_of(fit, L, rhs)
     if cov is not None and df == "satterthwaite":
         df = "normal"
@@ -300,7 +313,7 @@ def rows_of(fit, L, rhs=0):
 def _read(L, names, design):
     """Labels, rows and right-hand sides."""
     if isinstance(L, str):
-        return _read_texts(separate(L), names)
+        return _read_texts([L] if L in names else separate(L), names)
     if isinstance(L, (list, tuple)) and L and all(isinstance(one, str) for one in L):
         return _read_texts(L, names)
     if isinstance(L, dict):
@@ -348,9 +361,14 @@ def _read_dict(L, names, design):
 
 
 def _read_texts(texts, names):
-    """Each text, one row or several."""
+    """Each text, one row or several; one that is a coefficient's name is that coefficient."""
     labels, rows, rhs = [], [], []
     for text in texts:
+        if text in names:
+            labels.append(text)
+            rows.append(np.equal(names, text)[None] * 1.0)
+            rhs.append(np.zeros(1))
+            continue
         of_text, constants = rows_of_text(text, names)
         single = len(of_text) == 1
         labels += [text] if single else [described(row, names) for row in of_text]

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from ..engines import back_substitute
-from ..errors import LMMError, warn
+from ..errors import LMMError, checked_flag, warn
 from ..fit import by_reml
 from ..result import cov_params as plain_cov_params
 
@@ -207,7 +207,7 @@ def cov_params(fit, adjusted=False):
     LMMWarning
         Where a fit by maximum likelihood was refitted.
     """
-    if not adjusted:
+    if not checked_flag(adjusted, "adjusted"):
         return plain_cov_params(fit)
     found = kenward_roger(fit)
     if found.fit is not fit:

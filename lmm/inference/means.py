@@ -12,8 +12,9 @@ from math import gcd, lcm
 import numpy as np
 import pandas as pd
 
-from ..errors import LMMError, shorten
+from ..errors import LMMError, checked_flag, shorten
 from ..result import check_level, tables
+from ..translation import explained
 from .adjustments import adjusted, checked_adjustment, critical_values, letters_of
 from .grid import make_grid, rows_of_cells, unknown_variable, variables_of
 from .hypotheses import errors_of, remark_on_reml, t_table
@@ -22,6 +23,7 @@ from .scales import scale_of
 WEIGHTS = ("equal", "proportional", "cells")
 SMALL_MOVE = 1e-3             # of a covariate's sd, by which it moves for a slope
 MOST_DEGREES = 6        # of polynomial contrasts
+HINT = "on the scale of"        # how the note begins that says that a response was transformed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,8 +60,12 @@ class Means(tables.Shown):
     def _tables(self):
         return shown(self.title, self.table, self.notes)
 
+    def __getattr__(self, name):
+        raise missing(self, name)
+
     # -- comparisons
 
+    @explained
     def pairs(self, adjust="tukey", reverse=False):
         """All pairwise differences, within each combination of levels of `by`.
 
@@ -76,6 +82,7 @@ class Means(tables.Shown):
         Comparisons
         """
         checked_adjustment(adjust)
+        checked_flag(reverse, "reverse")
 
         def weights(m):
             rows = []
@@ -91,6 +98,7 @@ class Means(tables.Shown):
 
         return self._compared(weights, names, adjust, "Pairwise differences")
 
+    @explained
     def contrast(self, method="trt.vs.ctrl", adjust="none", ref=None):
         """Other contrasts, within each combination of levels of `by`.
 
@@ -99,7 +107,8 @@ class Means(tables.Shown):
         method : {"trt.vs.ctrl", "poly", "consec"} or dict, optional
             Each level less the first, or less the level `ref`; orthogonal polynomials of equally
             spaced levels, in whole numbers; each level less the one before; or weights of the
-            levels by label, as in ``{"A - mean of B, C": [1, -0.5, -0.5]}``.
+            levels by label, in their order or by level, as in ``{"A - mean of B, C": [1, -0.5,
+            -0.5]}``, ``{"B - A": {"B": 1, "A": -1}}``.
         adjust : str, optional
             As in `pairs`; Tukey's is for pairwise differences alone.
         ref : optional
@@ -116,8 +125,13 @@ class Means(tables.Shown):
         if ref is not None and method != "trt.vs.ctrl":
             raise LMMError("ref belongs to 'trt.vs.ctrl'")
         levels = self.levels_of_family()
+        if not isinstance(method, (str, dict)):
+            raise LMMError(
+                f"method is of type {type(method).__name__}; it is 'trt.vs.ctrl', 'poly', "
+                "'consec', or a dict from labels to weights of the levels"
+            )
         if isinstance(method, dict):
-            rows = _given_weights(method, len(levels))
+            rows = _given_weights(method, levels)
             labels = [str(label) for label in method]
         elif method == "poly":
             rows = polynomials(len(levels))
@@ -139,6 +153,7 @@ class Means(tables.Shown):
             )
         return self._compared(lambda m: rows, lambda levels: labels, adjust, "Contrasts")
 
+    @explained
     def letters(self, adjust="tukey", alpha=0.05):
         """Letters by mean, a Series: two that share none differ at the level `alpha`.
 
@@ -174,7 +189,8 @@ class Means(tables.Shown):
         LMMError
             If the response is not log, log2, log10, log1p, sqrt or exp of something.
         """
-        scale = scale_of(self.errors.fit.setup.design.response)
+        response = self.errors.fit.setup.design.response
+        scale = scale_of(response)
         if self.scale is not None:
             return self
         if "mean" not in self.table:
@@ -184,8 +200,15 @@ class Means(tables.Shown):
         bounds = np.sort(scale.inverse(table[["lower", "upper"]].to_numpy()), axis=1)
         table["lower"], table["upper"] = bounds.T
         table["mean"] = scale.inverse(table["mean"])
-        notes = (*self.notes, f"transformed back from {scale.name}; errors by the delta method")
-        return replace(self, table=table, notes=notes, scale=scale)
+        notes = [note for note in self.notes if not note.startswith(HINT)]
+        notes.append(f"transformed back from {scale.name}; errors by the delta method")
+        title = self.title.replace(response, scale.inside, 1)
+        return replace(self, table=table, notes=tuple(notes), title=title, scale=scale)
+
+    @property
+    def response(self):
+        """What the means are of, as it is written: the response, or what was transformed in it."""
+        return self.errors.fit.setup.design.response if self.scale is None else self.scale.inside
 
     # -- what they share
 
@@ -229,11 +252,10 @@ class Means(tables.Shown):
             table[bad] = np.nan
             there = ~bad
             df = table["df"].to_numpy()
-            n_means = int(self.estimable[family].sum())
+            n_means = len(family)
             half = np.full(len(table), np.nan)
-            r = int(there.sum())
-            if r:
-                half[there] = critical_values(df[there], self.level, adjust, n_means, r)
+            if there.any():
+                half[there] = critical_values(df[there], self.level, adjust, n_means, len(labels))
             half = half * table["se"]
             table["pvalue"] = adjusted(table["t"].to_numpy(), df, adjust, n_means)
             table["lower"] = table["estimate"] - half
@@ -250,10 +272,17 @@ class Means(tables.Shown):
             table.index.name = "contrast"
         r = len(labels)
         how = "not adjusted" if adjust == "none" else f"adjusted by {ADJUSTED[adjust]}"
-        notes = (*self.notes, f"p-values and intervals {how}, for a family of {r}")
-        if self.scale is not None:
-            notes += (f"on the scale of the model, {self.scale.name}",)
-        return Comparisons(f"{what} of {self.title[0].lower()}{self.title[1:]}", table, notes)
+        design = self.errors.fit.setup.design
+        notes = [note for note in self.notes if not note.startswith((HINT, "transformed back"))]
+        notes.append(f"p-values and intervals {how}, for a family of {r}")
+        scale = None if "slope" in self.table else scale_of_or_none(design)
+        title = f"{what} of {self.title[0].lower()}{self.title[1:]}"
+        if scale is not None:
+            ratios = "; .on_original_scale() gives ratios" if scale.base else ""
+            notes.append(f"{HINT} {scale.name}{ratios}")
+            if self.scale is not None:
+                title = title.replace(scale.inside, scale.name, 1)
+        return Comparisons(title, table, tuple(notes), scale)
 
 
 ADJUSTED = {
@@ -280,11 +309,69 @@ class Comparisons(tables.Shown):
     title: str
     table: pd.DataFrame
     notes: tuple
+    scale: object = None
 
     __repr__ = tables.Shown.__str__
 
+    def on_original_scale(self):
+        """Ratios, where the response is a logarithm: its differences, transformed back.
+
+        Returns
+        -------
+        Comparisons
+            Its table has ``ratio`` in place of ``estimate``, without unit, and bounds of it; errors
+            by the delta method; t and p are those of the differences.
+
+        Raises
+        ------
+        LMMError
+            If the response is no logarithm: differences have no other scale then.
+        """
+        scale = self.scale
+        if scale is None or scale.base is None:
+            raise LMMError(
+                "the response is no logarithm, whose differences are ratios; "
+                "take .on_original_scale() of the means"
+            )
+        if "ratio" in self.table:
+            return self
+        table = self.table.copy()
+        for column in ("estimate", "lower", "upper"):
+            table[column] = scale.base ** table[column]
+        table["se"] *= np.log(scale.base) * table["estimate"]
+        table = table.rename(columns={"estimate": "ratio"})
+        notes = [note for note in self.notes if not note.startswith(HINT)]
+        notes.append(
+            f"ratios of {scale.inside}, back from {scale.name}; errors by the delta method"
+        )
+        title = f"Ratios by {self.title[0].lower()}{self.title[1:]}"
+        return replace(self, title=title, table=table, notes=tuple(notes))
+
     def _tables(self):
         return shown(self.title, self.table, self.notes)
+
+    def __getattr__(self, name):
+        raise missing(self, name)
+
+
+THEIR_WORDS = {
+    "cld": "write .letters()",
+    "conf_int": "its .table has the bounds, lower and upper",
+    "confint": "its .table has the bounds, lower and upper",
+    "summary": "print it, or take its .table",
+    "test": "comparisons have t and p in their .table",
+    "plot": "write plots.means(...)",
+    "contrasts": "write .contrast(...)",
+    "emmeans": "its .table has the means",
+}
+
+
+def missing(of, name):
+    """The AttributeError about a name that means or comparisons have not."""
+    kind = type(of).__name__
+    own = [one for one in dir(type(of)) if not one.startswith("_")]
+    advice = THEIR_WORDS.get(name) or f"it has {', '.join(own)}, table, notes"
+    return AttributeError(f"{kind} has no attribute {name!r}; {advice}")
 
 
 def shown(title, table, notes):
@@ -307,7 +394,7 @@ def shown(title, table, notes):
 
 HEADINGS = {
     "mean": "Mean", "slope": "Slope", "estimate": "Estimate", "se": "Std. Error", "t": "t value",
-    "pvalue": "Pr(>|t|)", "lower": "Lower", "upper": "Upper",
+    "pvalue": "Pr(>|t|)", "lower": "Lower", "upper": "Upper", "ratio": "Ratio",
 }
 
 
@@ -413,7 +500,8 @@ def slopes(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", le
     by = _named(by, "by")
     factors, covariates = variables_of(fit)
     if not isinstance(of, str):
-        raise LMMError(f"of is {of!r}; it is the name of one numeric variable")
+        raise LMMError(f"of is of type {type(of).__name__}; it is the name of one numeric variable")
+    of = unquoted(of)
     if of in factors:
         raise LMMError(f"{of!r} has levels, not a slope; see fit.means({of!r}).pairs()")
     grid = make_grid(fit, at)
@@ -441,12 +529,26 @@ def slopes(fit, of, by=None, at=None, weights="equal", *, df="satterthwaite", le
 
 def _named(names, argument):
     """A name or a list of names as a list."""
-    if names is None:
+    if names is None and argument == "by":
         return []
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, (list, tuple)) or (argument == "of" and not names):
-        raise LMMError(f"{argument} is {names!r}; it is a variable's name, or a list of names")
-    return list(names)
+        short = names is None or isinstance(names, (list, tuple, dict, int, float))
+        what = repr(names) if short else f"of type {type(names).__name__}"
+        raise LMMError(f"{argument} is {what}; it is a variable's name, or a list of names")
+    if argument == "of" and any("~" in name or "|" in name for name in map(str, names)):
+        raise LMMError(
+            f"of is {names[0]!r}; it is a variable's name, such as 'arm'; what means are compared "
+            "within is by=, and .pairs() compares them"
+        )
+    return [unquoted(name) for name in names]
+
+
+def unquoted(name):
+    """A variable's name without the backticks that it has in a formula."""
+    if isinstance(name, str) and len(name) > 2 and name[0] == name[-1] == "`":
+        return name[1:-1]
+    return name
 
 
 def _check_names(fit, of, by, factors, covariates, at, grid):
@@ -491,7 +593,8 @@ def _averaged(fit, errors, X, offset, grid, share, of, by, title, what, level):
     names = [*by, *of]
     design = fit.setup.design
     levels = [grid.axes[name] for name in names]
-    index = pd.MultiIndex.from_product(levels, names=names) if names else pd.Index(["all"])
+    overall = pd.Index(["all"], name="rows")
+    index = pd.MultiIndex.from_product(levels, names=names) if names else overall
     if names:
         number = index.get_indexer(pd.MultiIndex.from_frame(grid.cells[names]))
     else:
@@ -519,7 +622,7 @@ def _averaged(fit, errors, X, offset, grid, share, of, by, title, what, level):
         table = table.drop(columns=["t", "pvalue"])
     notes = [f"degrees of freedom by {errors.words}"]
     if what == "mean" and scale_of_or_none(design):
-        notes.append(f"on the scale of {design.response}; .on_original_scale() transforms back")
+        notes.append(f"{HINT} {design.response}; .on_original_scale() transforms back")
     over = [name for name in grid.axes if name not in names and len(grid.axes[name]) > 1]
     if over:
         notes.append(f"averaged over the levels of {', '.join(over)}")
@@ -576,10 +679,13 @@ def _place(level, levels):
     return levels.index(level)
 
 
-def _given_weights(method, m):
-    """The user's weights, (r, m)."""
+def _given_weights(method, levels):
+    """The user's weights, (r, m): in the order of the levels, or by level."""
+    m = len(levels)
     rows = []
     for label, weights in method.items():
+        if isinstance(weights, (dict, pd.Series)):
+            weights = _weights_by_level(weights, label, levels)
         try:
             row = np.asarray(weights, float)
         except (TypeError, ValueError):
@@ -587,12 +693,29 @@ def _given_weights(method, m):
         if row.shape != (m,) or not np.isfinite(row).all():
             raise LMMError(
                 f"the weights of {label!r} have shape {row.shape}; they are {m} numbers, "
-                "one for each level"
+                f"one for each level, {shorten(levels)}"
             )
+        if not row.any():
+            raise LMMError(f"the weights of {label!r} are all zero; they say nothing")
         rows.append(row)
     if not rows:
         raise LMMError("method is an empty dict; it holds weights of the levels by label")
     return np.array(rows)
+
+
+def _weights_by_level(weights, label, levels):
+    """Weights given by level, of a dict or Series, in the order of the levels; others are zero."""
+    row = np.zeros(len(levels))
+    for level, weight in weights.items():
+        row[_place(_text(level), levels)] = weight if _is_number(weight) else np.nan
+    if np.isnan(row).any():
+        raise LMMError(f"the weights of {label!r} are no numbers")
+    return row
+
+
+def _is_number(value):
+    """Whether a value is a number, no bool."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def polynomials(m):

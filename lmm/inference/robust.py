@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve
 
 from ..errors import LMMError
+from ..model import in_order
 from .influence import levels_of
 
 SANDWICHES = ("CR0", "CR2")
@@ -114,6 +115,9 @@ def clusters_of(fit, by):
     """The number of each row's cluster, (n,)."""
     if isinstance(by, str):
         return levels_of(fit, by)[0]
+    design = fit.setup.design
+    if isinstance(by, pd.Series) and len(by) == len(design.dat) > fit.nobs:
+        by = in_order(by, (design.dat.index,), "by").iloc[design.rows]
     values = by.to_numpy() if isinstance(by, pd.Series) else np.asarray(by)
     if values.shape != (fit.nobs,) or pd.isna(values).any():
         raise LMMError(

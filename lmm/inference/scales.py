@@ -12,8 +12,14 @@ class Scale(NamedTuple):
     """The way back from a transformed response."""
 
     name: str
+    inside: str             # what was transformed, as it is written
     inverse: object         # of an array on the scale of the model
     slope: object           # its derivative there
+
+    @property
+    def base(self):
+        """The base of a logarithm, of which a difference is a ratio; None if it is none."""
+        return _BASES.get(_CALL.match(self.name)[1])
 
 
 _WAYS_BACK = {
@@ -24,6 +30,7 @@ _WAYS_BACK = {
     "sqrt": (np.square, lambda x: 2 * x),
     "exp": (np.log, lambda x: 1 / x),
 }
+_BASES = {"log": np.e, "log2": 2.0, "log10": 10.0, "log1p": np.e}
 _CALL = re.compile(r"\s*(?:np\.|numpy\.)?(\w+)\((.*)\)\s*$")
 
 
@@ -36,7 +43,7 @@ def scale_of(response):
             f"the response {response!r} is not on a scale with a known way back, which is one of "
             f"{known}"
         )
-    return Scale(response, *_WAYS_BACK[found[1]])
+    return Scale(response, found[2].strip(), *_WAYS_BACK[found[1]])
 
 
 def _is_closed(text):

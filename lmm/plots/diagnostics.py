@@ -9,6 +9,8 @@ from .canvas import QUIET, as_text, level_axes, new_axes
 from .choices import check_fit
 from .smooth import smooth_line
 
+LARGEST = 3          # levels that have a name where there is no room for all
+
 
 def residuals(fit, ax=None):
     """The residuals, in units of sigma, against the fitted values.
@@ -131,6 +133,12 @@ def influence(fit, by=None, ax=None):
     places = np.arange(len(found))
     ax.hlines(places, 0, found.to_numpy(), **QUIET)
     ax.plot(found.to_numpy(), places, "o", color="C0")
+    if len(ax.get_yticks()) == 0:
+        for place in places[-LARGEST:]:
+            at = found.iloc[place], place
+            name = as_text(found.index[place])
+            ax.annotate(name, at, (5, -3), textcoords="offset points", va="top", fontsize="small")
+        ax.margins(x=0.2)
     ax.set_xlim(left=0)
     ax.set_xlabel("Cook's distance without the level")
     return ax

@@ -9,6 +9,7 @@ from .choices import check_fit
 
 PLACES = 60             # of a covariate, where a fitted mean is drawn
 QUANTILES = (0.1, 0.5, 0.9)     # of a numeric `by`, at which there are lines
+LETTERS_BESIDE = 45     # of the names below an axis that are read side by side
 ASIDE = 0.12            # between the points of two levels of `by`, as a share of a step
 
 
@@ -63,9 +64,13 @@ def means(means, letters=True, ax=None):
                     ha="center", fontsize="small", color=f"C{number}",
                 )
     ax.set_xticks(range(len(names)), [as_text(name) for name in names])
+    if sum(map(len, names)) > LETTERS_BESIDE:
+        ax.tick_params("x", rotation=30)
+        for label in ax.get_xticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
     ax.margins(x=0.15, y=0.1)
     ax.set_xlabel(as_text(":".join(means.of)))
-    ax.set_ylabel(f"{what} of {as_text(means.errors.fit.setup.design.response)}")
+    ax.set_ylabel(f"{what} of {as_text(means.response)}")
     if len(families) > 1:
         legend_above(ax)
         ax.get_legend().set_title(as_text(":".join(means.by)))
@@ -109,6 +114,10 @@ def effects(fit, of, by=None, level=0.95, data=True, ax=None):
     >>> ax = plots.effects(fit, "Days")                                # doctest: +SKIP
     """
     check_fit(fit)
+    for name, value in (("of", of), ("by", by)):
+        if not isinstance(value, str) and not (name == "by" and value is None):
+            kind = type(value).__name__
+            raise LMMError(f"{name} is of type {kind}; it is the name of one variable")
     factors, covariates = variables_of(fit)
     columns = fit.setup.design.data
     at = {}

@@ -10,7 +10,12 @@ from scipy import sparse
 from lmm import LMMprof, derivatives, lmer
 from lmm.engines import set_up
 from lmm.engines.blocked.layout import Sparse
-from lmm.engines.blocked.sparse_rest import SparseTriangle, independent_columns, rounds_of, upper_entries
+from lmm.engines.blocked.sparse_rest import (
+    SparseTriangle,
+    independent_columns,
+    rounds_of,
+    upper_entries,
+)
 from lmm.engines.contract import NotPositiveDefinite
 
 FORMULA = "y ~ x + (1 | pupil) + (1 | teacher) + (1 | school)"

@@ -123,7 +123,7 @@ def test_without_standard_errors_the_window_is_as_wide_as_sigma_makes_it(both):
 
 
 def test_the_start_lies_within_the_window_also_where_there_was_no_simplex(schools):
-    far = schools.theta + [-1.0, 3.0, 0.0]
+    far = np.add(schools.theta, [-1.0, 3.0, 0.0])
     fit = lmer("attain ~ verbal + sex + (1 | primary) + (1 | second)", load_data("ScotsSec"), start=far)
     assert list(fit.trace["phase"].unique()) == ["newton", "elsewhere"]
     ax = plots.surface(fit, "sigma", "primary")

@@ -20,7 +20,7 @@ from .sparse_rest import rounds_of, upper_entries
 PAIR = 15.0             # how many products by BLAS take the time of one pair of a sparse pattern
 FEWEST_SPARSE = 300     # columns up to which a dense triangle, with exact second derivatives, is
                         # as fast as a sparse one
-MOST_MEETING = 0.1      # of q^2, pairs that meet in a level, beyond which no sparse one is looked for
+MOST_MEETING = 0.1      # of q^2, pairs that meet in a level: beyond, there is no sparse triangle
 WORTH = 0.05            # of q^3, the products of a sparse triangle up to which it is faster
 MOST_KEPT = 200         # columns up to which no further term is eliminated: one small triangle
                         # costs less

@@ -185,7 +185,8 @@ class Blocked:
     def describe(self):
         """One line about its size."""
         if self.nesting is not None and len(self.nesting.blocks) > 1:
-            return f"blocked: {self.p} columns of Z, nested, in closed form; exact second derivatives"
+            how = "nested, in closed form; exact second derivatives"
+            return f"blocked: {self.p} columns of Z, {how}"
         second = "exact second derivatives" if self.exact else "average information"
         kept = self.layout.kept
         return (

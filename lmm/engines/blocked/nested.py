@@ -45,8 +45,8 @@ class Nesting:
 
     blocks: tuple                               # the block of each term
     orders: tuple = field(repr=False)           # (m,) the number of each level in tree order, ...
-    parents: tuple = field(repr=False)          # ... its place among those of the next term, and ...
-    starts: tuple = field(repr=False)           # ... where the children of each of those begin
+    parents: tuple = field(repr=False)          # ... the place of its parent in the next term, ...
+    starts: tuple = field(repr=False)           # ... and where the children of each parent begin
 
     def up(self, t, v):
         """The sums of v, (..., m), over the children of each level of the term after t."""
@@ -95,10 +95,10 @@ def nesting_of(groupings, matrices):
 
 @dataclass(frozen=True, eq=False)
 class Leaves:
-    """The leaves in tree order, free of theta: (m,) how much their rows weigh, (r, m) means of U."""
+    """The leaves in tree order, free of theta."""
 
-    g: np.ndarray
-    M: np.ndarray
+    g: np.ndarray           # (m,) how much their rows weigh
+    M: np.ndarray           # (r, m) means of U
 
 
 def leaves_of(nesting, cross_products):

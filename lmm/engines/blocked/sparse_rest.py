@@ -1,4 +1,4 @@
-"""Columns of which few pairs meet: eliminated in rounds, each of columns that do not meet each other.
+"""Columns of which few pairs meet, eliminated in rounds of such as do not meet each other.
 
 K = Lambda' S Lambda + I is a sparse symmetric matrix: teachers meet where they have had the same
 pupil. A set of columns no two of which meet is independent: within it K is diagonal, d, and with c
@@ -38,8 +38,8 @@ from ..contract import NotPositiveDefinite
 
 SMALL_TRIANGLE = 128    # columns that are one small dense triangle
 FULL = 0.35             # share of entries that are other than zero, from which dense is faster
-MOST_SETS = 60
-GATHERED = 60.0         # how many products of a dense triangle one pair of entries takes the time of
+MOST_SETS = 60          # rounds
+GATHERED = 60.0         # products of a dense triangle that take the time of one pair of entries
 LOW_DEGREE = 1.5        # times the median of how many others a column meets: what a round takes
 SEED = 0                # of the order in which columns of like degree are taken
 
