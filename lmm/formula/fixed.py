@@ -173,7 +173,8 @@ class Formula:
         names += numbers
         _refuse_same_names(names)
         X = np.column_stack([*X, *numbers.values()])
-        return X, tuple(names), np.zeros(n)
+        nothing = np.broadcast_to(0.0, n)                       # zeros that take no memory
+        return X, tuple(names), nothing
 
     def _described(self):
         """patsy's description of the formula."""

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from ..errors import LMMError, shorten, warn
 from ..formula import ticked
-from .columns import is_factor
+from .columns import LARGEST_SMALL, is_factor
 from .grouping import Grouping, observed_levels, plain_grouping
 
 # What the effects before leave of an effect's values, relative to their length, below which ...
@@ -121,8 +121,9 @@ def make_blocks(term, data, structure_of, root_weights=None):
 
     # -- a block for each: row i has its value in the column of its level
     blocks = []
+    starts = np.arange(n + 1, dtype=np.int32 if n < LARGEST_SMALL else np.int64)
     for name, column, effect in zip(_block_names(term, effects), values.T, effects):
-        entries = (np.ascontiguousarray(column), codes, np.arange(n + 1))
+        entries = (np.ascontiguousarray(column), codes, starts)
         matrix = sparse.csr_array(entries, shape=(n, len(grouping)))
         blocks.append(Block(factors, predictors, effect, grouping, matrix, name))
     return blocks, structure

@@ -15,6 +15,7 @@ NUMBERS_AS_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
 SEVERAL_KINDS = ("mixed", "mixed-integer")
 DATES_AS_OBJECTS = ("date", "datetime", "datetime64", "period")
 DURATIONS_AS_OBJECTS = ("timedelta", "timedelta64")
+LARGEST_SMALL = 2**31 - 1       # rows whose numbers take four bytes each
 LARGEST_INTEGER = np.iinfo(np.int64).max
 
 # What a value of a column of Python objects is, for a message.
@@ -155,7 +156,8 @@ def _rows_without_missing(columns, n):
             missing |= np.isnan(column.to_numpy())
         elif not (kind.kind in "iu" and isinstance(kind, np.dtype)):
             missing |= column.isna().to_numpy(bool)
-    return np.flatnonzero(~missing)
+    kept = np.flatnonzero(~missing)
+    return kept.astype(np.int32) if n < LARGEST_SMALL else kept
 
 
 def plain(column, kept, name):

@@ -110,5 +110,6 @@ def observed_levels(names, factors):
         coarser, finer = np.divmod(observed, m)
         codes = [of_column[coarser] for of_column in codes]
         codes.append(finer)
+        number = number.astype(np.int32)
     values = tuple(factor.categories for factor in factors)
     return number, Grouping(tuple(names), values, tuple(codes))

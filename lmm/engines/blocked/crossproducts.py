@@ -18,6 +18,8 @@ from .coupling import DenseCoupling, SparseCoupling, coupling_of
 from .layout import Eliminated
 from .levels import in_Q1, in_Z1, summed_products, triangles
 
+ROWS_BY_LEVEL = 50_000       # of r numbers each
+
 
 @dataclass(frozen=True, eq=False)
 class CrossProducts:
@@ -59,7 +61,7 @@ class CrossProducts:
             R1U = R1U + more
             coefficients = in_Z1(self.R1, more)
             for Z, of_effect in zip(Z1, coefficients):
-                remainder -= Z @ np.ascontiguousarray(of_effect.T)
+                _subtract(remainder, Z, np.ascontiguousarray(of_effect.T))
         nothing = np.zeros((0, U.shape[1]))
         of_blocks = [Z.T @ remainder for Z in Z2]
         Z2U = np.concatenate([nothing, *of_blocks])
@@ -74,6 +76,13 @@ class CrossProducts:
             Z2U=self.Z2U @ A,
             UU=A.T @ self.UU @ A,
         )
+
+
+def _subtract(rows, Z, coefficients):
+    """Take Z times the coefficients from these rows, some at a time, in place."""
+    for start in range(0, len(rows), ROWS_BY_LEVEL):
+        chosen = slice(start, start + ROWS_BY_LEVEL)
+        rows[chosen] -= Z[chosen] @ coefficients
 
 
 def cross_products(layout, own, between, remaining):
