@@ -18,7 +18,7 @@ from scaling.cases import CASES, GRADE_POINTS
 from scaling.programs import LIMIT, NAMES, installed, measure
 
 FOLDER = Path(__file__).parents[2] / ".benchmarks" / "scale"
-PARTS = "against n", "against p", "busy core"
+PARTS = "against n", "against p", "busy core", "memory"
 
 
 def arguments(words=None):
@@ -59,6 +59,9 @@ def run(given):
         kept["against p"] = as_data(by_p)
         tables.append(report.details(by_p, f"Growth with p, {growth.ROWS_FOR_P:,} rows:"))
         measured += by_p
+    if wanted("memory"):
+        kept["memory"] = found = growth.bytes_a_row()
+        tables.append(report.memory(found))
     if wanted("busy core"):
         waits = list(growth.beside_a_busy_core(**options))
         kept["busy core"] = [{"case": case.name, **{state: [one.to_dict() for one in ones] for state, ones in found.items()}}

@@ -85,12 +85,13 @@ def measured(fit, describe):
     gc.collect()
     before = memory("VmRSS")
     forget_peak()
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     try:
         result = fit()
     except Exception as error:              # whatever it is, the table shows it
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-    return {"seconds": time.perf_counter() - start, "before": before, "peak": memory("VmHWM"), **describe(result)}
+    return {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu, "before": before,
+            "peak": memory("VmHWM"), **describe(result)}
 
 
 def about(program):
@@ -99,10 +100,17 @@ def about(program):
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        return answer
+        return {**answer, "blas": [f"{name}, {threads} threads" for name, threads in openblas()]}
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     return {**answer, "blas": [f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} threads "
                                f"({os.path.basename(pool['filepath'])})" for pool in pools]}
+
+
+def openblas():
+    """The OpenBLAS libraries of this process and their threads, where threadpoolctl is not installed."""
+    from lmm import machine
+    names = [os.path.basename(path) for path in machine._paths_of_openblas()]
+    return [(name, get()) for name, (get, _) in zip(names, machine._openblas())]
 
 
 def main(program, file, case):
@@ -111,12 +119,7 @@ def main(program, file, case):
     warnings.simplefilter("ignore")
     with open(case) as text:
         case = json.load(text)
-    for name in case.get("without", ()):
-        sys.modules[name] = None            # as if it were not installed
     fit, describe = PROGRAMS[program](case, read(file, case, program))
-    if case.get("one_thread"):
-        from threadpoolctl import threadpool_limits
-        threadpool_limits(1, "blas")
     for line in sys.stdin:
         print(json.dumps(measured(fit, describe) if line.strip() == "fit" else about(program)), file=answers, flush=True)
 

@@ -19,11 +19,13 @@ measured <- function() {
   before <- memory("VmRSS")
   if (file.exists(status)) try(cat("5", file = "/proc/self/clear_refs"), silent = TRUE)
   start <- Sys.time()
+  before_cpu <- proc.time()
   fit <- tryCatch(suppressMessages(suppressWarnings(lmer(formula, dat))), error = function(e) e)
   seconds <- as.numeric(Sys.time() - start, units = "secs")
+  cpu <- sum((proc.time() - before_cpu)[c("user.self", "sys.self")])
   if (inherits(fit, "error")) return(sprintf('{"failed": %s}', quoted(conditionMessage(fit))))
-  sprintf('{"seconds": %.7f, "before": %s, "peak": %s, "criterion": %.10f, "evaluations": %d, "converged": %s, "engine": %s}',
-          seconds, before, memory("VmHWM"), -2 * as.numeric(logLik(fit)), fit@optinfo$feval,
+  sprintf('{"seconds": %.7f, "cpu": %.3f, "before": %s, "peak": %s, "criterion": %.10f, "evaluations": %d, "converged": %s, "engine": %s}',
+          seconds, cpu, before, memory("VmHWM"), -2 * as.numeric(logLik(fit)), fit@optinfo$feval,
           if (fit@optinfo$conv$opt == 0) "true" else "false", quoted(fit@optinfo$optimizer))
 }
 

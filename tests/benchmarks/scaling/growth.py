@@ -3,12 +3,15 @@
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from functools import partial
 from statistics import median
 
 from lmm import LMMprof, LMMsetup
+from lmm.engines import set_up
+from lmm.machine import few_threads
+from lmm.model import make_design
 
 from .cases import CASES, SMALL, Case, crossed, one_factor, single, two_factors
 from .programs import cores, measure
@@ -17,8 +20,6 @@ from .timing import interleaved
 COMPILED = "lmm", "lme4", "mixedlm", "glmm"
 P = 50, 150, 500, 1500, 5000
 ROWS_FOR_P = 50_000
-# lmm as it is, holding BLAS to one thread where it sees fit; as it is without threadpoolctl; and all of it on one thread.
-THREADS = {"held": {}, "free": {"without": ["threadpoolctl"]}, "one thread": {"one_thread": True}}
 # With few enough levels that all combinations meet in 10,000 rows: what more rows add is rows alone.
 DESIGNS = {"one factor, 200 levels": (partial(single, 200), ["g"]),
            "two crossed, 18 x 6": (partial(crossed, (18, 6)), ["g", "h"]),
@@ -28,7 +29,7 @@ DESIGNS = {"one factor, 200 levels": (partial(single, 200), ["g"]),
 def against_n(rows=(10**4, 10**5, 10**6), rounds=5, say=lambda text: None):
     """For each design and number of rows a dictionary: design, n, engine, and seconds of `setup` and of an `evaluation`.
 
-    Evaluations are on one thread, where threadpoolctl is installed: this is about n, and waiting for a core is not.
+    Evaluations are on one thread: this is about n, and waiting for a core is not.
     """
     points = []
     for design, (make, ref) in DESIGNS.items():
@@ -43,20 +44,11 @@ def against_n(rows=(10**4, 10**5, 10**6), rounds=5, say=lambda text: None):
             setups.append(setup)
             say(f"{design}, {n} rows: set-up {median(times[-1]):.3g} s")
         theta = [0.0, -0.3, -0.9][: 1 + len(ref)]
-        with one_thread():
+        with few_threads():
             evaluations = interleaved(*(partial(LMMprof, theta, setup) for setup in setups), rounds=100)
-        points += [{"design": design, "n": n, "engine": setup.engine_name, "setup": median(seconds), "evaluation": float(t)}
+        points += [{"design": design, "n": n, "engine": setup.engine.name, "setup": median(seconds), "evaluation": float(t)}
                    for n, setup, seconds, t in zip(rows, setups, times, evaluations)]
     return points
-
-
-def one_thread():
-    """BLAS on one thread, if threadpoolctl is installed."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return nullcontext()
-    return threadpool_limits(1, "blas")
 
 
 def against_p(programs, sizes=P, n=ROWS_FOR_P, **options):
@@ -70,10 +62,11 @@ DENSE_CASE = Case("dense, 120 columns", partial(crossed, (100, 20), 3000), "y ~ 
 
 
 def busy_cases():
-    """Small; dense; with most levels eliminated; with 1,128 columns to factor."""
+    """Small; dense; nested; a sparse rest; slopes; 250 and 1,128 columns to factor."""
     named = {case.name: case for case in CASES}
-    return (*(named[name] for name in ("Machines", "sleepstudy")), DENSE_CASE,
-            *(named[name] for name in ("ScotsSec", "InstEval, two factors")))
+    names = ("Machines", "sleepstudy", "ScotsSec", "nested, 2,400 in 130", "pupils x teachers x schools", "slopes, 2,000 x 20",
+             "crossed 250 + 250", "InstEval, two factors")
+    return (DENSE_CASE, *(named[name] for name in names))
 
 
 @contextmanager
@@ -89,13 +82,27 @@ def busy_cores(count=None):
 
 
 def beside_a_busy_core(cases=None, say=lambda text: None, **options):
-    """Pairs of a case and a dictionary, "idle" or "busy" to what was measured of lmm by the names in `THREADS`."""
+    """Pairs of a case and a dictionary, "idle" or "busy" to what was measured of lmm, a list of one."""
     for case in cases or busy_cases():
-        words = {"program": "lmm", **case.options.get("lmm", {})}
-        one = replace(case, options={name: {**words, **more} for name, more in THREADS.items()})
         found = {}
         for state, others in (("idle", nullcontext), ("busy", busy_cores)):
             say(f"with other cores {state}:")
             with others():
-                found[state] = measure(one, list(THREADS), say=say, **options)
+                found[state] = measure(case, ["lmm"], say=say, **options)
         yield case, found
+
+
+def bytes_a_row(n=10**6):
+    """For each step of set-up its name, and the bytes a row that are kept after it and held at most, beside the data."""
+    dat = single(n=n).astype({"g": "category"})
+    found = []
+    tracemalloc.start()
+    try:
+        design = make_design("y ~ x + (1 | g)", dat, (), bars=True)
+        found.append(("y, X and the blocks of Z", *(size / n for size in tracemalloc.get_traced_memory())))
+        tracemalloc.reset_peak()
+        setup = set_up(design, True)
+        found.append((f"set-up, {setup.engine.name} engine", *(size / n for size in tracemalloc.get_traced_memory())))
+    finally:
+        tracemalloc.stop()
+    return found

@@ -34,6 +34,7 @@ class Measured:
 
     program: str
     seconds: list = field(default_factory=list)
+    cpu_seconds: list = field(default_factory=list)
     criterion: float | None = None
     evaluations: int | None = None
     converged: bool | None = None
@@ -48,18 +49,23 @@ class Measured:
     def median(self):
         return median(self.seconds) if self.seconds else None
 
+    @property
+    def cpu(self):
+        return median(self.cpu_seconds) if self.cpu_seconds else None
+
     def add(self, answer):
         if "failed" in answer:
             self.failed = answer["failed"]
             return
         self.seconds.append(answer["seconds"])
+        self.cpu_seconds.append(answer["cpu"])
         self.before = answer["before"] if self.before is None else self.before
         self.peak = None if answer["peak"] is None else max(answer["peak"], self.peak or 0)
         for name in ("criterion", "evaluations", "converged", "engine"):
             setattr(self, name, answer.get(name))
 
     def to_dict(self):
-        return {**asdict(self), "median": self.median}
+        return {**asdict(self), "median": self.median, "cpu": self.cpu}
 
 
 @cache

@@ -3,7 +3,8 @@
 import platform
 from datetime import date
 
-from lmm.result.tables import Table, to_text
+from lmm.result.rendering import to_text
+from lmm.result.shown import Table
 
 from .fit_in_python import about
 from .programs import NAMES, SETTINGS, cores
@@ -47,15 +48,15 @@ def details(measured, title="Each program for each case:"):
             reference = lme4.criterion if lme4 else None
             remarks = [one.failed, one.note, "" if one.converged in (None, True) else "NOT converged"]
             if one.failed:
-                cells = [""] * 7
+                cells = [""] * 8
             else:
-                cells = [str(len(one.seconds)), seconds(one.median), ratio(lme4 and lme4.median, one.median),
+                cells = [str(len(one.seconds)), seconds(one.median), seconds(one.cpu), ratio(lme4 and lme4.median, one.median),
                          "" if one.evaluations is None else str(one.evaluations),
                          *("" if value is None else f"{value:.0f}" for value in (one.before, one.peak)),
                          "" if None in (reference, one.criterion) else f"{one.criterion - reference:+.1e}"]
             rows.append((case.name, one.program, *cells, "; ".join(filter(None, [one.engine, *remarks]))))
     return Table(title,
-                 ("<case", "<program", "rounds", "time", "lme4 / it", "evaluations", "MiB before", "MiB at most",
+                 ("<case", "<program", "rounds", "time", "CPU", "lme4 / it", "evaluations", "MiB before", "MiB at most",
                   "criterion - lme4's", "<engine, remarks"), tuple(rows))
 
 
@@ -70,13 +71,17 @@ def waiting(rows):
     """A table of fits beside busy cores; rows as `beside_a_busy_core` gives them."""
     cells = []
     for case, found in rows:
-        for state, ones in found.items():
-            held, free, one = (one.median for one in ones)
-            cells.append((case.name, state, *(one.failed or seconds(one.median) for one in ones),
-                          ratio(free, held), ratio(held, one)))
-    return Table("Fits with the other cores idle and busy. Held: lmm with threadpoolctl, as it is; free: without it, on BLAS's "
-                 "default threads; one thread: all of the process on one:",
-                 ("<case", "<cores", "held", "free", "one thread", "free / held", "held / one thread"), tuple(cells))
+        idle, busy = (one for (one,) in found.values())
+        cells.append((case.name, idle.failed or seconds(idle.median), busy.failed or seconds(busy.median),
+                      ratio(busy.median, idle.median)))
+    return Table("lmm's fits with the other cores idle, and beside a busy one:", ("<case", "idle", "busy", "busy / idle"),
+                 tuple(cells))
+
+
+def memory(found):
+    """A table of bytes a row; `found` as `bytes_a_row` gives it."""
+    rows = tuple((name, f"{kept:.0f}", f"{peak:.0f}") for name, kept, peak in found)
+    return Table("Bytes a row beside the data frame, y, one covariate and a factor:", ("<step", "kept", "at most"), rows)
 
 
 def machine(measured):
