@@ -55,6 +55,14 @@ def test_a_sparse_triangle_is_that_of_the_matrix(q, density, seed, always_sparse
     assert_allclose(triangle.inverse(), np.linalg.inv(K)[rows, columns], rtol=1e-9, atol=1e-14)
 
 
+def test_the_places_of_the_module_s_picture(always_sparse, monkeypatch):
+    monkeypatch.setattr("lmm.engines.blocked.sparse_rest.SMALL_TRIANGLE", 1)
+    rounds = rounds_of(sparse.csr_array(np.array([[1.0, 0, 1], [0, 1, 1], [1, 1, 1]])))
+    one, = rounds.rounds
+    assert one.gone.tolist() == [0, 1] and one.own.tolist() == [0, 2] and one.between.tolist() == [1, 3]
+    assert one.from_here.tolist() == [4] and one.to_next.tolist() == [0] and rounds.end == 1
+
+
 def test_columns_of_a_round_do_not_meet():
     for seed in range(20):
         pattern = pattern_of(50, 0.08, seed)

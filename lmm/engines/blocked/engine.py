@@ -1,4 +1,4 @@
-"""The engine for many levels: terms are eliminated in closed form, then one dense Cholesky factor.
+"""The engine for many levels: terms are eliminated in closed form, then one Cholesky factor.
 
 Let Z1 = Q1 R1 be the columns of the term with most of them, Z2 the others, A = Z1 psi1 Z1' +
 sigma^2 I, so that V = A + Z2 psi2 Z2', psi2 = Lambda2 Lambda2'. As each row has one level of the
@@ -16,14 +16,16 @@ are block-diagonal, a matrix c x c for each level. With R12 = Q1'Z2 and U = [Q_X
 
 S and its like are the cross-products of a smaller model of the same kind. So where S is
 block-diagonal over the levels of another term, as it is for classes after the pupils in them, that
-term is eliminated from it in the same way, and only the columns that are kept at last get a dense
-triangle.
+term is eliminated from it in the same way, and only the columns that are kept at last get a
+triangle: a dense one (last_stage.py), or where few of them meet a sparse one (sparse_rest.py).
 
-Only the sum for S meets the levels of Z1, and its pattern does not depend on theta: the pairs of
-columns of Z2 that meet in a level are found once (layout.py), so that an evaluation
-(stages.py, last_stage.py) is one sparse product with D and a Cholesky factorisation of p2 columns:
-O(p2^3 + pairs), independent of n, with about 32 p2^2 bytes and 24 a pair. Second derivatives are
-exact where one term is eliminated and p2 is small (exact.py), otherwise average information.
+Only the sum for S meets the levels of Z1, and its pattern does not depend on theta. Where most
+columns of Z2 meet in a level, it is one product by BLAS; otherwise their pairs are found once, and
+it is one sparse product with D (coupling.py). An evaluation (stages.py) is that and the triangle of
+p2 columns: O(p2^3 + pairs), or O(p2^3 + p1 p2^2), independent of n, with about 32 p2^2 bytes and 24
+a pair. Second derivatives are exact where one term is eliminated and p2 is small (exact.py),
+otherwise average information, which also does while the optimum is far and p2 is not so small.
+Scalar terms of which each is nested in the next one need none of that (nested.py).
 
 Sources: the elimination of the largest grouping first, Bates, Maechler, Bolker and Walker (2015),
 section 5; average information in place of (7), Gilmour, Thompson and Cullis (1995).

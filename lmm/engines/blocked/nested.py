@@ -26,9 +26,8 @@ Two leaves 0 and 1 in branch 0, one in branch 1, in tree order:
     leaf        0   1   2
     parent      0   0   1           starts 0 2: where the children of each branch begin
 
-Source: the sums of h are those of Searle, Casella and McCulloch (1992), Variance Components,
-section 3.2, for one term; term by term it is (1) again. Second derivatives of log|V| are those of
-this recursion, by the chain rule.
+Source: (1) and (2) of engine.py, term by term, each for scalars. Second derivatives of log|V| are
+those of this recursion, by the chain rule.
 """
 
 from dataclasses import dataclass, field

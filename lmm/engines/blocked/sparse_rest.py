@@ -20,9 +20,9 @@ columns, of which 0 and 1 do not meet: {0, 1} is a round, and 2 is left.
            1        2   3           between 1 3: its entries beside the others
            2            4           staying 4, which becomes entry 0 of what is next
 
-Source: independent sets in place of one column after another, as in Davis (2006), Direct Methods
-for Sparse Linear Systems, section 7.1 on multiple elimination; the inverse on the pattern,
-Takahashi, Fagan and Chin (1973).
+Sources: independent sets in place of one column after another, Liu (1985), "Modification of the
+minimum-degree algorithm by multiple elimination", ACM Trans. Math. Softw. 11; the inverse on the
+pattern, Takahashi, Fagan and Chin (1973).
 """
 
 from dataclasses import dataclass, field
