@@ -185,3 +185,41 @@ def test_many_evaluations_where_some_fail(engine):
         one = setup.engine(phis[i].tolist())
         assert_allclose(logdets[i], one.logdet, rtol=1e-12)
         assert_allclose(np.triu(crosses[i]), np.triu(one.cross), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | a) + (1 | b) + (1 | c)", "y ~ x + (x | b) + (1 | a)", "y ~ x + (x | a) + (x | c)"])
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("engine", ["dense", "blocked"])
+def test_sums_of_squares_for_the_start(engine, weights, formula):
+    """|Z_j'e|^2 and |Z_i'Z_j|^2 by definition, e being the residual of least squares."""
+    from helpers import lmer_setup
+
+    from lmm.engines import set_up
+    dat = crossed((6, 5, 4), 80, 3)
+    dat["w"] = np.random.default_rng(1).uniform(0.3, 3, len(dat))
+    design = lmer_setup(formula, dat, weights=weights).design
+    along, overlaps = set_up(design, True, engine=engine).engine.sums_of_squares()
+    Z = [design.weighted(block.matrix).toarray() for block in design.blocks]
+    X, y = design.weighted(design.X), design.weighted(design.y)
+    e = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+    assert_allclose(along, [np.sum((one.T @ e) ** 2) for one in Z], rtol=1e-10)
+    assert_allclose(overlaps, [[np.sum((one.T @ other) ** 2) for other in Z] for one in Z], rtol=1e-12)
+
+
+def test_the_start_is_the_optimum_of_balanced_data():
+    """One way, ML: sums of squares as expected of known means are those of the optimum."""
+    from lmm import lmm as fit_of
+    from lmm.fitting import Criterion, first_theta
+    fit = fit_of("Yield ~ 1", load_data("Dyestuff"), "Batch")
+    start = first_theta(Criterion(LMMprof, fit.setup))
+    assert_allclose(start, fit.theta, atol=1e-6)
+
+
+def test_the_start_has_no_variance_of_zero():
+    """Where a sum of squares is less than what sigma alone makes of it, a small share takes its place."""
+    from lmm.fitting import Criterion, first_theta
+    for engine in ("dense", "blocked"):
+        setup = LMMsetup("Yield ~ 1", load_data("Dyestuff2"), "Batch", engine=engine)
+        theta = first_theta(Criterion(LMMprof, setup))
+        share = np.exp(2 * (theta[1] - theta[0])) * 5                       # of five rows a batch
+        assert np.isfinite(theta).all() and 0 < share < 0.02
