@@ -8,7 +8,7 @@ from scipy import linalg
 
 from ..errors import LMMError, shorten, warn
 from ..machine import few_threads, refuse_too_dense
-from ..model import Design, linear_parts, trace_products
+from ..model import Design, linear_parts, projected_trace_products, trace_products
 from .blocked import eliminate
 from .contract import Engine
 from .dense import factorise
@@ -315,12 +315,9 @@ def refuse_unidentified(design, engine, reml):
 def refuse_dependent(design, Q_X, reml):
     """The same from products of sparse matrices, tr(V_a V_b), for REML tr(P V_a P V_b)."""
     covariance = design.covariance
-    n = len(Q_X)
     known = [(None, None), *linear_parts(design)]
-    plain = trace_products(known, known, n)
-    products = projected_trace_products(plain, known, Q_X) if reml else plain
     free = covariance.free_parts
-    products = free.T @ products @ free
+    products = free.T @ _trace_products(known, Q_X, reml) @ free
     lengths = np.sqrt(np.maximum(products.diagonal(), 0.0))     # a difference, if projected
     lengths = np.where(lengths > 0, lengths, 1.0)
     values, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
@@ -330,28 +327,12 @@ def refuse_dependent(design, Q_X, reml):
         raise _dependent(design, vectors[:, 0], reml)
 
 
-def projected_trace_products(plain, parts, Q_X):
-    """tr(P V_a P V_b), P = I - QQ', from `plain`, tr(V_a V_b).
-
-    The parts of V are as in model/traces.py.
-
-    = tr(V_a V_b) - 2 tr((V_a Q)'(V_b Q)) + tr(Q'V_a Q Q'V_b Q)
-    """
-    products = plain.copy()
-    V_Q = [times_part(part, Q_X) for part in parts]
-    Q_V_Q = [Q_X.T @ one for one in V_Q]
-    for a, b in itertools.product(range(len(parts)), repeat=2):
-        products[a, b] += np.sum(Q_V_Q[a] * Q_V_Q[b]) - 2 * np.sum(V_Q[a] * V_Q[b])
-    return products
-
-
-def times_part(part, X):
-    """V_a X for a part of V: (Z_i Z_j' + Z_j Z_i') X, Z_i Z_i' X, or X where V_a is I."""
-    Z_i, Z_j = part
-    if Z_i is None:
-        return X
-    product = Z_i @ (Z_j.T @ X)
-    return product if Z_i is Z_j else product + Z_j @ (Z_i.T @ X)
+def _trace_products(parts, Q_X, reml):
+    """tr(V_a V_b) for each two parts of V, for REML tr(P V_a P V_b)."""
+    n = len(Q_X)
+    if reml:
+        return projected_trace_products(parts, Q_X, n)
+    return trace_products(parts, parts, n)
 
 
 def _dependent(design, vector, reml):

@@ -11,7 +11,7 @@ from .frames import as_frame
 from .matrices import Matrices, matrix_design
 from .psi import Entries, over_levels, root_of
 from .rank import full_rank
-from .traces import linear_parts, trace_product, trace_products
+from .traces import linear_parts, projected_trace_products, trace_product, trace_products
 from .unstructured import Unstructured
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "numbers_by_row",
     "over_levels",
     "over_rows",
+    "projected_trace_products",
     "refused_theta",
     "root_of",
     "root_of_weights",

@@ -7,6 +7,8 @@ V = sigma^2 I + the sum of psi_ij V_ij over the entries of psi, where for effect
 A part of it is written (Z_i, Z_j), and the identity, sigma^2's, (None, None).
 """
 
+import itertools
+
 import numpy as np
 from scipy import sparse
 
@@ -39,9 +41,9 @@ def orthonormal(matrices):
     return done
 
 
-def trace_products(some, others, n):
+def trace_products(some, others, n, products=None):
     """tr(V_a V_b) for each a and b of two lists, see `trace_product`."""
-    products = _Products()
+    products = products or Products()
     traces = np.empty((len(some), len(others)))
     for i, a in enumerate(some):
         for j, b in enumerate(others):
@@ -63,8 +65,7 @@ def trace_product(a, b, n, products=None):
 
     o being the product element by element.
     """
-    if products is None:
-        products = _Products()
+    products = products or Products()
     if a[0] is None:
         a, b = b, a                             # tr(V_a V_b) = tr(V_b V_a)
     if a[0] is None:
@@ -87,7 +88,52 @@ def _summands(part):
     return [(Z_k, Z_m), (Z_m, Z_k)]
 
 
-class _Products:
+def projected_trace_products(parts, Q, n):
+    """tr(P V_a P V_b), P = I - QQ', Q (n, k) orthonormal, for each a and b of the parts of V.
+
+    = tr(V_a V_b) - 2 tr((V_a Q)'(V_b Q)) + tr(Q'V_a Q Q'V_b Q)
+
+    As V_a is the sum of Z_i Z_j' over its summands, with A_j = Z_j'Q, (levels, k),
+
+        tr((V_a Q)'(V_b Q)) = sum of A_j o (Z_i'Z_k A_m),    Q'V_a Q = sum of A_i'A_j.
+    """
+    products = Products()
+    traces = trace_products(parts, parts, n, products)
+    of_Q = {}
+    for Z in (Z for part in parts if part[0] is not None for Z in part):
+        if id(Z) not in of_Q:
+            of_Q[id(Z)] = Z.T @ Q
+    within = [_within(part, of_Q, Q.shape[1]) for part in parts]
+    for a, b in itertools.product(range(len(parts)), repeat=2):
+        both = _sum_within(parts[a], parts[b], of_Q, products, within[b])
+        traces[a, b] += np.sum(within[a] * within[b]) - 2 * both
+    return traces
+
+
+def _within(part, of_Q, k):
+    """Q'V_a Q, (k, k)."""
+    if part[0] is None:
+        return np.eye(k)
+    return sum(of_Q[id(Z_i)].T @ of_Q[id(Z_j)] for Z_i, Z_j in _summands(part))
+
+
+def _sum_within(a, b, of_Q, products, within):
+    """tr((V_a Q)'(V_b Q)), `within` being Q'V_b Q."""
+    if a[0] is None:
+        return np.trace(within)
+    if b[0] is None:
+        return np.trace(_within(a, of_Q, len(within)))
+    total = 0.0
+    for Z_i, Z_j in _summands(a):
+        for Z_k, Z_m in _summands(b):
+            product = products.of(Z_i, Z_k)
+            A_m = of_Q[id(Z_m)]
+            times = product[:, None] * A_m if product.ndim == 1 else product @ A_m
+            total += np.sum(of_Q[id(Z_j)] * times)
+    return total
+
+
+class Products:
     """Z_j'Z_k of sparse matrices, each found once.
 
     Of two effects of one term it is diagonal, and its diagonal is held, (levels,).

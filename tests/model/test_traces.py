@@ -50,3 +50,14 @@ def test_effects_of_a_term_are_orthonormal(design):
     basis = np.array([matrix(part).ravel() for part in parts[:6]])
     left = np.linalg.lstsq(basis.T, V.T, rcond=None)[0]
     assert_allclose(basis.T @ left, V.T, atol=1e-11)
+
+
+def test_projected_traces_of_products(design):
+    """P = I - QQ' for X's basis Q, by n x n algebra."""
+    from lmm.model import projected_trace_products
+    parts = [IDENTITY, *linear_parts(design)]
+    Q = np.linalg.qr(design.weighted(design.X))[0]
+    P = np.eye(N) - Q @ Q.T
+    V = [P @ matrix(part) @ P for part in parts]
+    expected = [[np.trace(V_a @ V_b) for V_b in V] for V_a in V]
+    assert_allclose(projected_trace_products(parts, Q, N), expected, rtol=1e-9, atol=1e-9 * np.max(expected))

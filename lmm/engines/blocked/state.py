@@ -144,7 +144,7 @@ class State:
         chosen = Z_x if exact else Z_x[:, :1]
         side_by_side = chosen.reshape(len(d), -1)
         M_Z_x = self.products_with_Z(side_by_side).reshape(chosen.shape)
-        x_ZMZ_x = np.einsum("psa,psb->sab", chosen, M_Z_x)      # (s, q, q)
+        x_ZMZ_x = chosen.transpose(1, 2, 0) @ M_Z_x.transpose(1, 0, 2)          # (s, q, q)
         F_Z_d = F_Z_x[:, 0]
         double = x_ZMZ_x[0] - F_Z_d.T @ F_Z_d
         if not exact:
