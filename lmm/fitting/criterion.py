@@ -22,7 +22,7 @@ import numpy as np
 
 from ..engines import back_substitute, log_diagonal, triangles_or_nan
 
-START, SEARCH, NEWTON, ELSEWHERE = "start", "simplex", "newton", "elsewhere"  # the phases of a fit
+SEARCH, NEWTON, ELSEWHERE = "simplex", "newton", "elsewhere"        # the phases of a fit
 NEWTON_DONE = 1e-7          # the change of theta, log units, after which Newton's iteration ends
 # the same with average information, where the error falls linearly, tenfold or so
 AVERAGED_DONE = 2e-6

@@ -18,6 +18,8 @@ from scaling.cases import CASES, GRADE_POINTS
 from scaling.programs import LIMIT, NAMES, installed, measure
 
 FOLDER = Path(__file__).parents[2] / ".benchmarks" / "scale"
+PAGE = Path(__file__).parents[2] / "lmm" / "guide" / "speed.md"
+LONG = {"Each program for each case:"}          # a table that the page of the guide leaves out
 PARTS = "against n", "against p", "busy core", "memory"
 
 
@@ -30,6 +32,7 @@ def arguments(words=None):
     parser.add_argument("--programs", nargs="+", choices=NAMES, default=installed(), help="default: all that are installed")
     parser.add_argument("--rounds", type=int, help="fits of a case by each program (default 15 of small cases, else 3 or 1)")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds to wait for a fit (default %(default)g)")
+    parser.add_argument("--guide", action="store_true", help="also write the page lmm/guide/speed.md")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default .benchmarks/scale)")
     return parser.parse_args(words)
 
@@ -73,6 +76,8 @@ def run(given):
     (given.out / "scale.txt").write_text(text := report.text(tables, lines) + "\n")
     (given.out / "scale.md").write_text(report.markdown(tables, lines))
     print(text)
+    if given.guide:
+        PAGE.write_text(report.page(report.markdown([table for table in tables if table.title not in LONG], lines)))
     draw(kept.get("against n"), by_p if wanted("against p") else None, given.out)
     print(f"written to {given.out}")
 

@@ -118,3 +118,17 @@ def markdown(tables, lines=()):
         rows = [[cell.replace("|", "\\|") for cell in row] for row in (head, rule, *table.rows)]
         parts.append("\n".join([table.title, "", *(f"| {' | '.join(row)} |" for row in rows)]))
     return "\n\n".join([*parts, "\n".join(f"* {line}" for line in lines)]) + "\n"
+
+
+def page(tables):
+    """The guide's page around the tables, in Markdown."""
+    return f"""# How fast it is, and what it takes of memory
+
+Whole fits, from a data frame in memory to the fitted object, by REML, in an installation without extras: `lmm`
+beside R's lme4 and, where they are installed, the compiled packages of Python. The programs take turns, each in a
+process of its own, so that a noisy machine hits all alike; times are of the wall. Simulated cases have seeds and stand
+in `tests/benchmarks/scaling/cases.py`. An aim is how many times as fast as lme4 a case should be. A page made by
+
+    python tests/benchmarks/scale.py --guide
+
+{tables}"""
