@@ -19,7 +19,8 @@ from ..model import Unstructured
 from .newton import BETTER, minimum, size_of
 
 FEW_ROWS = 40               # up to which correlated effects, or one term, often have several optima
-FEW_LEFT = 40               # rows less columns of X and Z, up to which sigma may have several
+# rows less columns of X and Z, up to which sigma may have several: too many for a grid of three
+FEW_LEFT = 40
 MANY_LEVELS = 100           # of a term, whose variance they tell beyond doubt of another optimum
 COLLINEAR = 0.95            # correlation of a start where two effects are nearly of one line
 # log sds over that which makes an average level's whole as large as sigma, by the number of blocks
@@ -61,7 +62,7 @@ def promising(criterion, theta, value, certified):
     left = n - len(setup.beta_0) - setup.engine.p
     if setup.engine.exact and (n <= FEW_ROWS or not certified):
         return elsewhere(theta, setup)
-    if has_grid(setup):
+    if has_grid(setup) and (left > FEW_LEFT or len(theta) <= 3):
         starts = minima_of_grid(criterion, theta)
         return (start for start in starts if is_apart(criterion, start, theta, value, ALL_THE_WAY))
     if setup.engine.exact and left <= FEW_LEFT:

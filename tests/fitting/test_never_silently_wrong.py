@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from lmm import ConvergenceWarning, LMMError, LMMprof, LMMsetup, derivatives, lmer, lmm
+from lmm import ConvergenceWarning, LMMError, LMMprof, LMMsetup, derivatives, lmer, lmm, load_data
 from lmm.datasets import DATA_FOLDER
 from lmm.fitting import Criterion
 from lmm.inference import curvature
@@ -368,3 +368,76 @@ def test_bootstrap_replicates_are_not_at_worse_optima(seed):
             if np.isfinite(value):
                 assert value < fit.refit(y).nll + 1e-6
     assert np.isfinite(boot.replicates).to_numpy().sum() >= 20
+
+
+# -- other optima, looked for frugally --------------------------------------------------------------------------
+
+def test_three_terms_and_few_degrees_of_freedom_are_searched_from_all_starts():
+    """A grid of three coordinates is too coarse for them: the fit ended at 81.74, certified."""
+    rng = np.random.default_rng(5_000_403)
+    n = int(rng.integers(41, 90))
+    la = int(rng.integers(n // 4, n // 2 + 6))
+    lb = int(rng.integers(2, n // 4))
+    a = np.concatenate([np.arange(la), rng.integers(0, la, n - la)])
+    b, x = rng.integers(0, lb, n), rng.normal(size=n)
+    s = rng.choice([0, 0.3, 1, 4], 3)
+    y = rng.normal(size=n) * rng.choice([0.3, 1]) + s[0] * rng.normal(size=la)[a] + s[1] * rng.normal(size=lb)[b]
+    y = y + s[2] * rng.normal(size=lb)[b] * x
+    if rng.random() < 0.25:
+        y = np.round(y)
+    if rng.random() < 0.25:
+        y = rng.standard_t(2, n)
+    dat = pd.DataFrame({"y": y, "x": x, "a": pd.Categorical(a), "b": pd.Categorical(b)})
+    rng.choice(6)
+    fit = lmer("y ~ x + (1 | a) + (1 | b) + (0 + x | b)", dat, reml=bool(rng.random() < 0.5))
+    assert fit.converged and abs(fit.nll - 80.96585906560178) < 1e-7
+
+
+def valley(seed=2):
+    """Sixty rows in twelve levels, two and two of them in one of the other term."""
+    rng = np.random.default_rng(seed)
+    a = np.arange(60) // 5
+    return pd.DataFrame({"y": rng.normal(size=60) + 0.6 * rng.normal(size=12)[a], "a": pd.Categorical(a),
+                         "b": pd.Categorical(a // 2)})
+
+
+@pytest.mark.parametrize("engine", ["dense", "blocked"])
+@pytest.mark.parametrize("start", [[0.0, -3.0, 1.0], [0.0, 1.0, -3.0], [0.0, 4.0, 4.0]])
+def test_the_look_leads_from_any_start_to_the_same_optimum(engine, start):
+    dat = valley()
+    best = lmer("y ~ 1 + (1 | a) + (1 | b)", dat, engine=engine)
+    fit = lmer("y ~ 1 + (1 | a) + (1 | b)", dat, engine=engine, start=start)
+    assert abs(fit.nll - best.nll) < 1e-9 * abs(best.nll)
+
+
+def test_where_the_search_ends_without_a_certificate_all_starts_are_searched(monkeypatch):
+    """Newton's iteration cut short leaves a theta that is none; the look used to pass over what was better."""
+    from lmm.fitting import elsewhere
+    dat = load_data("cake")
+    fit = lmer("angle ~ recipe + temp + (temp | replicate) + (1 | recipe:replicate)", dat)
+    assert fit.converged
+    asked = []
+    whole = elsewhere.elsewhere
+    monkeypatch.setattr(elsewhere, "elsewhere", lambda theta, setup: asked.append(1) or whole(theta, setup))
+    monkeypatch.setattr("lmm.fitting.newton.MOST_STEPS", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lmer("angle ~ recipe + temp + (temp | replicate) + (1 | recipe:replicate)", dat)
+    assert asked
+
+
+def test_a_grid_s_minima_leave_out_the_known_optimum():
+    """Of a criterion with one basin no other start is left but by the grid's coarseness, and none is searched."""
+    from lmm.fitting import Criterion
+    from lmm.fitting.elsewhere import GRIDS, grid_of, minima_of_grid
+    fit = lmm("diameter ~ 1", load_data("Penicillin"), ["plate", "sample"])
+    criterion = Criterion(LMMprof, fit.setup)
+    assert minima_of_grid(criterion, fit.theta) == []
+    assert len(criterion.rows) == len(GRIDS[2]) ** 2
+    far = np.add(fit.theta, [0.0, 5.0, -5.0])
+    found, = minima_of_grid(Criterion(LMMprof, fit.setup), far)
+    assert np.abs(found - fit.theta)[1:].max() < 1.5
+    steps, neighbours = grid_of(2)
+    middle = 24                                                         # of 7 x 7: all nine are there
+    assert (neighbours[middle] < 49).all() and np.abs(steps[neighbours[middle]] - steps[middle]).max() <= 1.5
+    assert (neighbours[0] == 49).sum() == 5                             # a corner has four, itself among them
