@@ -63,6 +63,18 @@ class LastStage:
             return s
         return dtrsm(1.0, self.L, s, lower=1)
 
+    def scaled(self, v):
+        """Lambda v."""
+        return _times(self.Lambda, v)
+
+    def scaled_transposed(self, v):
+        """Lambda' v."""
+        return _times(self.Lambda.T, v)
+
+    def penalised(self, v):
+        """K^-1 v."""
+        return dpotrs(self.L, v, lower=1)[0] if len(v) else v
+
     def modes(self, zu):
         """b = psi Z' V^-1 u and Z' V^-1 u, (q, r), for u given by Z'u.
 

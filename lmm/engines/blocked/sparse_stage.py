@@ -47,6 +47,16 @@ class SparseStage:
         self.cross = UU - s.T @ self.triangle.solve(s)
         self.cancels = bool((self.cross.diagonal() < CANCELLED * UU.diagonal()).any())
 
+    def scaled(self, v):
+        """Lambda v."""
+        return self.Lambda[:, None] * v
+
+    scaled_transposed = scaled
+
+    def penalised(self, v):
+        """K^-1 v."""
+        return self.triangle.solve(v)
+
     def modes(self, zu):
         """b = psi Z' V^-1 u and Z' V^-1 u, (q, r), for u given by Z'u; see `LastStage.modes`."""
         Lambda = self.Lambda[:, None]

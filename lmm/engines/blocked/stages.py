@@ -6,6 +6,7 @@ cross-products of a smaller model to the next one; a `LastStage`, or where few c
 
     logdet, cross           log|V| without n log sigma^2, and U' V^-1 U
     modes                   b = psi Z' V^-1 u and Z' V^-1 u, for any u
+    penalised               (Lambda' Z'Z Lambda + I)^-1 v; scaled, scaled_transposed: Lambda v
     within_levels           the entries of Z' V^-1 Z within each level of each term
     B, diagonal, quadratic_forms    of the variance of b given y and beta, B
 
@@ -107,6 +108,45 @@ class Stage:
         b = self.layout.joined(b1, b2)
         return b, self.layout.joined(N1, N2)
 
+    # -- random effects over Lambda, u: (Lambda' Z'Z Lambda + I)^-1 v
+
+    @cached_property
+    def _scaled_R1(self):
+        """R1 T and ((R1 T)' R1 T + I)^-1, both (c, c, m)."""
+        blocks = self.layout.grouping.blocks
+        RT = times(self.cross_products.R1, self.relative.T[blocks, blocks, None])
+        root, _ = inverse_root(times(transposed(RT), RT))
+        return RT, times(transposed(root), root)
+
+    def scaled(self, v):
+        """Lambda v, (q, r)."""
+        return self._over_levels(v, self.relative.T, self.next.scaled)
+
+    def scaled_transposed(self, v):
+        """Lambda' v, (q, r)."""
+        return self._over_levels(v, self.relative.T.T, self.next.scaled_transposed)
+
+    def _over_levels(self, v, T, of_next):
+        """T within each level of this term, and what the next stage makes of the other columns."""
+        blocks = self.layout.grouping.blocks
+        v1, v2 = self.layout.split(v)
+        return self.layout.joined(times(T[blocks, blocks, None], v1), of_next(v2))
+
+    def penalised(self, v):
+        """(Lambda' Z'Z Lambda + I)^-1 v, (q, r): the first term by levels, the others by their K.
+
+            x2 = K^-1 (v2 - Lambda2' R12' R1 T H11^-1 v1),    H11 = (R1 T)' R1 T + I
+            x1 = H11^-1 (v1 - (R1 T)' R12 Lambda2 x2)
+        """
+        RT, H11_inverse = self._scaled_R1
+        v1, v2 = self.layout.split(v)
+        x1 = times(H11_inverse, v1)
+        met = self.coupling.transposed_times(times(RT, x1))
+        x2 = self.next.penalised(v2 - self.next.scaled_transposed(met))
+        met = self.coupling.times(self.next.scaled(x2))
+        x1 = x1 - times(H11_inverse, times(transposed(RT), met))
+        return self.layout.joined(x1, x2)
+
     def within_levels(self):
         """Z' V^-1 Z within each level: an iterator over terms, (blocks, (c, c, m)), last first."""
         yield from self.next.within_levels()
@@ -127,10 +167,8 @@ class Stage:
         """T (T'R1'R1 T + I)^-1 T', (c, c, m): the variance of b1 where b2 is known too."""
         blocks = self.layout.grouping.blocks
         T = self.relative.T[blocks, blocks, None]
-        RT = times(self.cross_products.R1, T)
-        root, _ = inverse_root(times(transposed(RT), RT))
-        root = times(root, transposed(T))
-        return times(transposed(root), root)
+        _, H11_inverse = self._scaled_R1
+        return times(times(T, H11_inverse), transposed(T))
 
     @cached_property
     def RE(self):

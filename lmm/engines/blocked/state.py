@@ -8,10 +8,13 @@ import numpy as np
 from scipy import sparse
 
 from ...model import over_levels, root_of
-from ..contract import Evaluation, Information, Moments
+from ..contract import Evaluation, Information, Moments, NotPositiveDefinite
 from .exact import exact_traces
 from .levels import times
 from .stages import Stage
+
+# of a column's sum of squares, below which rounding errors of its rows are a hundredth of it
+NOISE = 1e4 * np.finfo(float).eps ** 2
 
 
 class RelativePsi:
@@ -75,7 +78,7 @@ class State:
 
         a sum of squares, which is least at this u: errors of u count by their squares. One step of
         Newton's makes them small: the gradient is g = u - Lambda' Z'(U - Z Lambda u) / sigma^2, and
-        H^-1 g = g - Lambda' Z'WZ Lambda g.
+        H = Lambda' Z'Z Lambda / sigma^2 + I is solved by the triangles of the stages.
         """
         engine = self.engine
         sigma = sqrt(self.sigma2)
@@ -86,10 +89,14 @@ class State:
         # -- g, and the step
         left = engine.without_effects(Lambda @ u)
         g = u - Lambda.T @ engine.of_columns(left) / self.sigma2
-        in_order = (Lambda @ g)[engine.columns_by_elimination]
-        u = u - (g - Lambda.T @ engine.by_blocks(self.products_with_Z(in_order)))
+        step = self.stage.penalised(g[engine.columns_by_elimination])
+        u = u - engine.by_blocks(step)
 
-        return np.vstack([engine.without_effects(Lambda @ u) / sigma, u])
+        A = np.vstack([engine.without_effects(Lambda @ u) / sigma, u])
+        squares = np.sum(A * A, axis=0) * self.sigma2
+        if (squares < NOISE * np.sum(engine.U * engine.U, axis=0)).any():
+            raise NotPositiveDefinite                           # nothing but rounding is left
+        return A
 
     # -- M = Z' V^-1 Z and N = Z' V^-1 U, columns in the order of elimination
 
