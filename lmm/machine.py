@@ -73,7 +73,17 @@ class _Held:
                 self.restore()
 
 
+    def leave_parent(self):
+        """In a forked child: its parent's contexts end in the parent alone."""
+        self.lock = Lock()
+        if self.count:
+            self.count = 0
+            self.restore()
+
+
 _HELD = _Held()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HELD.leave_parent)
 
 
 def hold_to_one():

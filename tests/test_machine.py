@@ -176,3 +176,17 @@ def test_profiles_hold_threads_too(installed, monkeypatch):
     assert set(seen) == {1}
 
 
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="forks")
+def test_a_forked_child_has_no_context_of_its_parent(installed):
+    """It used to stay at one thread for good."""
+    import os
+    with machine.few_threads():
+        child = os.fork()
+        if child == 0:
+            with machine.few_threads():
+                pass
+            os._exit(0 if set(numbers()) == {2} and machine._HELD.count == 0 else 1)
+        _, status = os.waitpid(child, 0)
+    assert status == 0 and set(numbers()) == {2}

@@ -21,7 +21,7 @@ from scipy.linalg.lapack import dormqr, dpotrf
 from .contract import Evaluation, NotPositiveDefinite
 
 LEAST_VARIANCE = 1e-307     # of sigma^2, below which its reciprocal overflows
-LOST_DIGITS = 1e-6          # share of the residual in y'Wy below which squares lose its digits
+LOST_DIGITS = 1e-6          # share of a column's square, what others leave of it, without digits
 WORKSPACE = 64              # numbers, LAPACK's usual block size: enough for one column
 
 
@@ -81,11 +81,13 @@ def cholesky(A):
 def triangle_of(found):
     """The upper triangular G with G'G = C = U'WU, of an `Evaluation`.
 
-    C's Cholesky triangle; but where (y - X beta)' W (y - X beta) is so small a part of C that
-    squares have lost it, by QR of [B ; S / sigma], whose square C is.
+    C's Cholesky triangle; but where what the columns before leave of one, as X of y in (y - X
+    beta)' W (y - X beta), is so small a part of C that squares have lost it, by QR of [B ; S /
+    sigma], whose square C is.
     """
     G, failed = dpotrf(found.cross, lower=0)
-    if failed or not G[-1, -1] ** 2 >= LOST_DIGITS * found.cross[-1, -1]:      # or nan
+    left = G.diagonal()
+    if failed or not (left * left >= LOST_DIGITS * found.cross.diagonal()).all():       # or nan
         return triangle_by_qr(found)
     return G
 

@@ -6,6 +6,7 @@ only what they say is another basin is searched:
 
     a grid      of log sds over sigma, sigma being profiled out, for few uncorrelated effects and
                 few columns: its local minima, but the one that is the known optimum
+    lines       of each log sd alone, from the known optimum on, for more columns
     a path      from a start to the known optimum, linear in psi: where the criterion rises on it,
                 the start is not on the slope of that optimum
 """
@@ -16,7 +17,7 @@ from functools import cache
 import numpy as np
 
 from ..model import Unstructured
-from .newton import BETTER, minimum, size_of
+from .newton import BETTER, minimum, rescaled, size_of
 
 FEW_ROWS = 40               # up to which correlated effects, or one term, often have several optima
 # rows less columns of X and Z, up to which sigma may have several: too many for a grid of three
@@ -29,6 +30,7 @@ GRIDS = {
     2: (-np.inf, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0),
     3: (-np.inf, -1.5, 0.5, 3.5),
 }
+LINE = (-np.inf, -3.0, -1.5, 0.0, 1.5, 3.0)     # of one log sd, likewise
 MOST_ON_GRID = 5e6          # points times cubed columns of Z, X and y: some tenths of a millisecond
 # shares of the way from the known optimum to a start: from zero on the first step decides, from a
 # large term the last ones, on the scale of the optimum
@@ -64,9 +66,13 @@ def promising(criterion, theta, value, certified):
         return elsewhere(theta, setup)
     if has_grid(setup) and (left > FEW_LEFT or len(theta) <= 3):
         starts = minima_of_grid(criterion, theta)
-        return (start for start in starts if is_apart(criterion, start, theta, value, ALL_THE_WAY))
+        apart = (one for one in starts if is_apart(criterion, one, theta, value, ALL_THE_WAY))
+        return itertools.chain(apart, exchanged(theta, setup))
     if setup.engine.exact and left <= FEW_LEFT:
         return elsewhere(theta, setup)
+    if setup.engine.exact and not setup.engine.averages and setup.covariance.elementwise:
+        starts = minima_of_lines(criterion, theta, value)
+        return itertools.chain(starts, exchanged(theta, setup))
     if setup.engine.exact and not setup.engine.averages:
         starts = elsewhere(theta, setup)
         return (start for start in starts if is_apart(criterion, start, theta, value))
@@ -141,6 +147,37 @@ def grid_of(J):
     return steps, np.array(neighbours).T
 
 
+# -- lines -----------------------------------------------------------------------------------------
+
+
+def minima_of_lines(criterion, theta, value):
+    """The local minima along each log sd from theta on, sigma being profiled out.
+
+    The lowest one first; and each term alone in being large, if the criterion rises from it.
+    """
+    setup = criterion.setup
+    found = []
+    for j in range(1, len(theta)):
+        points = [(float(value), theta)]
+        for step in GRIDS[1] if len(theta) == 2 else LINE:
+            other = theta.copy()
+            other[j] = theta[0] + setup.units[j - 1] + step
+            at_other = criterion(other)
+            if at_other.triangle is not None:
+                other, at_other = rescaled(other, at_other, setup)
+                points.append((float(at_other), other))
+        points.sort(key=lambda point: point[1][j] - point[1][0])
+        values = np.array([np.inf, *(one for one, _ in points), np.inf])
+        lowest = (values[1:-1] < values[:-2]) & (values[1:-1] < values[2:])
+        found += [points[i] for i in np.flatnonzero(lowest) if points[i][1] is not theta]
+    found.sort(key=lambda point: point[0])
+    yield from (start for _, start in found)
+    if len(theta) > 2:
+        for start in alone_in_being_large(theta, setup):
+            if is_apart(criterion, start, theta, value, NEARBY):
+                yield start
+
+
 # -- starts, and paths from them -------------------------------------------------------------------
 
 
@@ -191,6 +228,17 @@ def elsewhere(theta, setup):
 def uncorrelated(setup, log_sigma, log_sds):
     """The theta of effects without correlations."""
     return setup.covariance.theta(log_sigma, np.diag(np.exp(2 * log_sds)))
+
+
+def exchanged(theta, setup):
+    """Thetas of uncorrelated effects where one that is zero takes the place of one that is not."""
+    zero = np.flatnonzero(theta == -np.inf)
+    others = np.flatnonzero(np.isfinite(theta[1:])) + 1
+    for i, j in itertools.product(zero, others):
+        other = theta.copy()
+        other[i] = theta[j] - setup.units[j - 1] + setup.units[i - 1]
+        other[j] = -np.inf
+        yield other
 
 
 def alone_in_being_large(theta, setup, most_levels=np.inf):

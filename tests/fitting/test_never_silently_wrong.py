@@ -441,3 +441,31 @@ def test_a_grid_s_minima_leave_out_the_known_optimum():
     middle = 24                                                         # of 7 x 7: all nine are there
     assert (neighbours[middle] < 49).all() and np.abs(steps[neighbours[middle]] - steps[middle]).max() <= 1.5
     assert (neighbours[0] == 49).sum() == 5                             # a corner has four, itself among them
+
+
+@pytest.mark.parametrize("seed, best", [(273, 256.4784284174824), (236, 289.9492399642143)])
+def test_a_variance_beside_zero_where_one_level_has_most_rows(seed, best):
+    """The look used to pass over the dip between a large start and zero: 0.79 and 0.57 above, certified."""
+    r = np.random.default_rng(seed)
+    big, m, k = int(r.integers(100, 400)), int(r.integers(101, 140)), int(r.choice([1, 2]))
+    a = np.r_[np.zeros(big, int), np.arange(1, m)]
+    if k == 2:
+        a = np.r_[a, r.integers(1, m, int(r.integers(1, 20)))]
+    n = len(a)
+    y = r.normal(size=n) if r.random() < 0.5 else r.standard_t(3, size=n)
+    y = y + (a > 0) * r.normal(size=n) * r.choice([0, 0.3, 0.6])
+    y[:big] *= r.choice([1, 1.2, 0.8])
+    dat = pd.DataFrame({"y": y, "a": [f"a{i}" for i in a]})
+    for engine in (None, "dense"):
+        fit = lmer("y ~ 1 + (1 | a)", dat, reml=bool(r.integers(2)) if engine is None else fit.reml, engine=engine)   # noqa: F821
+        assert fit.converged and abs(fit.nll - best) < 1e-7
+
+
+def test_what_is_zero_takes_the_place_of_what_is_not():
+    from lmm.fitting.elsewhere import exchanged
+    fit = lmm("diameter ~ 1", load_data("Penicillin"), ["plate", "sample"])
+    assert list(exchanged(fit.theta, fit.setup)) == []
+    zero = fit.theta.copy()
+    zero[1] = -np.inf
+    other, = exchanged(zero, fit.setup)
+    assert other[2] == -np.inf and np.isfinite(other[1]) and other[0] == zero[0]
