@@ -637,3 +637,13 @@ def test_digits_stay_where_a_covariate_is_nearly_lost_in_its_slopes():
     expected = by_many_digits(theta, setup)
     for one in (setup, around):
         assert abs(LMMprof(theta, one) - expected) < 1e-9 * abs(expected)
+
+
+def test_a_level_with_one_row_has_one_row_of_its_triangle():
+    """What rounding leaves of an effect that the one before makes is no effect."""
+    from lmm.engines.blocked.levels import triangles
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(2, 50))                            # one row in each of 50 levels
+    R = triangles(z[:, None] * z[None])
+    assert_allclose(R[0], np.abs(z[0]) * z / z[0], rtol=1e-12)
+    assert not R[1].any()

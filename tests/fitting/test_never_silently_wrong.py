@@ -469,3 +469,26 @@ def test_what_is_zero_takes_the_place_of_what_is_not():
     zero[1] = -np.inf
     other, = exchanged(zero, fit.setup)
     assert other[2] == -np.inf and np.isfinite(other[1]) and other[0] == zero[0]
+
+
+def test_the_way_from_a_start_says_whether_it_lies_apart():
+    """The other optimum of a criterion with two lies apart, and what is on the slope of the known one does not."""
+    from lmm.fitting.elsewhere import ALL_THE_WAY, is_apart
+    rng = np.random.default_rng(0)
+    a = np.r_[np.zeros(150, int), np.arange(1, 60)]
+    y = rng.standard_t(3, size=len(a))
+    dat = pd.DataFrame({"y": y, "x": rng.normal(size=len(a)), "a": pd.Categorical(a)})
+    fit = lmer("y ~ x + (1 | a)", dat, engine="blocked")
+    criterion = Criterion(LMMprof, fit.setup)
+    assert not is_apart(criterion, np.add(fit.theta, [0.05, 0.0]), fit.theta, LMMprof(fit.theta, fit.setup), ALL_THE_WAY)
+    # a criterion that is lower at the start than at the known optimum needs no rise
+    worse = np.add(fit.theta, [1.0, 0.0])
+    assert is_apart(criterion, fit.theta, worse, LMMprof(worse, fit.setup), ())
+
+
+def test_correlated_effects_are_looked_at_across_their_boundary():
+    """Two plain evaluations for the start without the last direction of sleepstudy's term, which is on the slope."""
+    fit = lmer("Reaction ~ Days + (Days | Subject)", load_data("sleepstudy"))
+    assert fit.optimum.evaluations["elsewhere"] == 2
+    looked = fit.trace[fit.trace["phase"] == "elsewhere"]
+    assert looked["log T[Subject: Days, Days]"].iloc[0] == -np.inf and looked["nll"].is_monotonic_decreasing

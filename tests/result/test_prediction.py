@@ -202,7 +202,9 @@ def test_functions_of_all_rows_are_refused_on_new_rows(form):
     assert len(fit.predict()) == 180
 
 
+@pytest.mark.filterwarnings("ignore:the .* private module is deprecated:DeprecationWarning")
 def test_functions_of_scipy_and_of_modules_can_be_pickled():
+    """To find a function's module pickle asks all modules that are loaded, deprecated ones of others too."""
     from scipy.special import expit
     dat = load_data("sleepstudy")
     fit = lmm("Reaction ~ expit(Days) + np.sqrt(Days)", dat, "Subject")
