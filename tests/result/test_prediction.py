@@ -202,7 +202,7 @@ def test_functions_of_all_rows_are_refused_on_new_rows(form):
     assert len(fit.predict()) == 180
 
 
-@pytest.mark.filterwarnings("ignore:the .* private module is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_functions_of_scipy_and_of_modules_can_be_pickled():
     """To find a function's module pickle asks all modules that are loaded, deprecated ones of others too."""
     from scipy.special import expit
