@@ -24,6 +24,8 @@ class Variances:
     """psi_t = sum over k of exp(2 t_k) B_k: positive semidefinite matrices B_k that are fixed.
 
     V is linear in the variances exp(2 t_k) then. Steps are made in theta itself.
+
+    Most methods of a structure take several t at once, (..., number of elements): see `Covariance`.
     """
 
     def __init__(self, c, pairs, basis):
@@ -60,30 +62,31 @@ class Variances:
         return x
 
     def step_units(self, t, unit):
-        return np.ones(len(t))
+        return np.ones(np.shape(t))
 
     def simplex_units(self, t):
-        return np.ones(len(t))
+        return np.ones(np.shape(t))
 
     def stretch(self, t):
-        return np.ones(len(t))
+        return np.ones(np.shape(t))
 
     def jacobian(self, t):
         """d psi_a / d t_k = 2 exp(2 t_k) B_k."""
-        return 2 * np.exp(2 * t) * self.entries
+        return 2 * np.exp(2 * t)[..., None, :] * self.entries
 
     def bend(self, t, G):
         """4 exp(2 t_k) tr(G B_k) on the diagonal."""
-        return np.diag(4 * np.exp(2 * t) * np.einsum("ij,kji->k", G, self.basis))
+        on_diagonal = 4 * np.exp(2 * t) * np.einsum("...ij,kji->...k", G, self.basis)
+        return on_diagonal[..., None] * np.eye(len(self.basis))
 
     def df_used(self, t, M):
         """exp(2 t_k) tr(M B_k): the degrees of freedom that each variance makes use of."""
-        return np.exp(2 * t) * np.einsum("ij,kji->k", M, self.basis)
+        return np.exp(2 * t) * np.einsum("...ij,kji->...k", M, self.basis)
 
     def without(self, t, k):
         """The elements where variance k is zero."""
         t = t.copy()
-        t[k] = -inf
+        t[..., k] = -inf
         return t
 
     def regrowth(self, k, G, unit):
@@ -147,6 +150,10 @@ class Covariance:
         For each term its blocks, and its elements of theta.
     elementwise : bool
         Whether phi is exp(2 theta), element by element: no two effects are correlated.
+
+    Notes
+    -----
+    What `fitting/many.py` calls takes several theta at once, (..., size), and returns as many.
     """
 
     def __init__(self, structures):
@@ -232,13 +239,14 @@ class Covariance:
         """
         theta = np.asarray(theta, float)
         for one, blocks, share in zip(self.structures, self.spans, self.shares):
-            yield one, blocks, share, theta[share]
+            yield one, blocks, share, theta[..., share]
 
     def _over_terms(self, method, theta):
         """psi or its root, block-diagonal over the terms, (J, J)."""
-        whole = np.zeros((self.entries.J, self.entries.J))
+        theta = np.asarray(theta)
+        whole = np.zeros((*theta.shape[:-1], self.entries.J, self.entries.J))
         for one, blocks, _, t in self._terms(theta):
-            whole[blocks, blocks] = getattr(one, method)(t)
+            whole[..., blocks, blocks] = getattr(one, method)(t)
         return whole
 
     def psi(self, theta):
@@ -262,17 +270,17 @@ class Covariance:
     def log_sds(self, theta):
         """(J,): the log standard deviation of each block."""
         if self.elementwise:
-            return theta[1:]
+            return theta[..., 1:]
         T = self.root(theta)
         with np.errstate(divide="ignore"):
-            return 0.5 * np.log(np.einsum("ij,ij->i", T, T))
+            return 0.5 * np.log(np.einsum("...ij,...ij->...i", T, T))
 
     def correlations(self, theta):
         """(J, J): psi over the standard deviations, nan where one is zero."""
         T = self.root(theta)
-        sd = np.linalg.norm(T, axis=1)
-        unit = T / np.where(sd > 0, sd, np.nan)[:, None]
-        return np.clip(unit @ unit.T, -1, 1)
+        sd = np.linalg.norm(T, axis=-1)
+        unit = T / np.where(sd > 0, sd, np.nan)[..., None]
+        return np.clip(unit @ unit.swapaxes(-1, -2), -1, 1)
 
     def ranks(self, theta):
         """The rank of each term's psi."""
@@ -282,15 +290,18 @@ class Covariance:
         """A method of every structure on its elements; what it returns replaces them."""
         new = np.array(theta, float)
         for one, _, share, t in self._terms(theta):
-            new[share] = getattr(one, method)(t, *more)
+            new[..., share] = getattr(one, method)(t, *more)
         return new
 
     def rescaled(self, theta, shift):
-        """theta with sigma and all standard deviations multiplied by exp(shift)."""
+        """theta with sigma and all standard deviations multiplied by exp(shift).
+
+        Of several theta the shift is (..., 1).
+        """
         if self.elementwise:
             return theta + shift
         new = self._each("rescaled", theta, shift)
-        new[0] += shift
+        new[..., :1] += shift
         return new
 
     # -- steps, in coordinates where the criterion is best approximated by a parabola --------------
@@ -299,9 +310,9 @@ class Covariance:
         """Which elements of theta are not zero for good, bool."""
         if self.elementwise:
             return np.isfinite(theta)
-        free = np.ones(self.size, bool)
+        free = np.ones(np.shape(theta), bool)
         for one, _, share, t in self._terms(theta):
-            free[share] = one.free(t)
+            free[..., share] = one.free(t)
         return free
 
     def steps(self, theta):
@@ -317,10 +328,10 @@ class Covariance:
 
         1 for logarithms; `units` as from `units`.
         """
-        lengths = np.ones(len(theta))
+        lengths = np.ones(np.shape(theta))
         if not self.elementwise:
             for one, blocks, share, t in self._terms(theta):
-                lengths[share] = one.step_units(t, units[blocks])
+                lengths[..., share] = one.step_units(t, units[blocks])
         return lengths
 
     def simplex_units(self, theta):
@@ -333,11 +344,13 @@ class Covariance:
 
     def jacobian(self, theta):
         """d psi_a / d steps, (q, size - 1), 0 where an element is zero for good."""
-        J = np.zeros((self.entries.q, self.size - 1))
+        theta = np.asarray(theta)
+        J = np.zeros((*theta.shape[:-1], self.entries.q, self.size - 1))
         entry = 0
         for one, _, share, t in self._terms(theta):
             last = entry + len(one.pairs)
-            J[entry:last, share.start - 1 : share.stop - 1] = one.jacobian(t) * one.free(t)
+            of_term = one.jacobian(t) * one.free(t)[..., None, :]
+            J[..., entry:last, share.start - 1 : share.stop - 1] = of_term
             entry = last
         return J
 
@@ -347,18 +360,19 @@ class Covariance:
         It is what psi's curvature adds to the Hessian.
         """
         G = self.entries.gradient_matrix(g)
-        bend = np.zeros((self.size - 1, self.size - 1))
+        bend = np.zeros((*G.shape[:-2], self.size - 1, self.size - 1))
         for one, blocks, share, t in self._terms(theta):
             free = one.free(t)
             place = slice(share.start - 1, share.stop - 1)
-            bend[place, place] = one.bend(t, G[blocks, blocks]) * free * free[:, None]
+            of_term = one.bend(t, G[..., blocks, blocks])
+            bend[..., place, place] = of_term * free[..., None, :] * free[..., :, None]
         return bend
 
     def df_used(self, theta, traces):
         """The degrees of freedom that each direction makes use of, from tr(W V_a)."""
         M = self.entries.gradient_matrix(traces)
-        used = [one.df_used(own, M[b, b]) for one, b, _, own in self._terms(theta)]
-        return np.concatenate([np.zeros(0), *used])
+        used = [one.df_used(own, M[..., b, b]) for one, b, _, own in self._terms(theta)]
+        return np.concatenate([np.zeros((*M.shape[:-2], 0)), *used], axis=-1)
 
     def in_theta(self, theta, gradient, hessian):
         """Derivatives in the coordinates for steps as those in theta.
@@ -384,7 +398,7 @@ class Covariance:
 
     def is_zero(self, theta):
         """Which directions are zero, (number of directions,), bool."""
-        return theta[self.directions] == -inf
+        return theta[..., self.directions] == -inf
 
     def _direction(self, d):
         """The term of direction number d, and its number k there."""
@@ -403,7 +417,7 @@ class Covariance:
         term, k = self._direction(d)
         share = self.shares[term]
         theta = theta.copy()
-        theta[share] = self.structures[term].without(theta[share], k)
+        theta[..., share] = self.structures[term].without(theta[..., share], k)
         return theta
 
     def regrowth(self, d, g, units):
@@ -413,9 +427,10 @@ class Covariance:
         """
         term, k = self._direction(d)
         blocks = self.spans[term]
-        G = self.entries.gradient_matrix(g)[blocks, blocks]
-        whole = np.zeros((self.entries.J, self.entries.J))
-        whole[blocks, blocks] = self.structures[term].regrowth(k, G, units[blocks])
+        G = self.entries.gradient_matrix(g)
+        whole = np.zeros(G.shape)
+        of_term = self.structures[term].regrowth(k, G[..., blocks, blocks], units[blocks])
+        whole[..., blocks, blocks] = of_term
         return whole
 
     def growths(self, theta, g, units, held=(), rounding=0.0):

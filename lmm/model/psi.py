@@ -58,34 +58,40 @@ class Entries:
 
     def psi_of(self, phi):
         """psi in one level of each term, (J, J), from sigma^2 and its entries."""
-        psi = np.zeros((self.J, self.J))
-        psi[self.rows, self.columns] = phi[1:]
-        psi[self.columns, self.rows] = phi[1:]
+        return self.matrix(np.asarray(phi)[1:])
+
+    def matrix(self, values):
+        """The symmetric (J, J) with these entries, (q,); of several, (..., q), several."""
+        psi = np.zeros((*values.shape[:-1], self.J, self.J))
+        psi[..., self.rows, self.columns] = values
+        psi[..., self.columns, self.rows] = values
         return psi
 
     def of(self, psi):
         """The entries, (q,), of a psi, (J, J)."""
-        return psi[self.rows, self.columns]
+        return psi[..., self.rows, self.columns]
 
     def gradient_matrix(self, g):
         """g, derivatives in the entries, as a symmetric G: tr(G dpsi) = sum g_a dpsi_a."""
-        G = np.zeros((self.J, self.J))
-        G[self.rows, self.columns] = 0.5 * np.asarray(g)
-        return G + G.T
+        g = np.asarray(g)
+        G = np.zeros((*g.shape[:-1], self.J, self.J))
+        G[..., self.rows, self.columns] = 0.5 * g
+        return G + G.swapaxes(-1, -2)
 
 
 def root_of(psi):
     """A lower triangular T, (J, J), with T T' = psi, positive semidefinite: Cholesky's, by columns.
 
     Where the effects before leave nothing of a variance the column is zero, so that every such psi
-    has one T.
+    has one T. Of several psi, (..., J, J), several T.
     """
     left = np.array(psi, float)
     T = np.zeros(left.shape)
-    for j, variance in enumerate(psi.diagonal()):
-        if left[j, j] > NO_VARIANCE * variance:
-            T[j:, j] = left[j:, j] / np.sqrt(left[j, j])
-            left -= np.outer(T[:, j], T[:, j])
+    for j in range(left.shape[-1]):
+        is_some = left[..., j, j] > NO_VARIANCE * psi[..., j, j]
+        pivot = np.where(is_some, left[..., j, j], np.inf)
+        T[..., j:, j] = left[..., j:, j] / np.sqrt(pivot)[..., None]
+        left -= T[..., :, None, j] * T[..., None, :, j]
     return T
 
 

@@ -39,14 +39,14 @@ class Unstructured:
 
     def root(self, t):
         """T."""
-        T = np.zeros((self.c, self.c))
-        T[self.i, self.j] = self.steps(t)
+        T = np.zeros((*t.shape[:-1], self.c, self.c))
+        T[..., self.i, self.j] = self.steps(t)
         return T
 
     def psi(self, t):
         """T T'."""
         T = self.root(t)
-        return T @ T.T
+        return T @ T.swapaxes(-1, -2)
 
     def theta(self, psi):
         """The elements of theta for this psi."""
@@ -72,14 +72,14 @@ class Unstructured:
 
     def free(self, t):
         """Which elements are not zero for good: those of columns of T that are not."""
-        return np.isfinite(t[self.logs])[self.j]
+        return np.isfinite(t[..., self.logs])[..., self.j]
 
     # -- steps -------------------------------------------------------------------------------------
 
     def steps(self, t):
         """The coordinates in which steps are made: T's elements."""
         x = np.array(t, float)
-        x[self.logs] = np.exp(x[self.logs])
+        x[..., self.logs] = np.exp(x[..., self.logs])
         return x
 
     def from_steps(self, x):
@@ -87,15 +87,15 @@ class Unstructured:
 
         A column with a negative diagonal is turned.
         """
-        sign = np.sign(x[self.logs])[self.j]
+        sign = np.sign(x[..., self.logs])[..., self.j]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.logs, np.log(np.abs(x)), x * sign)
 
     def step_units(self, t, unit):
         """What counts as a step of 1: the effect's standard deviation, or a part of its `unit`."""
         T = self.root(t)
-        sd = np.sqrt(np.einsum("ij,ij->i", T, T) + (LEAST_STEP * unit) ** 2)
-        return sd[self.i]
+        sd = np.sqrt(np.einsum("...ij,...ij->...i", T, T) + (LEAST_STEP * unit) ** 2)
+        return sd[..., self.i]
 
     def simplex_units(self, t):
         """What is to a non-logarithm what 1 is to a logarithm: its effect's standard deviation."""
@@ -108,9 +108,9 @@ class Unstructured:
 
     def jacobian(self, t):
         """d psi_ij / d T_kl = [i = k] T_jl + [j = k] T_il, entries by elements."""
-        by_column = self.root(t)[:, self.j]                     # [., kl] is T_.l
-        of_i = (self.i[:, None] == self.i) * by_column[self.j]
-        of_j = (self.j[:, None] == self.i) * by_column[self.i]
+        by_column = self.root(t)[..., self.j]                   # [., kl] is T_.l
+        of_i = (self.i[:, None] == self.i) * by_column[..., self.j, :]
+        of_j = (self.j[:, None] == self.i) * by_column[..., self.i, :]
         return of_i + of_j
 
     def bend(self, t, G):
@@ -119,7 +119,7 @@ class Unstructured:
         G has g_a / 2 twice.
         """
         same_column = self.j[:, None] == self.j
-        return 2.0 * same_column * G[self.i][:, self.i]
+        return 2.0 * same_column * G[..., self.i[:, None], self.i]
 
     # -- directions in which psi may be singular ---------------------------------------------------
 
@@ -129,12 +129,12 @@ class Unstructured:
         M is tr(W V_a).
         """
         T = self.root(t)
-        return np.sum(T * (M @ T), axis=0)
+        return np.sum(T * (M @ T), axis=-2)
 
     def without(self, t, k):
         """The elements where column k of T is zero."""
         t = np.where(self.j == k, 0.0, t)
-        t[self.directions[k]] = -np.inf
+        t[..., self.directions[k]] = -np.inf
         return t
 
     def regrowth(self, k, G, unit):
@@ -144,10 +144,10 @@ class Unstructured:
 
         That is the v with the least v'G v, of those with |v / unit| = 1.
         """
-        scaled = (G * unit * unit[:, None])[k:, k:]
-        v = np.zeros(self.c)
-        v[k:] = unit[k:] * np.linalg.eigh(scaled)[1][:, 0]
-        return np.outer(v, v)
+        scaled = (G * unit * unit[:, None])[..., k:, k:]
+        v = np.zeros(G.shape[:-1])
+        v[..., k:] = unit[k:] * np.linalg.eigh(scaled)[1][..., 0]
+        return v[..., :, None] * v[..., None, :]
 
     def growths(self, t, G, unit, held, rounding):
         """(k, v v', v'G v) for the v in which a singular psi + w v v' best grows.

@@ -1,0 +1,604 @@
+"""The optima of many responses at once: Newton's iteration as in newton.py, in stacks.
+
+The parameters are those of `Covariance`, theta with log sigma = 0: sigma is profiled out, and so
+psi is relative to sigma^2 (engines/many/). Each response has its own steps; who is done leaves.
+What is decided at the boundary, and how, is as in newton.py: a direction that makes use of few
+degrees of freedom becomes zero, if nll does not fall as it leaves zero again.
+
+Other optima are looked for on a grid of thetas, the same for all responses, so that V is taken
+apart once for each point: nll of all responses is a few matrix products then. The search begins at
+the lowest point, and again at each other local minimum of the grid; the better end counts.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from ..engines.many import look, look_around, slopes, taken
+from .elsewhere import ALL_THE_WAY, GRIDS, RISE
+from .newton import (
+    BETTER,
+    FEW,
+    FLAT_SLOPE,
+    FRACTIONS,
+    MOST_STEPS,
+    NEAR,
+    SADDLE,
+    SAME_NLL,
+    STEP_LIMIT,
+    SUFFICIENT,
+    TIE,
+)
+
+DONE = 2e-4             # of theta, log units: the last step, after which the error is of the order
+                        # of its square
+DECREMENT = 1e-10       # of nll, relative to max(1, |nll|): how far it may still fall at the end
+CORRELATIONS = (-0.8, 0.0, 0.8)     # of two effects, on the grid
+COARSE = (-3.0, -1.0, 0.5, 2.5)     # log sds over that of newton.py, of more effects: alone, others
+LOST = 1e-7             # quadratic over e'e, below which squares have lost digits
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Where the search ended, for each of B responses.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (B, size)
+        With log sigma = 0: relative to sigma.
+    at : Look
+        The criterion there.
+    slopes : Slopes
+        Its derivatives in rho there.
+    hessian : ndarray, shape (B, size - 1, size - 1)
+        In the coordinates for steps, sigma profiled out; rows of what is zero are those of I.
+    error : ndarray, shape (B,)
+        How far nll may be above the minimum, to second order.
+    reasons : list of str
+        Why it is no certified optimum, "" where it is.
+    """
+
+    theta: np.ndarray
+    at: object
+    slopes: object
+    hessian: np.ndarray
+    error: np.ndarray
+    reasons: np.ndarray
+
+
+class _Batch:
+    """Where each of the responses is that are not done yet: arrays, all of one length."""
+
+    def __init__(self, design, covariance, units, responses):
+        self.design = design
+        self.covariance = covariance
+        self.units = units
+        self.responses = responses
+
+    def chosen(self, rows):
+        """The same for some of the responses."""
+        design = self.design.chosen(rows)
+        responses = taken(self.design, self.responses, rows)
+        return _Batch(design, self.covariance, self.units, responses)
+
+    def look(self, theta):
+        """The criterion at theta, (B, size)."""
+        return look(self.design, self.rho(theta), self.responses)
+
+    def slopes(self, at, with_X=False):
+        """Its derivatives in rho there."""
+        return slopes(self.design, at, self.responses, with_X)
+
+    def rho(self, theta):
+        """The entries of psi over sigma^2, (B, q)."""
+        if self.covariance.elementwise:
+            return np.exp(2 * theta[:, 1:])
+        return self.covariance.entries.of(self.covariance.psi(theta))
+
+    def in_steps(self, theta, of_rho):
+        """Gradient, (B, s), and Hessian, (B, s, s), in the coordinates for steps."""
+        covariance = self.covariance
+        g = of_rho.gradient
+        if covariance.elementwise:
+            J = 2 * np.exp(2 * theta[:, 1:])
+            gradient = J * g
+            hessian = J[:, :, None] * of_rho.hessian * J[:, None]
+            s = len(J[0])
+            hessian[:, range(s), range(s)] += 2 * gradient
+            return gradient, hessian
+        J = covariance.jacobian(theta)
+        gradient = np.einsum("bqs,bq->bs", J, g)
+        hessian = J.swapaxes(1, 2) @ of_rho.hessian @ J + covariance.bend(theta, g)
+        return gradient, hessian
+
+    def df_used(self, theta, of_rho):
+        """How many degrees of freedom each direction makes use of, (B, D)."""
+        if self.covariance.elementwise:
+            return np.exp(2 * theta[:, 1:]) * of_rho.traces
+        return self.covariance.df_used(theta, of_rho.traces)
+
+
+def search(family, covariance, units, responses, whole, start=None):
+    """The optima of responses, a `Found`.
+
+    Parameters
+    ----------
+    family : Family
+    covariance : Covariance
+    units : ndarray, shape (J,)
+        As `Setup.units`.
+    responses : tuple
+        What `Family.respond` returned.
+    whole : ndarray, shape (B,)
+        e'e of each.
+    start : ndarray, shape (size,), optional
+        One more theta to begin at, relative to sigma.
+    """
+    batch = _Batch(family.design, covariance, units, responses)
+    return searched(batch, whole, start)
+
+
+def searched(batch, whole, start=None):
+    """The same for a batch."""
+    starts, others = from_grid(batch, len(whole), start)
+    found = descended(batch, starts)
+    rows, thetas = others
+    if len(rows):
+        apart = are_apart(batch.chosen(rows), thetas, found[0][rows])
+        rows = rows[apart]
+        thetas = thetas[apart]
+    if len(rows):
+        again = descended(batch.chosen(rows), thetas)
+        found = better_of(batch, found, rows, again)
+    return judged(batch, found, whole)
+
+
+def are_apart(batch, starts, ends):
+    """Where the criterion rises on the way from a start to a known optimum, linear in rho."""
+    rho = batch.rho(ends)
+    away = batch.rho(starts) - rho
+    apart = np.zeros(len(starts), bool)
+    before = look(batch.design, rho + away, batch.responses).nll
+    for share in ALL_THE_WAY:
+        between = look(batch.design, rho + share * away, batch.responses).nll
+        apart |= between > before + RISE * np.maximum(1.0, np.abs(before))
+        before = between
+    end = look(batch.design, rho, batch.responses).nll
+    return apart | (end > before)
+
+
+# -- the grid --------------------------------------------------------------------------------------
+
+
+def from_grid(batch, B, start):
+    """The lowest point for each response, (B, size), and the other local minima.
+
+    Those as numbers of responses and thetas, (several, size).
+    """
+    covariance = batch.covariance
+    thetas, neighbours = grid_of(covariance, batch.units)
+    if start is not None:
+        thetas = np.vstack([thetas, start])
+    values = look_around(batch.design, batch.rho(thetas), batch.responses, B)
+    best = values.argmin(axis=0)
+    if neighbours is None:
+        return thetas[best], (np.zeros(0, int), np.zeros((0, covariance.size)))
+    on_grid = values[: len(neighbours)]
+    infinite = np.full((1, B), np.inf)
+    around = np.concatenate([on_grid, infinite])[neighbours]    # (points, neighbours, B)
+    lowest = np.isfinite(on_grid) & (on_grid[:, None] <= around).all(axis=1)
+    lowest[on_grid.argmin(axis=0), range(B)] = False
+    point, rows = np.nonzero(lowest)
+    return thetas[best], (rows, thetas[point])
+
+
+def grid_of(covariance, units):
+    """Thetas, (points, size), and the numbers of the neighbours of each, or None."""
+    J = covariance.entries.J
+    thetas = np.zeros((1, covariance.size))
+    if J == 0:
+        return thetas, None
+    pairs = [(i, j) for i, j in covariance.entries.pairs if i != j]
+    if J > 3 or len(pairs) > 1:
+        return coarse_grid(covariance, units), None
+    log_sds = [step for step in GRIDS[J] if np.isfinite(step) or not pairs]
+    axes = [tuple(log_sds)] * J + [CORRELATIONS] * len(pairs)
+    steps, neighbours = _points(tuple(axes))
+    psi = np.zeros((len(steps), J, J))
+    sds = np.exp(steps[:, :J] + units)
+    psi[:, range(J), range(J)] = sds**2
+    for place, (i, j) in enumerate(pairs):
+        psi[:, i, j] = psi[:, j, i] = steps[:, J + place] * sds[:, i] * sds[:, j]
+    thetas = np.array([covariance.theta(0.0, one) for one in psi])
+    return thetas, neighbours
+
+
+@cache
+def _points(axes):
+    """The points of a grid with these axes, and the numbers of each one's neighbours."""
+    steps = np.array(list(product(*axes)))
+    shape = tuple(len(axis) for axis in axes)
+    places = np.array(list(product(*(range(n) for n in shape))))
+    neighbours = []
+    for offset in product((-1, 0, 1), repeat=len(axes)):
+        beside = places + offset
+        inside = ((beside >= 0) & (beside < shape)).all(axis=1)
+        clipped = np.clip(beside, 0, np.array(shape) - 1)
+        number = np.ravel_multi_index(clipped.T, shape)
+        neighbours.append(np.where(inside, number, len(steps)))
+    return steps, np.array(neighbours).T
+
+
+def coarse_grid(covariance, units):
+    """Thetas of many effects: all alike, and each one alone at another size than the others."""
+    thetas = []
+    J = len(units)
+    for others in COARSE:
+        thetas.append(np.full(J, others))
+        for j, alone in product(range(J), COARSE):
+            log_sds = np.full(J, others)
+            log_sds[j] = alone
+            if alone != others:
+                thetas.append(log_sds)
+    return np.array([
+        covariance.theta(0.0, np.diag(np.exp(2 * (log_sds + units)))) for log_sds in thetas
+    ])
+
+
+# -- Newton's iteration ----------------------------------------------------------------------------
+
+
+def descended(batch, theta):
+    """Where Newton's iteration from theta, (B, size), ends: (theta, whether it came to an end)."""
+    B = len(theta)
+    ended = theta.copy()
+    is_done = np.zeros(B, bool)
+    rows = np.arange(B)
+    state = _State(batch, theta)
+    for _ in range(MOST_STEPS):
+        state.settle()
+        step, slope, convex = state.newton_step()
+        size = np.abs(step / state.units).max(axis=1, initial=0.0)
+        done = convex & (size < DONE)
+        done &= ~state.leave_zero(done)
+        stuck = ~state.advance(step, slope, size, ~done)
+        leaving = done | stuck
+        if leaving.any():
+            ended[rows[leaving]] = state.theta[leaving]
+            ended[rows[done]] = state.stepped(done, step)
+            is_done[rows[done]] = True
+            rows = rows[~leaving]
+            if not len(rows):
+                break
+            state = state.chosen(np.flatnonzero(~leaving))
+    else:
+        ended[rows] = state.theta
+    return ended, is_done
+
+
+class _State:
+    """theta, nll and the derivatives of a batch, as the iteration goes on."""
+
+    def __init__(self, batch, theta, at=None, of_rho=None):
+        self.batch = batch
+        self.theta = theta
+        self.at = batch.look(theta) if at is None else at
+        self.of_rho = batch.slopes(self.at) if of_rho is None else of_rho
+
+    @property
+    def nll(self):
+        return self.at.nll
+
+    def chosen(self, rows):
+        """The state of some responses."""
+        chosen = _State.__new__(_State)
+        chosen.batch = self.batch.chosen(rows)
+        chosen.theta = self.theta[rows]
+        chosen.at = _rows_of(self.at._replace(sums=None), rows)
+        chosen.of_rho = _rows_of(self.of_rho, rows)
+        return chosen
+
+    def put(self, rows, theta, at, of_rho):
+        """These responses are there now."""
+        self.theta[rows] = theta
+        self.at = _replaced(self.at._replace(sums=None), rows, at._replace(sums=None))
+        self.of_rho = _replaced(self.of_rho, rows, of_rho)
+
+    @property
+    def units(self):
+        """What counts as a step of 1, (B, size - 1)."""
+        covariance = self.batch.covariance
+        return covariance.step_units(self.theta, np.exp(self.batch.units))[:, 1:]
+
+    def newton_step(self):
+        """-H^-1 g, (B, s), g'step, (B,), and where H is positive definite; as newton_step."""
+        batch = self.batch
+        free = batch.covariance.free(self.theta)[:, 1:]
+        gradient, hessian = batch.in_steps(self.theta, self.of_rho)
+        units = self.units
+        g = np.where(free, gradient * units, 0.0)
+        H = hessian * units[:, :, None] * units[:, None]
+        both = free[:, :, None] & free[:, None]
+        H = np.where(both, H, np.eye(H.shape[1]))
+        scaled, convex = _solved(H, g)
+        step = np.where(free, scaled * units, 0.0)
+        return step, np.sum(g * scaled, axis=1), convex
+
+    def stepped(self, chosen, step):
+        """Where the chosen ones are after this step, (several, size)."""
+        covariance = self.batch.covariance
+        x = covariance.steps(self.theta[chosen])
+        x[:, 1:] += step[chosen]
+        return covariance.from_steps(x)
+
+    def advance(self, step, slope, size, moving):
+        """The first fraction of the step at which nll falls as promised; where there was one."""
+        covariance = self.batch.covariance
+        rows = np.flatnonzero(moving)
+        moved = ~moving
+        if not len(rows):
+            return moved
+        x = covariance.steps(self.theta[rows])
+        step = np.concatenate([np.zeros((len(rows), 1)), step[rows]], axis=1)
+        length = np.minimum(1.0, STEP_LIMIT / np.maximum(size[rows], STEP_LIMIT))
+        nll = self.nll[rows]
+        slope = slope[rows]
+        tiny = SAME_NLL * np.maximum(1.0, np.abs(nll))
+        batch = self.batch if len(rows) == len(self.theta) else self.batch.chosen(rows)
+        left = np.arange(len(rows))
+        for fraction in FRACTIONS:
+            theta = covariance.from_steps(x[left] + (fraction * length[left])[:, None] * step[left])
+            at = batch.look(theta)
+            promised = SUFFICIENT * fraction * length[left] * slope[left]
+            good = at.nll <= nll[left] + promised + tiny[left]
+            if good.any():
+                chosen = np.flatnonzero(good)
+                if good.all():
+                    self.put(rows[left], theta, at, batch.slopes(at))
+                else:
+                    part = batch.chosen(chosen)
+                    at_part = part.look(theta[chosen])
+                    self.put(rows[left[chosen]], theta[chosen], at_part, part.slopes(at_part))
+                moved[rows[left[chosen]]] = True
+            left = left[~good]
+            if not len(left):
+                break
+            batch = batch.chosen(np.flatnonzero(~good))
+        return moved
+
+    # -- the boundary
+
+    def settle(self):
+        """What makes use of few degrees of freedom is zero, or in the open: as `settled`."""
+        covariance = self.batch.covariance
+        used = self.batch.df_used(self.theta, self.of_rho)
+        zero = covariance.is_zero(self.theta)
+        small = (used < FEW) & ~zero
+        for d in np.flatnonzero(small.any(axis=0)):
+            rows = np.flatnonzero(small[:, d])
+            batch = self.batch.chosen(rows)
+            moved = covariance.without(self.theta[rows], d)
+            at = batch.look(moved)
+            of_rho = batch.slopes(at)
+            growth = covariance.regrowth(d, of_rho.gradient, np.exp(self.batch.units))
+            along = covariance.entries.of(growth)
+            falling = falls(of_rho, along)
+            stays = np.zeros(len(rows), bool)
+            if falling.any():
+                back = np.flatnonzero(falling)
+                part = _rows_of(of_rho, back)
+                moved[back] = grown(batch, moved[back], part, d, growth[back])
+                place = covariance.directions[d]
+                near = np.abs(self.theta[rows[back], place] - moved[back, place]) < NEAR
+                stays[back] = near
+                again = batch.chosen(back)
+                at_back = again.look(moved[back])
+                at = _replaced(at._replace(sums=None), back, at_back._replace(sums=None))
+                of_rho = _replaced(of_rho, back, again.slopes(at_back))
+            nll = self.nll[rows]
+            better = ~stays & (at.nll <= nll + SAME_NLL * np.abs(nll))
+            good = np.flatnonzero(better)
+            if len(good):
+                at = _rows_of(at._replace(sums=None), good)
+                self.put(rows[good], moved[good], at, _rows_of(of_rho, good))
+
+    def leave_zero(self, done):
+        """Which of those that are done have a variance that leaves zero; they are moved there."""
+        covariance = self.batch.covariance
+        left = np.zeros(len(done), bool)
+        singular = done & covariance.is_zero(self.theta).any(axis=1)
+        rows = np.flatnonzero(singular)
+        if not len(rows):
+            return left
+        new = self.theta[rows].copy()
+        part = _rows_of(self.of_rho, rows)
+        leaving = np.zeros(len(rows), bool)
+        for d, chosen, growth in growths_of(self.batch, self.theta[rows], part):
+            falling = falls(_rows_of(part, chosen), covariance.entries.of(growth))
+            if falling.any():
+                out = chosen[falling]
+                new[out] = grown(self.batch, new[out], _rows_of(part, out), d, growth[falling])
+                leaving[out] = True
+        if not leaving.any():
+            return left
+        out = np.flatnonzero(leaving)
+        batch = self.batch.chosen(rows[out])
+        at = batch.look(new[out])
+        better = at.nll < self.nll[rows[out]]
+        good = np.flatnonzero(better)
+        if len(good):
+            part = batch.chosen(good)
+            at = part.look(new[out[good]])
+            self.put(rows[out[good]], new[out[good]], at, part.slopes(at))
+            left[rows[out[good]]] = True
+        return left
+
+
+def falls(of_rho, along):
+    """Whether nll falls as psi grows along matrices with these entries, (B, q): as in newton.py."""
+    slope = np.sum(of_rho.gradient * along, axis=1)
+    tie = TIE * np.sum(of_rho.scale * np.abs(along), axis=1)
+    curvature = np.einsum("bq,bqp,bp->b", along, of_rho.hessian, along)
+    return np.where(np.abs(slope) <= tie, curvature < 0, slope < 0)
+
+
+def grown(batch, theta, of_rho, d, growth):
+    """theta with w times the matrices `growth`, (B, J, J), added: as in newton.py."""
+    covariance = batch.covariance
+    along = covariance.entries.of(growth)
+    slope = np.sum(of_rho.gradient * along, axis=1)
+    curvature = np.einsum("bq,bqp,bp->b", along, of_rho.hessian, along)
+    relative = np.einsum("bjj->bj", growth) / np.exp(2 * batch.units)
+    usual = np.exp(-2.0) / relative.max(axis=1)
+    w = np.where(curvature > 0, -slope / np.where(curvature > 0, curvature, 1.0), usual)
+    if covariance.elementwise:
+        place = covariance.directions[d]
+        variance = np.exp(2 * theta[:, place]) + w * growth[:, place - 1, place - 1]
+        new = theta.copy()
+        new[:, place] = 0.5 * np.log(variance)
+        return new
+    psi = covariance.psi(theta) + w[:, None, None] * growth
+    term = covariance.term_of_direction(d)
+    new = [covariance.with_psi_of_term(t, term, p) for t, p in zip(theta, psi)]
+    return np.array(new).reshape(theta.shape)
+
+
+def growths_of(batch, theta, of_rho):
+    """How singular covariances would grow: (direction, responses, matrices), as `growths`."""
+    covariance = batch.covariance
+    J = covariance.entries.J
+    if len(covariance.directions) == covariance.size - 1:       # variances alone
+        zero = covariance.is_zero(theta)
+        for d in np.flatnonzero(zero.any(axis=0)):
+            chosen = np.flatnonzero(zero[:, d])
+            growth = covariance.regrowth(d, of_rho.gradient[chosen], np.exp(batch.units))
+            yield d, chosen, growth
+        return
+    units = np.exp(batch.units)
+    found = {}
+    for b, (t, g) in enumerate(zip(theta, of_rho.gradient)):
+        for d, growth, slope in covariance.growths(t, g, units, (), FLAT_SLOPE):
+            if slope < 0:
+                found.setdefault(d, []).append((b, growth))
+    for d, pairs in found.items():
+        chosen = np.array([b for b, _ in pairs])
+        yield d, chosen, np.array([growth for _, growth in pairs]).reshape(-1, J, J)
+
+
+def _solved(H, g):
+    """-H^-1 g, and whether H is positive definite; where it is not, of its eigenvalues' sizes."""
+    s = H.shape[1]
+    if s == 0:
+        return -g, np.ones(len(g), bool)
+    if s == 1:
+        h = H[:, 0]
+        convex = h[:, 0] > 0
+        size = np.abs(h)
+        return -g / np.where(size > 0, size, 1.0), convex
+    # -- by pivots, elementwise over the responses
+    left = H.transpose(1, 2, 0).copy()
+    x = g.T.copy()
+    convex = np.ones(len(g), bool)
+    with np.errstate(all="ignore"):
+        for j in range(s):
+            convex &= left[j, j] > 0
+            for i in range(j + 1, s):
+                share = left[i, j] / left[j, j]
+                left[i, j:] -= share * left[j, j:]
+                x[i] -= share * x[j]
+        for j in reversed(range(s)):
+            for i in range(j + 1, s):
+                x[j] -= left[j, i] * x[i]
+            x[j] /= left[j, j]
+    step = -x.T
+    convex &= np.isfinite(step).all(axis=1)
+    bad = np.flatnonzero(~convex)
+    if len(bad):
+        finite = np.isfinite(H[bad]).all(axis=(1, 2))
+        safe = np.where(finite[:, None, None], H[bad], np.eye(s))
+        values, vectors = np.linalg.eigh(safe)
+        sizes = np.abs(values)
+        sizes = np.maximum(sizes, SADDLE * sizes.max(axis=1, keepdims=True))
+        sizes = np.where(sizes > 0, sizes, 1.0)
+        along = np.einsum("bij,bi->bj", vectors, np.where(finite[:, None], g[bad], 0.0))
+        step[bad] = -np.einsum("bij,bj->bi", vectors, along / sizes)
+    return step, convex
+
+
+def _rows_of(arrays, rows):
+    """A NamedTuple of arrays, each with some of its rows."""
+    return type(arrays)(*(None if one is None else one[rows] for one in arrays))
+
+
+def _replaced(arrays, rows, others):
+    """The same with these rows from others."""
+    if len(rows) == len(arrays[0]):
+        return others
+    new = []
+    for one, other in zip(arrays, others):
+        if one is None or other is None:
+            new.append(None)
+            continue
+        one = one.copy()
+        one[rows] = other
+        new.append(one)
+    return type(arrays)(*new)
+
+
+# -- the result ------------------------------------------------------------------------------------
+
+
+def better_of(batch, found, rows, again):
+    """The better of two ends of the responses `rows`; several may belong to one."""
+    theta, is_done = found
+    other, other_done = again
+    theta = theta.copy()
+    is_done = is_done.copy()
+    nll = batch.look(theta).nll
+    at_other = batch.chosen(rows).look(other).nll
+    for place in np.argsort(-at_other, kind="stable"):          # the best one last
+        b = rows[place]
+        clearly = at_other[place] < nll[b] - BETTER * max(1.0, abs(nll[b]))
+        if clearly and other_done[place]:
+            theta[b] = other[place]
+            is_done[b] = True
+    return theta, is_done
+
+
+def judged(batch, found, whole):
+    """The `Found`: derivatives at the end, and why an end is no certified optimum."""
+    theta, is_done = found
+    at = batch.look(theta)
+    of_rho = batch.slopes(at, with_X=True)
+    state = _State(batch, theta, at, of_rho)
+    step, slope, convex = state.newton_step()
+    _, hessian = batch.in_steps(theta, of_rho)
+    free = batch.covariance.free(theta)[:, 1:]
+    both = free[:, :, None] & free[:, None]
+    hessian = np.where(both, hessian, np.eye(hessian.shape[1]))
+    reasons = np.full(len(theta), "", object)
+    used = batch.df_used(theta, of_rho).sum(axis=1)
+    df = np.broadcast_to(batch.design.df, used.shape)
+    far = -0.5 * slope > DECREMENT * np.maximum(1.0, np.abs(at.nll))
+    reasons[far | ~is_done] = "Newton's iteration did not come to an end"
+    reasons[~convex] = "the criterion is flat, or falls, in some direction"
+    reasons[at.quadratic < LOST * whole] = "the random effects reproduce nearly all of the response"
+    reasons[df - used < FEW] = "the residual sd goes to 0"
+    reasons[~np.isfinite(at.nll)] = "the criterion could not be evaluated"
+    rounding = np.finfo(float).eps * (0.5 * df * whole / at.quadratic + np.abs(at.nll))
+    error = np.maximum(-0.5 * slope, 0.0) + rounding
+    return Found(theta, at._replace(sums=None), of_rho, hessian, error, reasons)
+
+
+def replaced_rows(found, rows, other):
+    """The `Found` with some responses from another one."""
+    new = {}
+    for name in ("theta", "hessian", "error", "reasons"):
+        array = getattr(found, name).copy()
+        array[rows] = getattr(other, name)
+        new[name] = array
+    at = _replaced(found.at, rows, other.at)
+    of_rho = _replaced(found.slopes, rows, other.slopes)
+    return replace(found, at=at, slopes=of_rho, **new)
