@@ -11,7 +11,17 @@ from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import certify, derivatives, lmer
 from .fitting import Optimum
-from .inference import Bootstrap, Comparison, anova, compare_table, drop1, ranova
+from .inference import (
+    Bootstrap,
+    Comparison,
+    Fits,
+    anova,
+    compare_table,
+    drop1,
+    lmer_many,
+    lmm_many,
+    ranova,
+)
 from .methods import attach
 from .practical import LMMprof, LMMsetup, lmm
 from .result import LMMResult
@@ -23,6 +33,7 @@ __all__ = [
     "Bootstrap",
     "Comparison",
     "ConvergenceWarning",
+    "Fits",
     "LMMError",
     "LMMResult",
     "LMMWarning",
@@ -37,7 +48,9 @@ __all__ = [
     "grade",
     "lme4_reference",
     "lmer",
+    "lmer_many",
     "lmm",
+    "lmm_many",
     "load_data",
     "models",
     "plots",

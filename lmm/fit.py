@@ -82,14 +82,7 @@ def refitted(fit, y=None, reml=None, thorough=True):
 
 
 def refit(fit, y):
-    """The same model fitted to another response, the factored design being used again.
-
-    Parameters
-    ----------
-    y : array_like, shape (nobs,), or with one value per row of `dat`
-        On the scale of the formula's left-hand side. A Series goes by its index, which is that of
-        `dat`, anything else by position.
-    """
+    """The same model fitted to one other response; see `inference/many.py` for several."""
     if y is None:
         raise LMMError("y is None; it is one number for each row used")
     return refitted(fit, y)
@@ -125,9 +118,13 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     return fit_of(set_up(design, reml, plan.engine), plan)
 
 
-def without_rows(fit, kept):
-    """The model fitted to the rows used that are kept, (nobs,) of bool, from the old optimum."""
-    old = fit.setup.design
+def design_of_rows(old, kept):
+    """The `Design` of the rows used that are kept, (n,) of bool."""
+    if isinstance(old.formula, Matrices):
+        raise LMMError(
+            "values are missing, and this is a fit of matrices, which have no rows to leave out; "
+            "give matrices without them"
+        )
     rows = old.rows[kept]
     given = {}
     for name, value in old.given.items():
@@ -137,11 +134,31 @@ def without_rows(fit, kept):
     ref = [list(term.variables) for term in old.terms]
     form = updated_form(None, old, bars)
     functions = functions_of(old)
-    design = make_design(form, old.dat.iloc[rows], ref, **given, functions=functions, bars=bars)
-    setup = set_up(design, fit.reml, fit.plan.engine)
+    return make_design(form, old.dat.iloc[rows], ref, **given, functions=functions, bars=bars)
+
+
+def made_at(fit, y, theta):
+    """The fit of the same model to a response whose optimum theta is known."""
+    plan = replace(fit.plan, elsewhere=False, quiet=True, verbose=False)
+    again = fit_of(responding(fit.setup, y), plan, theta)
+    return replace(again, plan=fit.plan)
+
+
+def fit_alone(setup, plan, y):
+    """The model fitted to another response, (n,), nan where its value is missing."""
+    kept = ~np.isnan(y)
+    if not kept.all():
+        setup = set_up(design_of_rows(setup.design, kept), setup.reml, plan.engine)
+        y = y[kept]
+    return fit_of(responding(setup, y), plan)
+
+
+def without_rows(fit, kept):
+    """The model fitted to the rows used that are kept, (nobs,) of bool, from the old optimum."""
+    setup = set_up(design_of_rows(fit.setup.design, kept), fit.reml, fit.plan.engine)
     plan = replace(fit.plan, start=None, quiet=True, verbose=False)
-    theta = opened(fit.theta, setup) if design.labels == old.labels else None
-    return fit_of(setup, plan, theta)
+    same = setup.labels == fit.setup.labels
+    return fit_of(setup, plan, opened(fit.theta, setup) if same else None)
 
 
 def functions_of(design):

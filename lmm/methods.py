@@ -5,7 +5,7 @@ fit, which its docstring leaves out of the parameters, as those of methods leave
 attribute or argument that there is not, lme4's and statsmodels' words, the answer is ours.
 """
 
-from .fit import refit, update
+from .fit import update
 from .inference import (
     augment,
     bootstrap,
@@ -19,6 +19,7 @@ from .inference import (
     means,
     profile,
     pvalues,
+    refit,
     robust_cov,
     simulate,
     slopes,

@@ -143,16 +143,17 @@ def fit_at(theta, form="score ~ Machine", ref=("Worker", ("Worker", "Machine")),
                      (("simplex", float(value), tuple(theta)),), Plan())
 
 
-def fail_beyond(monkeypatch, module, limit):
-    """Let `module.refitted` fail for responses whose first value is beyond a limit."""
-    refitted = module.refitted
+def fail_beyond(monkeypatch, limit):
+    """Let the fits of many responses fail where a response's first value is beyond a limit."""
+    from lmm.inference.batches import Batches
+    fit = Batches.fit
 
-    def failing(fit, y, thorough):
-        if y[0] > limit:
-            raise LMMError("no luck")
-        return refitted(fit, y, thorough=thorough)
+    def failing(self, Y, alone=None):
+        found = fit(self, Y, alone)
+        found.reasons[Y[0] > limit] = "no luck"
+        return found
 
-    monkeypatch.setattr(module, "refitted", failing)
+    monkeypatch.setattr(Batches, "fit", failing)
 
 
 HYPOTHESES = Path(__file__).parent / "inference"

@@ -5,6 +5,7 @@ Start, derivatives, Newton, boundary, elsewhere, certificate, record.
 
 from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
 from .elsewhere import often_several
+from .many import Batch, search
 from .newton import minimum, opened, rescaled, size_of
 from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
 
@@ -12,6 +13,7 @@ __all__ = [
     "NEWTON_DONE",
     "NLL_ERROR",
     "SEARCH",
+    "Batch",
     "Criterion",
     "Derivatives",
     "Optimum",
@@ -23,5 +25,6 @@ __all__ = [
     "often_several",
     "opened",
     "rescaled",
+    "search",
     "size_of",
 ]

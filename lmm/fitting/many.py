@@ -10,13 +10,13 @@ apart once for each point: nll of all responses is a few matrix products then. T
 the lowest point, and again at each other local minimum of the grid; the better end counts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
 import numpy as np
 
-from ..engines.many import look, look_around, slopes, taken
+from ..engines import look, look_around, slopes, taken
 from .elsewhere import ALL_THE_WAY, GRIDS, RISE
 from .newton import (
     BETTER,
@@ -68,8 +68,18 @@ class Found:
     reasons: np.ndarray
 
 
-class _Batch:
-    """Where each of the responses is that are not done yet: arrays, all of one length."""
+class Batch:
+    """The criterion of some responses of a design, as functions of theta, (B, size).
+
+    Parameters
+    ----------
+    design : ByLevel or Stacks
+    covariance : Covariance
+    units : ndarray, shape (J,)
+        As `Setup.units`.
+    responses : tuple
+        What `Family.respond` returned.
+    """
 
     def __init__(self, design, covariance, units, responses):
         self.design = design
@@ -81,7 +91,7 @@ class _Batch:
         """The same for some of the responses."""
         design = self.design.chosen(rows)
         responses = taken(self.design, self.responses, rows)
-        return _Batch(design, self.covariance, self.units, responses)
+        return Batch(design, self.covariance, self.units, responses)
 
     def look(self, theta):
         """The criterion at theta, (B, size)."""
@@ -90,6 +100,10 @@ class _Batch:
     def slopes(self, at, with_X=False):
         """Its derivatives in rho there."""
         return slopes(self.design, at, self.responses, with_X)
+
+    def at(self, theta):
+        """The `Found` where the optima are known."""
+        return judged(self, (theta, np.ones(len(theta), bool)), np.zeros(len(theta)))
 
     def rho(self, theta):
         """The entries of psi over sigma^2, (B, q)."""
@@ -120,28 +134,17 @@ class _Batch:
         return self.covariance.df_used(theta, of_rho.traces)
 
 
-def search(family, covariance, units, responses, whole, start=None):
+def search(batch, whole, start=None):
     """The optima of responses, a `Found`.
 
     Parameters
     ----------
-    family : Family
-    covariance : Covariance
-    units : ndarray, shape (J,)
-        As `Setup.units`.
-    responses : tuple
-        What `Family.respond` returned.
+    batch : Batch
     whole : ndarray, shape (B,)
         e'e of each.
     start : ndarray, shape (size,), optional
         One more theta to begin at, relative to sigma.
     """
-    batch = _Batch(family.design, covariance, units, responses)
-    return searched(batch, whole, start)
-
-
-def searched(batch, whole, start=None):
-    """The same for a batch."""
     starts, others = from_grid(batch, len(whole), start)
     found = descended(batch, starts)
     rows, thetas = others
@@ -573,7 +576,7 @@ def judged(batch, found, whole):
     at = batch.look(theta)
     of_rho = batch.slopes(at, with_X=True)
     state = _State(batch, theta, at, of_rho)
-    step, slope, convex = state.newton_step()
+    _, slope, convex = state.newton_step()
     _, hessian = batch.in_steps(theta, of_rho)
     free = batch.covariance.free(theta)[:, 1:]
     both = free[:, :, None] & free[:, None]
@@ -590,15 +593,3 @@ def judged(batch, found, whole):
     rounding = np.finfo(float).eps * (0.5 * df * whole / at.quadratic + np.abs(at.nll))
     error = np.maximum(-0.5 * slope, 0.0) + rounding
     return Found(theta, at._replace(sums=None), of_rho, hessian, error, reasons)
-
-
-def replaced_rows(found, rows, other):
-    """The `Found` with some responses from another one."""
-    new = {}
-    for name in ("theta", "hessian", "error", "reasons"):
-        array = getattr(found, name).copy()
-        array[rows] = getattr(other, name)
-        new[name] = array
-    at = _replaced(found.at, rows, other.at)
-    of_rho = _replaced(found.slopes, rows, other.slopes)
-    return replace(found, at=at, slopes=of_rho, **new)

@@ -7,6 +7,7 @@ from .hypotheses import contrast
 from .influence import influence
 from .intervals import conf_int
 from .kenward_roger import cov_params
+from .many import Fits, lmer_many, lmm_many, refit
 from .means import Comparisons, Means, means, slopes
 from .profiles import profile
 from .reductions import RandomTests, ranova
@@ -21,6 +22,7 @@ __all__ = [
     "Bootstrap",
     "Comparison",
     "Comparisons",
+    "Fits",
     "Means",
     "RandomTests",
     "SideBySide",
@@ -38,11 +40,14 @@ __all__ = [
     "glance",
     "hessian",
     "influence",
+    "lmer_many",
+    "lmm_many",
     "means",
     "p_of_t",
     "profile",
     "pvalues",
     "ranova",
+    "refit",
     "robust_cov",
     "simulate",
     "slopes",

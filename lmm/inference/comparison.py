@@ -167,7 +167,7 @@ def anova(
         row.update(p_values)
         notes += remarks
         if nsim and p_values:
-            values = draws(smaller, [smaller, fit], ratio, nsim, seed, processes, progress)
+            values = draws(smaller, [smaller, fit], Ratios(), nsim, seed, processes, progress)
             simulated[name], remarks = _done(values, below, name)
             notes += remarks
             reached = np.sum(simulated[name] >= row["chisq"])
@@ -195,11 +195,23 @@ def _done(values, below, name):
 
 
 def ratio(smaller, larger):
-    """Twice the log of the likelihood ratio; 0 where it is but the errors of the two optima."""
+    """Twice the log of the likelihood ratio; 0 where it is but the errors of the two optima.
+
+    Of two fits, or of the `Estimates` of many.
+    """
     gap = smaller.nll - larger.nll
-    if abs(gap) <= NLL_ERROR * max(1.0, abs(larger.nll)):
-        return 0.0
-    return 2 * gap
+    errors = NLL_ERROR * np.maximum(1.0, np.abs(larger.nll))
+    return np.where(np.abs(gap) <= errors, 0.0, 2 * gap)[()]
+
+
+class Ratios:
+    """`ratio` of the refits of two models to replicates, from their estimates."""
+
+    needs_fits = False
+
+    def __call__(self, fits, estimates, Y, good):
+        """The values of the replicates `good`."""
+        return ratio(*estimates)[good]
 
 
 def test(chisq, df, below, smaller, name, larger):

@@ -50,19 +50,19 @@ class Satterthwaite:
         values, vectors = np.linalg.eigh(L @ self.cov @ L.T)
         t_squared = (vectors.T @ difference) ** 2 / values
         nu = self.df(vectors.T @ L)
-        return t_squared.mean(), len(L), _df_of_sum(nu), 1.0
+        return t_squared.mean(), len(L), float(summed_df(nu)), 1.0
 
 
-def _df_of_sum(nu):
-    """Degrees of freedom of F, from those of the t whose squares it is the mean of."""
-    if np.isnan(nu).any():
-        return np.nan
-    if np.abs(nu - nu[0]).max() < SAME_DF:
-        return nu.mean()
-    if not (nu > 2).all():
-        return 2.0
-    expectation = np.sum(nu / (nu - 2))
-    return 2 * expectation / (expectation - len(nu))
+def summed_df(nu):
+    """Degrees of freedom of F, from those, (..., r), of the t whose squares it is the mean of."""
+    r = nu.shape[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expectation = np.sum(nu / (nu - 2), axis=-1)
+        found = 2 * expectation / (expectation - r)
+    found = np.where((nu > 2).all(axis=-1), found, 2.0)
+    same = np.abs(nu - nu[..., :1]).max(axis=-1) < SAME_DF
+    found = np.where(same, nu.mean(axis=-1), found)
+    return np.where(np.isnan(nu).any(axis=-1), np.nan, found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +162,15 @@ def t_table(errors, L, rhs, level, labels):
     se = np.sqrt(np.einsum("ri,ij,rj->r", L, errors.cov, L))
     with np.errstate(divide="ignore", invalid="ignore"):       # of rows that cannot be estimated
         df = errors.df(L)
+    return pd.DataFrame(t_table_of(estimate, se, df, rhs, level), labels)
+
+
+def t_table_of(estimate, se, df, rhs, level):
+    """The columns of such a table, a dict of arrays like these."""
+    with np.errstate(divide="ignore", invalid="ignore"):
         t = (estimate - rhs) / se
     half = stdtrit(df, 0.5 + level / 2) * se
-    columns = {
+    return {
         "estimate": estimate,
         "se": se,
         "df": df,
@@ -173,7 +179,6 @@ def t_table(errors, L, rhs, level, labels):
         "lower": estimate - half,
         "upper": estimate + half,
     }
-    return pd.DataFrame(columns, labels)
 
 
 def f_test(errors, L, rhs):
@@ -198,9 +203,9 @@ def f_test(errors, L, rhs):
 
 def p_of_f(F, num_df, den_df):
     """P(F_{num, den} > F)."""
-    if np.isinf(den_df):
-        return float(chdtrc(num_df, num_df * F))
-    return float(fdtrc(num_df, den_df, F))
+    normal = np.isinf(den_df)
+    p = np.where(normal, chdtrc(num_df, num_df * F), fdtrc(num_df, den_df, F))
+    return p if np.ndim(p) else float(p)
 
 
 # -- the user's hypotheses -------------------------------------------------------------------------

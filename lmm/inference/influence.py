@@ -3,12 +3,17 @@
 Sources: Cook (1977), Belsley, Kuh and Welsch (1980); for mixed models Demidenko and Stukel (2005).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
 from ..errors import LMMError, shorten, warn
 from ..fit import without_rows
 from ..model import Matrices
+from .batches import Batches
+
+ROWS_AT_A_TIME = 2_000_000      # of the responses without each level
 
 
 def influence(fit, by=None):
@@ -45,7 +50,8 @@ def influence(fit, by=None):
 
     to which lme4 adds a factor (G - k) / G for G levels. dfbetas is beta_(i) - beta over the
     standard errors of the fit without the level, as in lme4. All changes are from this fit to the
-    other one. A refit for each level, from where this fit ended.
+    other one. A refit for each level, all of them together where the design allows it, as by
+    `lmm_many`.
 
     Examples
     --------
@@ -65,19 +71,14 @@ def influence(fit, by=None):
     k = len(fit.beta)
     rows = []
     lost = {}
-    for number, level in enumerate(levels):
-        try:
-            less = without_rows(fit, codes != number)
-            if less.setup.design.x_names != design.x_names:
-                raise LMMError("a fixed effect cannot be estimated without it")
-        except LMMError as error:
-            lost[level] = str(error)
+    for level, less in zip(levels, _without_each(fit, codes, len(levels))):
+        if isinstance(less, str):
+            lost[level] = less
             rows.append([np.nan] * (1 + k + len(sds)) + [False])
             continue
         d = less.beta - fit.beta
         distance = d @ np.linalg.solve(C, d) / k if k else np.nan
-        change = np.array([less.sigma, *less.sd]) - sds
-        rows.append([distance, *(d / less.bse.to_numpy()), *change, less.converged])
+        rows.append([distance, *(d / less.bse), *(less.sds - sds), less.converged])
     if lost:
         first, why = next(iter(lost.items()))
         warn(
@@ -88,6 +89,47 @@ def influence(fit, by=None):
     names += [f"change[{name}]" for name in ("sigma", *fit.sd.index)]
     index = pd.Index(levels, name=by if by is not None else design.blocks[0].group)
     return pd.DataFrame(rows, index, ["cooks_distance", *names, "converged"])
+
+
+class _Less(NamedTuple):
+    """The estimates without a level."""
+
+    beta: np.ndarray        # (k,)
+    bse: np.ndarray         # (k,)
+    sds: np.ndarray         # (1 + J,) sigma's, and those of the blocks
+    converged: bool
+
+
+def _without_each(fit, codes, n_levels):
+    """The `_Less` without each level, or why there is none: a text.
+
+    All together, as responses with missing values; but where the data make a column of X another
+    one without the level, as they do its mean, X is that of all rows.
+    """
+    setup = fit.setup
+    design = setup.design
+    start = setup.covariance.rescaled(fit.theta, -fit.theta[0])
+    batches = Batches(setup, fit.plan, start)
+    at_a_time = max(1, ROWS_AT_A_TIME // len(codes))
+    for first in range(0, n_levels, at_a_time):
+        numbers = np.arange(first, min(first + at_a_time, n_levels))
+        Y = np.where(codes[:, None] == numbers, np.nan, design.y[:, None])
+
+        def alone(y):
+            less = without_rows(fit, ~np.isnan(y))
+            if less.setup.design.x_names != design.x_names:
+                raise LMMError("a fixed effect cannot be estimated without it")
+            return less
+
+        found = batches.fit(Y, alone)
+        log_sds = setup.covariance.log_sds(found.theta)
+        sds = np.exp(np.column_stack([found.theta[:, 0], log_sds]))
+        for b in range(len(numbers)):
+            if np.isnan(found.nll[b]):
+                yield found.reasons[b]
+            else:
+                bse = np.sqrt(found.variance[b])
+                yield _Less(found.beta[b], bse, sds[b], bool(found.converged[b]))
 
 
 def levels_of(fit, by):

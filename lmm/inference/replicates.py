@@ -1,4 +1,4 @@
-"""A task done once for each random generator, in this process or spread over several."""
+"""A task done for each of several groups of draws, in this process or spread over several."""
 
 import multiprocessing
 import pickle
@@ -11,32 +11,34 @@ from tempfile import TemporaryDirectory
 
 from ..errors import LMMError, warn
 
-AT_A_TIME = 20          # replicates that a worker process does between two reports
 GUARD = 'in a script, keep what is to run under if __name__ == "__main__":'
 
 
-def replicated(task, generators, processes, progress):
-    """task(generator) for each of the random generators: a list.
+def replicated(task, groups, sizes, processes, progress):
+    """What the task says of each draw of the groups, in one list.
 
-    Ctrl-C ends it early, with what is done.
+    `sizes` says how many that are. Ctrl-C ends it early, with what is done.
     """
     done = []
+    total = sum(sizes)
     try:
-        with workers(task, processes) as run:
-            for value in counted(run(generators), len(generators), progress):
-                done.append(value)
+        with workers(task, processes) as run, bar(total, "refits", progress) as advance:
+            for values in run(groups):
+                for value in values:
+                    done.append(value)
+                    advance(1)
     except KeyboardInterrupt:
         if not done:
             raise
-        warn(f"interrupted after {len(done)} of {len(generators)} refits; these are kept")
+        warn(f"interrupted after {len(done)} of {total} refits; these are kept")
     return done
 
 
 @contextmanager
 def workers(task, processes):
-    """A function from random generators to an iterator over what the task makes of them."""
+    """A function from groups of draws to an iterator over what the task makes of them."""
     if processes == 1:
-        yield lambda generators: map(task, generators)
+        yield lambda groups: map(task, groups)
         return
     if multiprocessing.parent_process() is not None:
         raise LMMError(
@@ -54,7 +56,7 @@ def workers(task, processes):
         file.write_bytes(message)
         pool = ProcessPoolExecutor(processes, initializer=_receive, initargs=(file,))
         try:
-            yield lambda generators: pool.map(_do, generators, chunksize=AT_A_TIME)
+            yield lambda groups: pool.map(_do, groups)
         except BrokenProcessPool as error:
             raise LMMError(f"a worker process ended early; {GUARD}") from error
         finally:
@@ -68,17 +70,24 @@ def _receive(file):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _do(generator):
-    """In a worker process: the task, for one generator."""
-    return _task(generator)
+def _do(group):
+    """In a worker process: the task, for one group of draws."""
+    return list(_task(group))
 
 
-def counted(iterator, total, progress):
-    """The iterator, behind a progress bar after two seconds, if tqdm is installed."""
+@contextmanager
+def bar(total, of, progress):
+    """A function to call with how many more are done: a progress bar, if tqdm is installed.
+
+    `of` says what is counted. It is shown after two seconds.
+    """
     if not progress:
-        return iterator
+        yield lambda count: None
+        return
     try:
         from tqdm import tqdm
     except ImportError:
-        return iterator
-    return tqdm(iterator, total=total, desc="refits", delay=2, leave=False)
+        yield lambda count: None
+        return
+    with tqdm(total=total, desc=of, delay=2, leave=False) as shown:
+        yield shown.update

@@ -53,6 +53,14 @@ ref : str or list, optional
     column a level with the same variance; or to (block, levels), the level that each column
     belongs to: of a level with several columns these are its effects, in their order, with
     a covariance matrix; or to (block, levels, names of the effects).""",
+    "responses": """
+responses : list of str, or DataFrame or array_like, shape (rows of `dat`, m)
+    The responses: columns of `dat` by their names; or a frame, which goes by its index, an
+    array or a sparse matrix with a column for each. Missing values leave out their rows for
+    that response.""",
+    "progress": """
+progress : bool, optional
+    Whether to show a progress bar after two seconds, if tqdm is installed.""",
     "reml": """
 reml : bool, optional
     Whether the criterion is REML's. By default `lmm` maximises the likelihood, as the

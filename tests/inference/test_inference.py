@@ -9,7 +9,6 @@ from scipy.special import betainc
 
 from lmm import LMMError, LMMprof, LMMsetup, anova, lme4_reference, lmer, lmm, load_data, models
 from lmm.engines import covariance_of_beta
-from lmm.inference import simulation
 from lmm.inference.nesting import nested
 
 SHIPPED = [name for name in models().index if name != "InstEval"]
@@ -332,7 +331,7 @@ def test_anova_refuses_different_weights_and_bad_simulations(pastes):
 
 
 def test_simulations_that_fail_are_left_out_of_a_comparison(pastes, monkeypatch):
-    fail_beyond(monkeypatch, simulation, 60)
+    fail_beyond(monkeypatch, 60)
     failed = int((pastes[0].simulate(20, seed=1).iloc[0] > 60).sum())
     found = anova(*pastes, nsim=20, seed=1)
     assert 0 < failed < 20 and len(found.simulated["m1"]) == 20 - failed

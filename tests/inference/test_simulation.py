@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import THETA, designs, fail_beyond, fit_at
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from lmm import LMMError, LMMprof, LMMsetup, LMMWarning, lmm, load_data
 from lmm.engines import responding
-from lmm.inference import simulation
-from lmm.inference.simulation import simulated
+from lmm.inference.simulation import Draw, simulated
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def test_refit_takes_a_value_per_row_of_dat_or_per_row_used():
     (np.full(44, np.nan), r"y\[0\] is nan; it takes finite numbers"),
     (np.full(44, 2.0), "constant"),
     (["a"] * 44, "y holds values that are no numbers"),
-    (np.ones((44, 2)), "y has shape"),
+    (np.ones((43, 2)), "y has 43 rows; it takes 44, one for each row used"),
 ])
 def test_refit_refuses(machines, y, words):
     with pytest.raises(LMMError, match=words):
@@ -172,7 +171,7 @@ def test_the_number_of_processes_does_not_matter(machines):
 
 
 def test_failed_refits_are_counted_and_left_out(machines, monkeypatch):
-    fail_beyond(monkeypatch, simulation, 52)
+    fail_beyond(monkeypatch, 52)
     wanted = int((machines.simulate(20, seed=1).iloc[0] > 52).sum())
     with pytest.warns(LMMWarning, match=f"{wanted} of 20 refits failed and are left out: 'no luck'"):
         boot = machines.bootstrap(20, seed=1)
@@ -215,13 +214,22 @@ def test_ctrl_c_leaves_what_is_done(machines):
 
 
 def test_a_progress_bar_only_where_there_is_tqdm(machines, monkeypatch):
-    from types import ModuleType
+    from contextlib import contextmanager
+    from types import ModuleType, SimpleNamespace
     bars = []
     module = ModuleType("tqdm")
-    module.tqdm = lambda iterator, **options: bars.append(options) or iterator
+
+    @contextmanager
+    def tqdm(**options):
+        bars.append(options)
+        yield SimpleNamespace(update=steps.append)
+
+    steps = []
+    module.tqdm = tqdm
     monkeypatch.setitem(sys.modules, "tqdm", module)
     machines.bootstrap(3, seed=1)
     assert bars == [{"total": 3, "desc": "refits", "delay": 2, "leave": False}]
+    assert steps == [1, 1, 1]
     machines.bootstrap(3, seed=1, progress=False)
     assert len(bars) == 1
     monkeypatch.setitem(sys.modules, "tqdm", None)
@@ -249,12 +257,21 @@ def test_a_statistics_own_error_is_the_users(machines):
 
 
 def test_one_simulation_is_x_beta_z_b_and_e(machines):
-    """The draws, in the order the docstring promises: residuals, then block by block."""
-    y = simulated(machines, np.random.default_rng(9))
-    rng, design = np.random.default_rng(9), machines.setup.design
-    e = machines.sigma * rng.standard_normal(44)
-    b = [sd * rng.standard_normal(len(block.levels)) for sd, block in zip(machines.sd, design.blocks)]
-    assert_allclose(y, design.X @ machines.beta + e + sum(block.matrix @ v for block, v in zip(design.blocks, b)))
+    """A response is a row of normal numbers: residuals, then block by block."""
+    seed = np.random.SeedSequence(9)
+    Y = simulated(machines, Draw(seed, 3))
+    design = machines.setup.design
+    numbers = np.random.default_rng(seed).standard_normal((3, 44 + design.p))
+    for y, row in zip(Y.T, numbers):
+        b = np.split(row[44:], [len(design.blocks[0].levels)])
+        random = sum(block.matrix @ (sd * v) for sd, block, v in zip(machines.sd, design.blocks, b))
+        assert_allclose(y, design.X @ machines.beta + machines.sigma * row[:44] + random)
+
+
+def test_more_simulations_begin_with_the_same_ones(machines):
+    """However many are drawn together."""
+    many = machines.simulate(250, seed=4)
+    assert_array_equal(machines.simulate(120, seed=4), many.iloc[:, :120])
 
 
 @pytest.mark.parametrize("ref", [(), "Worker", ["Worker", ["Worker", "Machine"]]])

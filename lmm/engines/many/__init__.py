@@ -19,7 +19,7 @@ from .families import (
     padded_pieces,
     taken,
 )
-from .profile import Look, Slopes, look, look_around, slopes
+from .profile import Look, Slopes, look, look_around, slopes, told_apart
 
 __all__ = [
     "Family",
@@ -34,4 +34,5 @@ __all__ = [
     "padded_pieces",
     "slopes",
     "taken",
+    "told_apart",
 ]

@@ -33,7 +33,7 @@ class ByLevel:
     reml : bool
     df : ndarray, shape (b,)
         n, for REML n - k.
-    constant, log_R_X : ndarray, shape (b,)
+    constant, log_root : ndarray, shape (b,)
         What is the same at every rho: of the weights, and log|R_X| for REML.
     A : ndarray, shape (q, c, c, b, pieces)
         What V_a is in each piece.
@@ -52,7 +52,7 @@ class ByLevel:
     reml: bool
     df: np.ndarray
     constant: np.ndarray
-    log_R_X: np.ndarray
+    log_root: np.ndarray
     A: np.ndarray
     R: np.ndarray | None
     relations: tuple
@@ -78,7 +78,7 @@ class ByLevel:
             self,
             df=self.df[rows],
             constant=self.constant[rows],
-            log_R_X=self.log_R_X[rows],
+            log_root=self.log_root[rows],
             A=self.A[..., rows, :],
             R=None if self.R is None else self.R[..., rows, :],
             relations=tuple(relations),
@@ -90,7 +90,7 @@ class ByLevel:
     def sums(self, rho, responses):
         """log|V~| and U'W~U at rho, (B, q) or (1, q)."""
         y1, Xy, yy = responses
-        c, b, k, pieces = self.X1.shape
+        c, b, _, pieces = self.X1.shape
         B = len(rho)
         A = np.zeros((c, c, max(B, b), pieces))
         for i in range(c):
@@ -130,7 +130,7 @@ class ByLevel:
         # -- less |G'^-1 (Xy + X1 D y1)|^2
         numbers = np.concatenate([Xy, *y1], axis=1)             # (B, k + c pieces)
         to_X = np.concatenate([np.broadcast_to(np.eye(k), (len(rhos), k, k)), *D_X], axis=2)
-        along = (root @ to_X).reshape(len(rhos) * k, -1) @ numbers.T
+        along = (root @ to_X).reshape(len(rhos) * k, k + c * pieces) @ numbers.T
         forms -= np.sum(along.reshape(len(rhos), k, B) ** 2, axis=1)
         return at.logdet, half_logdet, forms
 
@@ -150,14 +150,14 @@ class ByLevel:
         squares = np.empty((B, q, q))
         forms = np.empty((B, q))
         products = np.empty((B, q, q))
-        along_X = np.empty((B, q, N[0].shape[1]))
+        mixed = np.empty((B, q, N[0].shape[1]))
         related = []
         for a, triples in enumerate(self.relations):
             E_r = _related(triples, r)
             related.append(E_r)
             forms[:, a] = sum(_dot(r[i], v) for i, v in E_r.items())
             along_r = sum(_along(N[i], v) for i, v in E_r.items())
-            along_X[:, a] = (at.root @ along_r[:, :, None])[:, :, 0]
+            mixed[:, a] = (at.root @ along_r[:, :, None])[:, :, 0]
             traces[:, a] = sum(_dot(w * self.counts, M[j, i]) for i, j, w in triples)
         for a in range(q):
             for b in range(a + 1):
@@ -173,7 +173,7 @@ class ByLevel:
                     for s, t, u in self.relations[b]
                 ]
                 squares[:, a, b] = squares[:, b, a] = sum(pairs)
-        found = Parts(traces, squares, forms, products, along_X, None, None)
+        found = Parts(traces, squares, forms, products, mixed, None, None)
         if not with_X:
             return found
         return found._replace(**self._of_X(at.root, N, M))

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from ...errors import LMMError
-from ..algebra import ends_of
+from ..algebra import ends_of, numbers_within
 from ..blocked.levels import in_Q1, in_Z1, triangles
 from ..qr import back_substitute
 from . import by_level, stacks
@@ -20,7 +20,7 @@ MOST_EFFECTS = 6            # of one grouping, by level
 MOST_KEPT = 200             # columns that go in stacks, and ...
 MOST_IN_STACKS = 300_000    # ... products of columns with those that are eliminated
 MADE_BY_OTHERS = 1e-9       # of a column of X, what those before it leave, below which it is made
-LOST_DIGITS = 1e7           # y over its residual: beyond that, digits of e are lost in floats
+DIGITS_LOST = 1e7           # y over its residual: beyond that, digits of e are lost in floats
 
 
 class Unsuitable(LMMError):
@@ -98,7 +98,7 @@ class Family:
         Xy = (rows.X.T @ rest).T
         yy = np.einsum("nb,nb->b", rest, rest)
         responses = self._assembled(y1, rest, Xy, yy)
-        return responses, beta_0, whole, size > LOST_DIGITS**2 * whole
+        return responses, beta_0, whole, size > DIGITS_LOST**2 * whole
 
     def _respond_sparse(self, Y):
         """The same for a sparse Y, by sums over its entries: e is never made."""
@@ -211,7 +211,7 @@ def _family(setup, rows, whole):
         "reml": setup.reml,
         "df": np.array([rows.n - (k if setup.reml else 0.0)]),
         "constant": np.array([rows.constant]),
-        "log_R_X": np.array([np.sum(np.log(np.abs(rows.R_X.diagonal())))]),
+        "log_root": np.array([np.sum(np.log(np.abs(rows.R_X.diagonal())))]),
     }
     if 0 < entries.J <= MOST_EFFECTS and all(one_entry) and _same_levels(rows.blocks):
         return _of_grouping(rows, entries, common)
@@ -312,8 +312,8 @@ def _commuting(blocks):
     kept = squares > LEAST_EIGENVALUE * squares[-1]
     to_basis = vectors[:, kept] / np.sqrt(squares[kept])
     of_blocks = []
-    for start, stop in zip(ends, ends[1:]):
-        root = to_basis.T @ products[:, start:stop]
+    for j in range(len(blocks)):
+        root = to_basis.T @ products[:, numbers_within(ends, [j])]
         of_blocks.append(root @ root.T)
     shares = np.sqrt(np.arange(2.0, 2.0 + len(blocks)))         # no two combinations are equal
     scales = np.array([one.trace() for one in of_blocks])
@@ -390,7 +390,7 @@ def families_of_patterns(designs):
     first = designs[0]
     if isinstance(first, ByLevel):
         return _joined_by_level(designs)
-    names = ("df", "constant", "log_R_X", "lambda_", "R12", "S", "X1", "X2", "XX")
+    names = ("df", "constant", "log_root", "lambda_", "R12", "S", "X1", "X2", "XX")
     parts = {name: np.concatenate([getattr(one, name) for one in designs]) for name in names}
     return replace(first, **parts)
 
@@ -409,7 +409,7 @@ def _joined_by_level(designs):
         reml=first.reml,
         df=np.concatenate([one.df for one in designs]),
         constant=np.concatenate([one.constant for one in designs]),
-        log_R_X=np.concatenate([one.log_R_X for one in designs]),
+        log_root=np.concatenate([one.log_root for one in designs]),
         A=joined([one.A for one in designs], 3),
         R=None if first.R is None else joined([one.R for one in designs], 2),
         relations=relations,

@@ -38,7 +38,7 @@ class Parts(NamedTuple):
     squares: np.ndarray     # (B, q, q) tr(W~ V_a W~ V_b)
     forms: np.ndarray       # (B, q) r' V_a r
     products: np.ndarray    # (B, q, q) r' V_a W~ V_b r
-    along_X: np.ndarray     # (B, q, k) Phi V_a r, Phi = G_XX'^-1 Q_X' W~, so that Phi'Phi = W~ - P~
+    mixed: np.ndarray       # (B, q, k) Phi V_a r, Phi = G_XX'^-1 Q_X' W~, so that Phi'Phi = W~ - P~
     X_forms: np.ndarray     # (B, q, k, k) Phi V_a Phi', and ...
     X_products: np.ndarray  # (B, q, q) ... tr(Phi V_a W~ V_b Phi'); None where they were not wanted
 
@@ -94,7 +94,7 @@ def _profiled(family, logdet, half_logdet, quadratic):
     df = family.df
     nll = 0.5 * (logdet + df + df * np.log(quadratic / df)) + family.constant
     if family.reml:
-        nll = nll + half_logdet + family.log_R_X
+        nll = nll + half_logdet + family.log_root
     return np.where(np.isfinite(nll) & (quadratic > 0), nll, np.inf)
 
 
@@ -102,13 +102,8 @@ def slopes(family, at, responses, with_X=False):
     """The `Slopes` where the criterion was looked at; `with_X` where X_forms are wanted."""
     with np.errstate(all="ignore"):
         parts = family.parts(at, responses, with_X or family.reml)
-        traces = parts.traces
-        squares = parts.squares
-        if family.reml:
-            traces = traces - np.einsum("bqkk->bq", parts.X_forms)
-            crossed = np.einsum("bqkl,bpkl->bqp", parts.X_forms, parts.X_forms)
-            squares = squares - 2 * parts.X_products + crossed
-        products = parts.products - parts.along_X @ parts.along_X.swapaxes(1, 2)
+        traces, squares = _traces(family, parts)
+        products = parts.products - parts.mixed @ parts.mixed.swapaxes(1, 2)
         scale = (np.broadcast_to(family.df, at.quadratic.shape) / at.quadratic)[:, None]
         forms = scale * parts.forms
         gradient = 0.5 * (traces - forms)
@@ -117,6 +112,35 @@ def slopes(family, at, responses, with_X=False):
         hessian = -0.5 * squares + scale[:, :, None] * products - 0.5 * outer / df
     size = 0.5 * (np.abs(traces) + forms)
     return Slopes(gradient, hessian, size, traces, forms, parts.X_forms)
+
+
+def _traces(family, parts):
+    """tr(W~ V_a) and tr(W~ V_a W~ V_b), for REML with P~ = W~ - Phi'Phi for W~."""
+    if not family.reml:
+        return parts.traces, parts.squares
+    traces = parts.traces - np.einsum("bqkk->bq", parts.X_forms)
+    crossed = np.einsum("bqkl,bpkl->bqp", parts.X_forms, parts.X_forms)
+    return traces, parts.squares - 2 * parts.X_products + crossed
+
+
+def told_apart(family, responses, free_parts):
+    """The least eigenvalue, (b,), of the products tr(V_a V_b), I among them, each V_a of length 1.
+
+    For REML of P V_a P, P = I - Q_X Q_X': near zero where no data tell the parameters apart.
+    `free_parts`, (1 + q, size), says which combinations of sigma^2 and the entries are free.
+    """
+    B = len(responses[-1])
+    q = free_parts.shape[0] - 1
+    at = look(family, np.zeros((B, q)), responses)
+    traces, squares = _traces(family, family.parts(at, responses, family.reml))
+    products = np.empty((B, 1 + q, 1 + q))
+    products[:, 0, 0] = family.df
+    products[:, 0, 1:] = products[:, 1:, 0] = traces
+    products[:, 1:, 1:] = squares
+    products = free_parts.T @ products @ free_parts
+    lengths = np.sqrt(np.maximum(np.einsum("bii->bi", products), 0.0))
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    return np.linalg.eigvalsh(products / lengths[:, :, None] / lengths[:, None])[:, 0]
 
 
 def _times(A, v):

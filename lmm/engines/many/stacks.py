@@ -32,7 +32,7 @@ class Stacks:
 
     Attributes
     ----------
-    reml, df, constant, log_R_X
+    reml, df, constant, log_root
         As in `ByLevel`.
     entries : Entries
         Which two blocks each entry of psi relates.
@@ -55,7 +55,7 @@ class Stacks:
     reml: bool
     df: np.ndarray
     constant: np.ndarray
-    log_R_X: np.ndarray
+    log_root: np.ndarray
     entries: Entries
     first: int | None
     block_of: np.ndarray
@@ -78,7 +78,7 @@ class Stacks:
         """The family of the responses `rows`, where each has a design of its own."""
         if len(self.XX) == 1:
             return self
-        by_response = ("df", "constant", "log_R_X", "lambda_", "R12", "S", "X1", "X2", "XX")
+        by_response = ("df", "constant", "log_root", "lambda_", "R12", "S", "X1", "X2", "XX")
         return replace(self, **{name: getattr(self, name)[rows] for name in by_response})
 
     def sums(self, rho, responses):
@@ -171,7 +171,7 @@ class Stacks:
             squares=squares,
             forms=grams[:, :, k, k],
             products=cross[:, :, :, k],
-            along_X=grams[:, :, k, :k],
+            mixed=grams[:, :, k, :k],
             X_forms=None,
             X_products=None,
         )

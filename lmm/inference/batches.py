@@ -1,0 +1,344 @@
+"""The fits of blocks of responses: in stacks where the design allows it, and one by one where not.
+
+A response goes alone where its optimum is not certified, or digits would be lost; all do where the
+design is none for stacks (engines/many/families.py). What is missing is left out: responses with
+the same rows go together, and those with rows of their own are stacked too, each with its design.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from ..engines import (
+    Unsuitable,
+    families_of_patterns,
+    family_of,
+    family_of_rows,
+    padded_pieces,
+    told_apart,
+)
+from ..errors import LMMError
+from ..fit import fit_alone
+from ..fitting import Batch, search
+from ..machine import few_threads
+
+NUMBERS_AT_A_TIME = 2_000_000       # that the responses of a block need at once, and of their rows
+FEWEST_TOGETHER = 16                # responses of a block
+MOST_TOGETHER = 8192
+OWN_FAMILY = 64                     # responses with the same rows, from which these are a block
+LEAST_SINGULAR = 1e-10              # of the matrices that V is linear in, each of length 1
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """What is known of each of B responses after its fit; nan where it failed.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (B, k)
+    theta : ndarray, shape (B, size)
+    nll, error : ndarray, shape (B,)
+        The criterion, and how far it may be above its minimum.
+    variance, df : ndarray, shape (B, k)
+        Of each fixed effect: the variance of its estimate, Satterthwaite's degrees of freedom.
+    converged : ndarray of bool, shape (B,)
+    alone : ndarray of bool, shape (B,)
+        Which were fitted one by one.
+    reasons : ndarray of str, shape (B,)
+        Why there is no fit, or none that is certified.
+    """
+
+    beta: np.ndarray
+    theta: np.ndarray
+    nll: np.ndarray
+    error: np.ndarray
+    variance: np.ndarray
+    df: np.ndarray
+    converged: np.ndarray
+    alone: np.ndarray
+    reasons: np.ndarray
+
+    @classmethod
+    def empty(cls, B, setup):
+        """All of them failed, so far."""
+        k = len(setup.beta_0)
+
+        def nothing(*shape):
+            return np.full((B, *shape), np.nan)
+
+        return cls(
+            beta=nothing(k),
+            theta=nothing(setup.covariance.size),
+            nll=nothing(),
+            error=nothing(),
+            variance=nothing(k),
+            df=nothing(k),
+            converged=np.zeros(B, bool),
+            alone=np.zeros(B, bool),
+            reasons=np.full(B, "", object),
+        )
+
+    def put(self, rows, others):
+        """Write the others' numbers at these rows."""
+        for one in fields(self):
+            getattr(self, one.name)[rows] = getattr(others, one.name)
+
+    def put_fit(self, b, fit):
+        """Write those of a single fit."""
+        self.beta[b] = fit.beta
+        self.theta[b] = fit.theta
+        self.nll[b] = fit.nll
+        self.error[b] = fit.optimum.nll_error
+        self.variance[b] = fit.bse.to_numpy() ** 2
+        if fit.converged:
+            self.df[b] = fit.df.to_numpy()
+        self.converged[b] = fit.converged
+        self.reasons[b] = "; ".join(fit.optimum.reasons)
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """The errors of L beta of the responses of a block, by Satterthwaite's method.
+
+    With C = (X'WX)^-1 = sigma^2 C~(x), x the coordinates for steps and tau = log sigma, the
+    variance c = l'C l of a row has dc/dtau = 2 c; and where sigma is profiled out, H being the
+    Hessian of nll in x then, and m that of nll in tau and x,
+
+        df = 2 c^2 / (g'A g) = 2 / (2 / df_0 + d'H^-1 d),    d = (dc/dx) / c - m / df_0,
+
+    df_0 being n, for REML n - k: A, the inverse of the whole Hessian, by its blocks.
+    """
+
+    R_X: np.ndarray             # (b, k, k)
+    df_0: np.ndarray            # (b,)
+    sigma2: np.ndarray          # (B,)
+    root: np.ndarray            # (B, k, k) G_XX'^-1 relative to sigma
+    X_forms: np.ndarray         # (B, q, k, k)
+    forms: np.ndarray           # (B, q)
+    jacobian: np.ndarray        # (B, q, s)
+    hessian: np.ndarray         # (B, s, s)
+
+    def of(self, L):
+        """The variances and the degrees of freedom of the rows of L, (r, k) or (B, r, k)."""
+        L = np.broadcast_to(L, (len(self.root), *L.shape[-2:]))
+        in_Q = np.linalg.solve(self.R_X.swapaxes(1, 2), L.swapaxes(1, 2))
+        rows = self.root @ in_Q                                         # (B, k, r)
+        c = np.sum(rows**2, axis=1)
+        in_rho = np.einsum("bkr,bqkl,blr->bqr", rows, self.X_forms, rows, optimize=True)
+        in_x = np.einsum("bqs,bqr->bsr", self.jacobian, in_rho)
+        mixed = np.einsum("bqs,bq->bs", self.jacobian, self.forms)
+        df_0 = self.df_0[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            d = in_x / c[:, None] - mixed[:, :, None] / df_0[:, :, None]
+            spread = np.sum(d * np.linalg.solve(self.hessian, d), axis=1)
+            return self.sigma2[:, None] * c, 2 / (2 / df_0 + spread)
+
+
+class Batches:
+    """The fits of responses of one set-up."""
+
+    def __init__(self, setup, plan, start=None):
+        self.setup = setup
+        self.plan = replace(plan, quiet=True, verbose=False, start=None)
+        self.start = start                                      # theta, relative to sigma
+        self.why_alone = ""
+        try:
+            if plan.engine == "dense" and setup.engine.name != "dense":
+                raise Unsuitable("another engine was asked for")
+            self.family = family_of(setup)
+        except Unsuitable as error:
+            self.family = None
+            self.why_alone = str(error)
+
+    @property
+    def together(self):
+        """How many responses go in a block."""
+        numbers = len(self.setup.design.y)
+        if self.family is not None:
+            numbers = max(numbers, self.family.design.numbers_each)
+        return int(np.clip(NUMBERS_AT_A_TIME // numbers, FEWEST_TOGETHER, MOST_TOGETHER))
+
+    def fit(self, Y, alone=None):
+        """The `Estimates` of a block of responses, (n, B), nan where a value is missing.
+
+        `alone` fits one of them, a column, by itself, where that is needed.
+        """
+        found = Estimates.empty(Y.shape[1], self.setup)
+        todo = np.arange(Y.shape[1])
+        if self.family is not None:
+            with few_threads(0):
+                for columns, kept in self._by_rows(Y, _finite(Y)):
+                    self._fit_together(Y, columns, kept, found)
+            todo = np.flatnonzero(~found.converged)
+        for b in todo:
+            self._fit_alone(b, Y, found, alone)
+        return found
+
+    def errors(self, Y, theta):
+        """`Errors` of a block of responses where the optima are known, by parts: with columns."""
+        with few_threads(0):
+            for columns, kept in self._by_rows(Y, np.arange(Y.shape[1])):
+                part = self._part(Y, columns, kept)
+                if part is not None:
+                    batch, *_, R_X = part
+                    relative = self.setup.covariance.rescaled(theta[columns], -theta[columns, :1])
+                    found = batch.at(relative)
+                    yield columns, self._errors(batch, found, R_X)
+
+    # -- which go together
+
+    def _by_rows(self, Y, usable):
+        """Those of these columns of Y that go together, and the rows of each: None, or a list."""
+        if not isinstance(Y, np.ndarray):
+            yield usable, None
+            return
+        missing = np.isnan(Y)
+        some = missing.any(axis=0)
+        complete = usable[~some[usable]]
+        if len(complete):
+            yield complete, None
+        columns = usable[some[usable]]
+        if not len(columns):
+            return
+        packed = np.packbits(missing[:, columns], axis=0)
+        _, first, pattern = np.unique(packed.T, axis=0, return_index=True, return_inverse=True)
+        pattern = np.asarray(pattern).reshape(-1)
+        counts = np.bincount(pattern)
+        for number in np.flatnonzero(counts >= OWN_FAMILY):
+            kept = ~missing[:, columns[first[number]]]
+            yield columns[pattern == number], [kept]
+        few = columns[counts[pattern] < OWN_FAMILY]
+        most = max(FEWEST_TOGETHER, self.together // 4)
+        for start in range(0, len(few), most):
+            chosen = few[start : start + most]
+            yield chosen, [~missing[:, column] for column in chosen]
+
+    def _part(self, Y, columns, kept):
+        """The batch of some columns, e'e, beta_0, where digits are lost, and R_X; None if none."""
+        if kept is None:
+            family = self.family
+            responses, beta_0, whole, lost = family.respond(Y[:, columns])
+            R_X = family.rows.R_X[None]
+            return self._batch(family.design, responses), columns, beta_0, whole, lost, R_X
+        known = {}
+        parts = []
+        places = []
+        families = []
+        for column, rows in zip(columns, kept if len(kept) > 1 else kept * len(columns)):
+            key = rows.tobytes()
+            if key not in known:
+                try:
+                    known[key] = family_of_rows(self.setup, rows)
+                except Unsuitable:
+                    known[key] = None
+            if known[key] is not None:
+                families.append(known[key])
+                parts.append(known[key].respond(Y[rows, column][:, None]))
+                places.append(column)
+        if not places:
+            return None
+        design = families_of_patterns([family.design for family in families])
+        responses = _joined([responses for responses, *_ in parts])
+        beta_0, whole, lost = (np.concatenate([part[i] for part in parts]) for i in (1, 2, 3))
+        R_X = np.array([family.rows.R_X for family in families])
+        return self._batch(design, responses), np.array(places), beta_0, whole, lost, R_X
+
+    def _batch(self, design, responses):
+        setup = self.setup
+        return Batch(design, setup.covariance, setup.units, responses)
+
+    # -- fits
+
+    def _fit_together(self, Y, columns, kept, found):
+        """Write the estimates of these columns."""
+        part = self._part(Y, columns, kept)
+        if part is None:
+            return
+        batch, columns, beta_0, whole, lost, R_X = part
+        usable = np.flatnonzero(~lost & (whole > 0))            # the others are constant, nearly
+        if len(usable) < len(columns):
+            if not len(usable):
+                return
+            batch = batch.chosen(usable)
+            columns = columns[usable]
+            beta_0 = beta_0[usable]
+            whole = whole[usable]
+            R_X = R_X if len(R_X) == 1 else R_X[usable]
+        ends = search(batch, whole, self.start)
+        sigma2 = ends.at.quadratic / batch.design.df
+        good = ends.reasons == ""
+        if kept is not None:
+            free = self.setup.covariance.free_parts
+            good &= told_apart(batch.design, batch.responses, free) > LEAST_SINGULAR
+        with np.errstate(all="ignore"):
+            gamma = np.linalg.solve(R_X, ends.at.gamma[:, :, None])[:, :, 0]
+            theta = self.setup.covariance.rescaled(ends.theta, 0.5 * np.log(sigma2)[:, None])
+            variance, df = self._errors(batch, ends, R_X).of(np.eye(gamma.shape[1]))
+        these = Estimates(
+            beta=beta_0 + gamma,
+            theta=theta,
+            nll=ends.at.nll,
+            error=ends.error,
+            variance=variance,
+            df=df,
+            converged=good,
+            alone=np.zeros(len(columns), bool),
+            reasons=ends.reasons,
+        )
+        found.put(columns, these)
+
+    def _errors(self, batch, ends, R_X):
+        """The `Errors` where the search ended."""
+        theta = ends.theta
+        covariance = self.setup.covariance
+        if covariance.elementwise:
+            jacobian = 2 * np.exp(2 * theta[:, 1:])[:, :, None] * np.eye(theta.shape[1] - 1)
+        else:
+            jacobian = covariance.jacobian(theta)
+        return Errors(
+            R_X=R_X,
+            df_0=batch.design.df,
+            sigma2=ends.at.quadratic / batch.design.df,
+            root=ends.at.root,
+            X_forms=ends.slopes.X_forms,
+            forms=ends.slopes.forms,
+            jacobian=jacobian,
+            hessian=ends.hessian,
+        )
+
+    def _fit_alone(self, b, Y, found, alone):
+        """Fit one response by itself, and write its estimates, or why there are none."""
+        y = Y[:, b] if isinstance(Y, np.ndarray) else Y[:, [b]].toarray()[:, 0]
+        nothing = Estimates.empty(1, self.setup)
+        nothing.alone[:] = True
+        found.put([b], nothing)
+        if np.isinf(y).any():
+            row = int(np.flatnonzero(np.isinf(y))[0])
+            found.reasons[b] = f"a value is {y[row]}, in row {row} of those used; none is finite"
+            return
+        try:
+            fit = fit_alone(self.setup, self.plan, y) if alone is None else alone(y)
+            if len(fit.beta) != len(self.setup.beta_0):
+                raise LMMError("a fixed effect cannot be estimated from the rows where it is there")
+        except LMMError as error:
+            found.reasons[b] = str(error)
+            return
+        found.put_fit(b, fit)
+
+
+def _finite(Y):
+    """The columns of Y without an infinite value."""
+    if not isinstance(Y, np.ndarray):
+        return np.arange(Y.shape[1])
+    return np.flatnonzero(~np.isinf(Y).any(axis=0))
+
+
+def _joined(several):
+    """What stands for responses of several families of one kind, as for those of one."""
+    first = several[0]
+    if first[0].ndim == 2:
+        return tuple(np.concatenate(parts) for parts in zip(*several))
+    most = max(y1.shape[-1] for y1, *_ in several)
+    y1 = np.concatenate([padded_pieces(one[0], most) for one in several], axis=1)
+    Xy, yy = (np.concatenate([one[i] for one in several]) for i in (1, 2))
+    return y1, Xy, yy
