@@ -27,7 +27,7 @@ class Class:
     """Pieces that are alike, and how they are mixed."""
 
     members: np.ndarray     # (pieces,)
-    O: np.ndarray           # (pieces, r), orthonormal; None where each stands for itself
+    mixing: np.ndarray      # O, (pieces, r), orthonormal; None where each stands for itself
     n_new: int
 
 
@@ -47,7 +47,7 @@ class Alike:
         places = []
         counts = []
         for one in self.classes:
-            if one.O is None:
+            if one.mixing is None:
                 places.append(one.members)
                 counts.append(np.ones(len(one.members)))
             else:
@@ -61,9 +61,9 @@ class Alike:
         parts = []
         for one in self.classes:
             own = X1[..., one.members]
-            if one.O is not None:
-                nothing = np.zeros((c, k, one.n_new - one.O.shape[1]))
-                own = np.concatenate([own @ one.O, nothing], axis=2)
+            if one.mixing is not None:
+                nothing = np.zeros((c, k, one.n_new - one.mixing.shape[1]))
+                own = np.concatenate([own @ one.mixing, nothing], axis=2)
             parts.append(own)
         return np.concatenate(parts, axis=2)
 
@@ -72,9 +72,9 @@ class Alike:
         parts = []
         for one in self.classes:
             own = y1[..., one.members]
-            if one.O is not None:
-                mixed = own @ one.O
-                rest = own - mixed @ one.O.T
+            if one.mixing is not None:
+                mixed = own @ one.mixing
+                rest = own - mixed @ one.mixing.T
                 squares = np.einsum("ibm,jbm->ijb", rest, rest)
                 R = triangles(squares)                          # rest rest' = R'R
                 own = np.concatenate([mixed, transposed(R).transpose(0, 2, 1)], axis=2)
@@ -84,7 +84,7 @@ class Alike:
 
 def alike(kinds, X1):
     """The `Alike` of pieces with these numbers, (pieces, any), which are equal where alike."""
-    c, k, pieces = X1.shape
+    c, k, _ = X1.shape
     largest = np.abs(kinds).max(axis=0, initial=0.0)
     rounded = np.round(kinds / np.where(largest > 0, largest, 1.0) / SAME)
     _, numbers = np.unique(rounded, axis=0, return_inverse=True)
@@ -93,14 +93,14 @@ def alike(kinds, X1):
     ends = np.flatnonzero(np.diff(numbers[order])) + 1
     classes = []
     for members in np.split(order, ends):
-        O = None
+        mixing = None
         n_new = len(members)
         if len(members) > c:
             over_pieces = X1[..., members].reshape(c * k, len(members))
             _, sizes, basis = np.linalg.svd(over_pieces, full_matrices=False)
             r = int(np.sum(sizes > SPANNED * sizes.max(initial=0.0)))
             if r + c < len(members):
-                O = basis[:r].T
+                mixing = basis[:r].T
                 n_new = r + c
-        classes.append(Class(members, O, n_new))
+        classes.append(Class(members, mixing, n_new))
     return Alike(tuple(classes))
