@@ -158,6 +158,14 @@ class Batches:
             numbers = max(numbers, self.family.design.numbers_each)
         return int(np.clip(NUMBERS_AT_A_TIME // numbers, FEWEST_TOGETHER, MOST_TOGETHER))
 
+    @property
+    def together_masked(self):
+        """The same where each response has rows of its own, and so no pieces are alike."""
+        design = self.family.design
+        more = self.setup.design.p / max(1, len(design.X1) * design.X1.shape[-1])
+        numbers = max(4 * len(self.setup.design.y), more * design.numbers_each)
+        return int(np.clip(NUMBERS_AT_A_TIME // numbers, FEWEST_TOGETHER, MOST_TOGETHER))
+
     def fit(self, Y, alone=None):
         """The `Estimates` of a block of responses, (n, B), nan where a value is missing.
 
@@ -188,7 +196,10 @@ class Batches:
     # -- which go together
 
     def _by_rows(self, Y, usable):
-        """Those of these columns of Y that go together, and the rows of each: None, or a list."""
+        """Those of these columns of Y that go together, and the rows of each: None, or a list.
+
+        An empty list where the family takes missing values as they are.
+        """
         if not isinstance(Y, np.ndarray):
             yield usable, None
             return
@@ -207,11 +218,13 @@ class Batches:
         for number in np.flatnonzero(counts >= OWN_FAMILY):
             kept = ~missing[:, columns[first[number]]]
             yield columns[pattern == number], [kept]
-        few = columns[counts[pattern] < OWN_FAMILY]
-        most = max(FEWEST_TOGETHER, self.together // 4)
+        order = np.argsort(pattern, kind="stable")
+        few = columns[order][counts[pattern[order]] < OWN_FAMILY]
+        as_they_are = self.family.takes_masks
+        most = max(FEWEST_TOGETHER, self.together_masked if as_they_are else self.together // 4)
         for start in range(0, len(few), most):
             chosen = few[start : start + most]
-            yield chosen, [~missing[:, column] for column in chosen]
+            yield chosen, [] if as_they_are else [~missing[:, column] for column in chosen]
 
     def _part(self, Y, columns, kept):
         """The batch of some columns, e'e, beta_0, where digits are lost, and R_X; None if none."""
@@ -220,20 +233,34 @@ class Batches:
             responses, beta_0, whole, lost = family.respond(Y[:, columns])
             R_X = family.rows.R_X[None]
             return self._batch(family.design, responses), columns, beta_0, whole, lost, R_X
-        known = {}
+        if not kept:
+            of = self.family.respond_masked(Y[:, columns])
+            batch = self._batch(of.design, of.responses)
+            return batch, columns, of.beta_0, of.whole, of.lost, of.R_X
+        if len(kept) == 1:
+            try:
+                family = family_of_rows(self.setup, kept[0])
+            except Unsuitable:
+                return None
+            responses, beta_0, whole, lost = family.respond(Y[np.ix_(kept[0], columns)])
+            R_X = family.rows.R_X[None]
+            return self._batch(family.design, responses), columns, beta_0, whole, lost, R_X
+
+        # -- one after the other, those with the same rows being next to each other
         parts = []
         places = []
         families = []
-        for column, rows in zip(columns, kept if len(kept) > 1 else kept * len(columns)):
-            key = rows.tobytes()
-            if key not in known:
+        last = None
+        for column, rows in zip(columns, kept):
+            if last is None or not np.array_equal(rows, last):
+                last = rows
                 try:
-                    known[key] = family_of_rows(self.setup, rows)
+                    family = family_of_rows(self.setup, rows)
                 except Unsuitable:
-                    known[key] = None
-            if known[key] is not None:
-                families.append(known[key])
-                parts.append(known[key].respond(Y[rows, column][:, None]))
+                    family = None
+            if family is not None:
+                families.append(family)
+                parts.append(family.respond(Y[rows, column][:, None]))
                 places.append(column)
         if not places:
             return None

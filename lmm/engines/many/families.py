@@ -6,12 +6,14 @@ import numpy as np
 from scipy import sparse
 
 from ...errors import LMMError
+from ...model import Entries
 from ..algebra import ends_of, numbers_within
 from ..blocked.levels import in_Q1, in_Z1, triangles
 from ..qr import back_substitute
 from . import by_level, stacks
 from .alike import SAME, Alike, alike
 from .by_level import ByLevel
+from .masked import masked
 from .stacks import Stacks
 
 MOST_COMMUTING = 300        # columns of Z, up to which a common eigenbasis is looked for
@@ -59,6 +61,8 @@ class Family:
     Z2 : sparse, (n, p2), or None
         The columns that go in stacks.
     alike : Alike or None
+    entries : Entries or None
+        Of psi, where there is one grouping.
     """
 
     design: object
@@ -67,6 +71,7 @@ class Family:
     R: np.ndarray | None
     Z2: object = None
     alike: Alike | None = None
+    entries: Entries | None = None
 
     def respond(self, Y):
         """What stands for the responses Y, (n, B), on the rows of the family, and their beta_0.
@@ -99,6 +104,15 @@ class Family:
         yy = np.einsum("nb,nb->b", rest, rest)
         responses = self._assembled(y1, rest, Xy, yy)
         return responses, beta_0, whole, size > DIGITS_LOST**2 * whole
+
+    def respond_masked(self, Y):
+        """The same for Y with missing values, nan: a `Masked`. For one grouping."""
+        return masked(self, self.entries, Y, DIGITS_LOST)
+
+    @property
+    def takes_masks(self):
+        """Whether `respond_masked` is there."""
+        return self.Z2 is None and self.R is not None
 
     def _respond_sparse(self, Y):
         """The same for a sparse Y, by sums over its entries: e is never made."""
@@ -239,7 +253,7 @@ def _of_grouping(rows, entries, common):
     c = entries.J
     G = np.array([[_column_sums(a, b) for b in rows.blocks] for a in rows.blocks])
     R = triangles(G)
-    first = Family(None, rows, rows.blocks, R)
+    first = Family(None, rows, rows.blocks, R, entries=entries)
     X1, rest = first.split(rows.X)
     A = []
     relations = []
