@@ -338,7 +338,8 @@ class Fits(tables.Shown):
         ----------
         type : {3, 2, 1}, optional
             Which hypotheses, as `anova` of a single fit has them. Those of types 1 and 2 depend on
-            the rows: responses with missing values are tested one by one then.
+            the rows: responses with missing values are tested one by one then. Of type 3 they are
+            taken from all rows; F is the same, den_df may differ in the fourth digit.
 
         Returns
         -------

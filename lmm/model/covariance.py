@@ -117,7 +117,7 @@ class Independent(Variances):
         return self.labels(blocks)
 
     def root(self, t):
-        return np.diag(np.exp(t))
+        return np.exp(t)[..., None, :] * np.eye(self.c)
 
     def theta(self, psi):
         """Half the logs of the variances."""

@@ -21,7 +21,7 @@ LEAST_EIGENVALUE = 1e-9     # of Z'Z, relative to the largest, above which a dir
 MOST_EFFECTS = 6            # of one grouping, by level
 MOST_KEPT = 200             # columns that go in stacks, and ...
 MOST_IN_STACKS = 300_000    # ... products of columns with those that are eliminated
-MADE_BY_OTHERS = 1e-9       # of a column of X, what those before it leave, below which it is made
+MADE_BY_OTHERS = 1e-7       # of a direction of X, what rows leave of it, below which it is none
 DIGITS_LOST = 1e7           # y over its residual: beyond that, digits of e are lost in floats
 
 
@@ -196,17 +196,15 @@ def family_of_rows(setup, kept):
     Raises Unsuitable where X has not the rank there that it has on all rows.
     """
     design = setup.design
-    X = setup.Q_X[kept] @ setup.R_X                             # weighted already
-    Q_X, R_X = np.linalg.qr(X)
-    lengths = np.sqrt(np.sum(R_X**2, axis=0))
-    made = np.abs(R_X.diagonal()) <= MADE_BY_OTHERS * lengths if len(X) >= X.shape[1] else True
-    if np.any(made):
+    part = setup.Q_X[kept]                                      # weighted already
+    Q_X, L = np.linalg.qr(part)
+    if len(part) < part.shape[1] or (np.abs(L.diagonal()) < MADE_BY_OTHERS).any():
         raise Unsuitable("a fixed effect cannot be estimated from the rows where it is there")
     roots = None if design.root_weights is None else design.root_weights[kept]
     rows = Rows(
         kept,
         Q_X,
-        np.asfortranarray(R_X),
+        np.asfortranarray(L @ setup.R_X),
         [sparse.csr_array(design.weighted(block.matrix))[kept] for block in design.blocks],
         design.offset[kept],
         roots,

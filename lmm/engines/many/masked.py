@@ -72,7 +72,8 @@ def masked(family, entries, Y, lost_beyond):
     Q = rows.X
     k = Q.shape[1]
     outer = (Q[:, :, None] * Q[:, None, :]).reshape(len(Q), k * k)
-    inverse, _ = inverse_roots((M.T @ outer).reshape(B, k, k))          # L^-1
+    with np.errstate(all="ignore"):
+        inverse, _ = inverse_roots((M.T @ outer).reshape(B, k, k))      # L^-1
     without = ~np.isfinite(inverse).all(axis=(1, 2))
     inverse = np.where(without[:, None, None], np.eye(k), inverse)      # said to be lost, below
     pivots = 1 / np.einsum("bii->bi", inverse)
