@@ -161,20 +161,24 @@ def test_an_error_of_the_model_leaves_threads_as_they_were(installed):
     assert set(numbers()) == {2}
 
 
-def test_profiles_hold_threads_too(installed, monkeypatch):
+@pytest.mark.parametrize("statistic", [None, len])
+def test_the_bootstrap_holds_threads_too(installed, monkeypatch, statistic):
+    """Its search in stacks, and the fits that it makes for a statistic."""
     from lmm import practical
+    from lmm.fitting import many
     fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
     seen = []
 
-    def spying(*arguments, **options):
-        seen.extend(numbers())
-        return LMMprof(*arguments, **options)
+    def spying_on(function):
+        def spying(*arguments, **options):
+            seen.extend(numbers())
+            return function(*arguments, **options)
+        return spying
 
-    monkeypatch.setattr(practical, "LMMprof", spying)
-    fit.conf_int()
-    fit.bootstrap(2, seed=1, processes=1, progress=False)
+    monkeypatch.setattr(practical, "LMMprof", spying_on(LMMprof))
+    monkeypatch.setattr(many, "slopes", spying_on(many.slopes))
+    fit.bootstrap(2, seed=1, statistic=statistic, progress=False)
     assert set(seen) == {1}
-
 
 
 

@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from ..engines import look, look_around, slopes, taken
+from ..engines import Unsuitable, family_of, look, look_around, slopes, taken
 from .elsewhere import ALL_THE_WAY, GRIDS, RISE
 from .newton import (
     BETTER,
@@ -170,6 +170,22 @@ def are_apart(batch, starts, ends):
         before = between
     end = look(batch.design, rho, batch.responses).nll
     return apart | (end > before)
+
+
+def optimum_of_one(setup):
+    """The theta of the response of a set-up by this search, or None where it is none for stacks."""
+    try:
+        family = family_of(setup)
+    except Unsuitable:
+        return None
+    responses, _, whole, lost = family.respond(setup.design.y[:, None])
+    if lost[0] or not whole[0] > 0:
+        return None
+    found = search(Batch(family.design, setup.covariance, setup.units, responses), whole)
+    if not np.isfinite(found.at.nll[0]):
+        return None
+    log_sigma = 0.5 * np.log(found.at.quadratic[0] / setup.df)
+    return setup.covariance.rescaled(found.theta[0], log_sigma)
 
 
 # -- the grid --------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from ..model import refused_theta
 from ..result import LMMResult
 from .criterion import ELSEWHERE, NEWTON, SEARCH
 from .elsewhere import best_optimum
-from .newton import FEW, falls, growths, minimum, opened, rescaled, size_of
+from .many import optimum_of_one
+from .newton import BETTER, FEW, falls, growths, minimum, opened, rescaled, size_of
 
 NLL_ERROR = 1e-9  # what the certificate asks for: error of nll, relative to max(1, |nll|) ...
 THETA_ERROR = 1e-6          # ... error of theta, log units ...
@@ -125,6 +126,8 @@ def finished(criterion, theta, message):
         else:
             theta, value = best, best_value
             optimum = judged(criterion, theta, value)
+        if not optimum.certified:
+            theta, value, optimum = another(criterion, theta, value, optimum)
     theta.flags.writeable = False
     value.beta.flags.writeable = False
     if not (optimum.certified or plan.quiet):
@@ -144,6 +147,23 @@ def finished(criterion, theta, message):
         evaluated=tuple(criterion.rows),
         plan=plan,
     )
+
+
+def another(criterion, theta, value, optimum):
+    """What the search of many.py finds from its grid, if it is certified or better; or the same."""
+    with criterion.phase(ELSEWHERE):
+        start = optimum_of_one(criterion.setup)
+        if start is None:
+            return theta, value, optimum
+        other, other_value = minimum(criterion, start, done=criterion.done)
+    try:
+        found = judged(criterion, other, other_value)
+    except LMMError:                                        # no bound from there
+        return theta, value, optimum
+    clearly = BETTER * size_of(value)
+    if other_value < value - clearly or (found.certified and other_value < value + clearly):
+        return other, other_value, found
+    return theta, value, optimum
 
 
 def judged(criterion, theta, value):

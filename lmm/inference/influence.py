@@ -13,7 +13,7 @@ from ..fit import without_rows
 from ..model import Matrices
 from .batches import Batches
 
-ROWS_AT_A_TIME = 2_000_000      # of the responses without each level
+ROWS_WITHOUT = 2_000_000      # of the responses without each level
 
 
 def influence(fit, by=None):
@@ -110,7 +110,7 @@ def _without_each(fit, codes, n_levels):
     design = setup.design
     start = setup.covariance.rescaled(fit.theta, -fit.theta[0])
     batches = Batches(setup, fit.plan, start)
-    at_a_time = max(1, ROWS_AT_A_TIME // len(codes))
+    at_a_time = max(1, ROWS_WITHOUT // len(codes))
     for first in range(0, n_levels, at_a_time):
         numbers = np.arange(first, min(first + at_a_time, n_levels))
         Y = np.where(codes[:, None] == numbers, np.nan, design.y[:, None])
