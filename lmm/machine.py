@@ -10,6 +10,7 @@ process.
 import ctypes
 import importlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from math import inf
@@ -21,6 +22,7 @@ from .errors import LMMError
 PAYING = 4000  # columns of the widest matrix from which threads are left as they are, ...
 # ... up to here: OpenBLAS 0.3.30's have ended Python in a Cholesky of 17,839 columns
 CRASHING = 15_000
+FEWEST_BLOCKS = 2           # of numpy's work, for each thread of Python
 SURELY_THERE = 0.01         # GiB, which no machine lacks: it is not looked at then
 GIB = 2**30
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -154,6 +156,30 @@ def _paths_of_openblas():
         for place in (folder / ".dylibs", folder.parent / f"{package}.libs"):
             beside += place.glob("*openblas*")
     return sorted(map(str, beside))
+
+
+# -- several threads of Python ---------------------------------------------------------------------
+
+
+@contextmanager
+def over_cores(blocks):
+    """A function like `map`, which spreads so many blocks of numpy's work over the cores."""
+    workers = min(cores(), blocks // FEWEST_BLOCKS)
+    if workers < 2:
+        yield map
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def cores():
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 # -- memory ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from ..engines import set_up
 from ..errors import LMMError, checked_flag, shorten, unknown_name
 from ..fitting import Plan
 from ..formula import has_dot, tildes
+from ..machine import over_cores
 from ..model import as_frame, in_order, make_design, with_arguments
 from ..practical import lmm
 from ..result import check_level, correlation_pairs, tables
@@ -694,9 +695,14 @@ def fits_of(formula, setup, plan, responses, one, start, progress):
     """The `Fits` of responses of a set-up."""
     batches = Batches(setup, plan, start)
     estimates = Estimates.empty(len(responses), setup)
-    with bar(len(responses), "responses", progress) as advance:
-        for columns in blocks_of(len(responses), batches.together):
-            estimates.put(columns, batches.fit(responses.block(columns)))
+    blocks = blocks_of(len(responses), batches.together)
+
+    def fitted(columns):
+        return batches.fit(responses.block(columns))
+
+    with bar(len(responses), "responses", progress) as advance, over_cores(len(blocks)) as run:
+        for columns, found in zip(blocks, run(fitted, blocks)):
+            estimates.put(columns, found)
             advance(len(columns))
     for i in np.flatnonzero(estimates.reasons != ""):
         named = estimates.reasons[i].replace(repr(setup.design.response), repr(responses.names[i]))

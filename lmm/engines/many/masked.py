@@ -18,7 +18,7 @@ from ..blocked.levels import in_Q1, in_Z1, triangles
 from .by_level import ByLevel
 from .profile import inverse_roots
 
-LEAST_LEFT = 1e-6           # of a direction of X, what the rows leave of it: below, digits are lost
+LEAST_PIVOT = 1e-6           # of a direction of X, what the rows leave of it: below, digits are lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ def masked(family, entries, Y, lost_beyond):
         XX=XX,
     )
     lost = size > lost_beyond**2 * whole
-    lost |= without | ~(pivots > np.sqrt(LEAST_LEFT)).all(axis=1) | (n <= k + 1)
+    lost |= without | ~(pivots > np.sqrt(LEAST_PIVOT)).all(axis=1) | (n <= k + 1)
     return Masked(design, (y1, Xy, yy), beta_0, whole, lost, R_X)
 
 
