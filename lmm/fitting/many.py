@@ -35,6 +35,9 @@ from .newton import (
 DONE = 2e-4             # of theta, log units: the last step, after which the error is of the order
                         # of its square
 DECREMENT = 1e-10       # of nll, relative to max(1, |nll|): how far it may still fall at the end
+ALONG_LINE = 0.5        # between the points of one log sd ...
+LINE_OF_ONE = (-np.inf, *np.arange(-4.0, 7.0, ALONG_LINE))          # ... alone
+SHORT_LINE = (-np.inf, -2.5, -1.0, 0.5, 2.0, 3.5)
 CORRELATIONS = (-0.8, 0.0, 0.8)     # of two effects, on the grid
 COARSE = (-3.0, -1.0, 0.5, 2.5)     # log sds over that of newton.py, of more effects: alone, others
 LOST = 1e-7             # quadratic over e'e, below which squares have lost digits
@@ -197,32 +200,61 @@ def from_grid(batch, B, start):
     Those as numbers of responses and thetas, (several, size).
     """
     covariance = batch.covariance
-    thetas, neighbours = grid_of(covariance, batch.units)
+    own_rows = len(batch.design.df) > 1                 # then each point costs as much as a step
+    thetas, neighbours, between = grid_of(covariance, batch.units, own_rows)
     if start is not None:
         thetas = np.vstack([thetas, start])
     values = look_around(batch.design, batch.rho(thetas), batch.responses, B)
     best = values.argmin(axis=0)
+    lowest_thetas = thetas[best]
+    if between:
+        lowest_thetas[:, 1] += to_parabola(values, best, between)
     if neighbours is None:
-        return thetas[best], (np.zeros(0, int), np.zeros((0, covariance.size)))
+        return lowest_thetas, (np.zeros(0, int), np.zeros((0, covariance.size)))
     on_grid = values[: len(neighbours)]
     infinite = np.full((1, B), np.inf)
     around = np.concatenate([on_grid, infinite])[neighbours]    # (points, neighbours, B)
     lowest = np.isfinite(on_grid) & (on_grid[:, None] <= around).all(axis=1)
     lowest[on_grid.argmin(axis=0), range(B)] = False
     point, rows = np.nonzero(lowest)
-    return thetas[best], (rows, thetas[point])
+    return lowest_thetas, (rows, thetas[point])
 
 
-def grid_of(covariance, units):
-    """Thetas, (points, size), and the numbers of the neighbours of each, or None."""
+def to_parabola(values, best, between):
+    """How far the minimum of the parabola through three points of a line is from the lowest one.
+
+    `values`, (points, B), are at -inf, at so many points at equal distances `between`, and maybe
+    at one more; `best`, (B,), is the lowest.
+    """
+    inside = (best > 1) & (best < len(LINE_OF_ONE if between == ALONG_LINE else SHORT_LINE) - 1)
+    place = np.where(inside, best, 2)
+    responses = np.arange(len(best))
+    before, here, after = (values[place + step, responses] for step in (-1, 0, 1))
+    with np.errstate(all="ignore"):
+        away = 0.5 * between * (before - after) / (before - 2 * here + after)
+    good = inside & (np.abs(away) <= between)
+    return np.where(good, away, 0.0)
+
+
+def grid_of(covariance, units, short):
+    """Thetas, (points, size), the numbers of the neighbours of each, or None, and their distance.
+
+    The distance of one log sd alone, else 0.0; with fewer points if `short`.
+    """
     J = covariance.entries.J
     thetas = np.zeros((1, covariance.size))
     if J == 0:
-        return thetas, None
+        return thetas, None, 0.0
     pairs = [(i, j) for i, j in covariance.entries.pairs if i != j]
     if J > 3 or len(pairs) > 1:
-        return coarse_grid(covariance, units), None
-    log_sds = [step for step in GRIDS[J] if np.isfinite(step) or not pairs]
+        return coarse_grid(covariance, units), None, 0.0
+    line = GRIDS[J]
+    between = 0.0
+    if J == 1:
+        line, between = (SHORT_LINE, 1.5) if short else (LINE_OF_ONE, ALONG_LINE)
+    elif short:
+        line = GRIDS[3]
+    log_sds = [step for step in line if np.isfinite(step) or not pairs]
     axes = [tuple(log_sds)] * J + [CORRELATIONS] * len(pairs)
     steps, neighbours = _points(tuple(axes))
     psi = np.zeros((len(steps), J, J))
@@ -231,7 +263,7 @@ def grid_of(covariance, units):
     for place, (i, j) in enumerate(pairs):
         psi[:, i, j] = psi[:, j, i] = steps[:, J + place] * sds[:, i] * sds[:, j]
     thetas = np.array([covariance.theta(0.0, one) for one in psi])
-    return thetas, neighbours
+    return thetas, neighbours, between
 
 
 @cache
@@ -595,7 +627,7 @@ def judged(batch, found, whole):
     _, slope, convex = state.newton_step()
     _, hessian = batch.in_steps(theta, of_rho)
     free = batch.covariance.free(theta)[:, 1:]
-    both = free[:, :, None] & free[:, None]
+    both = free[:, :, None] & free[:, None] & convex[:, None, None]
     hessian = np.where(both, hessian, np.eye(hessian.shape[1]))
     reasons = np.full(len(theta), "", object)
     used = batch.df_used(theta, of_rho).sum(axis=1)

@@ -22,8 +22,10 @@ from ..fit import fit_alone
 from ..fitting import Batch, search
 from ..machine import few_threads
 
-NUMBERS_AT_A_TIME = 2_000_000       # that the responses of a block need at once, and of their rows
-FEWEST_TOGETHER = 16                # responses of a block
+NUMBERS_AT_A_TIME = 1_000_000       # that the responses of a block need at once, and of their rows
+NUMBERS_MASKED = 4_000_000          # the same where each response has rows of its own
+MOST_IN_ROWS = 4_000_000            # numbers in the rows of a block, if these are many
+FEWEST_TOGETHER = 64                # responses of a block
 MOST_TOGETHER = 8192
 OWN_FAMILY = 64                     # responses with the same rows, from which these are a block
 LEAST_SINGULAR = 1e-10              # of the matrices that V is linear in, each of length 1
@@ -120,11 +122,11 @@ class Errors:
 
     def of(self, L):
         """The variances and the degrees of freedom of the rows of L, (r, k) or (B, r, k)."""
-        L = np.broadcast_to(L, (len(self.root), *L.shape[-2:]))
+        L = np.broadcast_to(L, (max(len(L) if L.ndim == 3 else 1, len(self.R_X)), *L.shape[-2:]))
         in_Q = np.linalg.solve(self.R_X.swapaxes(1, 2), L.swapaxes(1, 2))
         rows = self.root @ in_Q                                         # (B, k, r)
         c = np.sum(rows**2, axis=1)
-        in_rho = np.einsum("bkr,bqkl,blr->bqr", rows, self.X_forms, rows, optimize=True)
+        in_rho = np.sum(rows[:, None] * (self.X_forms @ rows[:, None]), axis=2)
         in_x = np.einsum("bqs,bqr->bsr", self.jacobian, in_rho)
         mixed = np.einsum("bqs,bq->bs", self.jacobian, self.forms)
         df_0 = self.df_0[:, None]
@@ -153,10 +155,12 @@ class Batches:
     @property
     def together(self):
         """How many responses go in a block."""
-        numbers = len(self.setup.design.y)
-        if self.family is not None:
-            numbers = max(numbers, self.family.design.numbers_each)
-        return int(np.clip(NUMBERS_AT_A_TIME // numbers, FEWEST_TOGETHER, MOST_TOGETHER))
+        rows = len(self.setup.design.y)
+        if self.family is None:
+            return int(np.clip(NUMBERS_AT_A_TIME // rows, 1, MOST_TOGETHER))
+        fewest = min(FEWEST_TOGETHER, max(1, MOST_IN_ROWS // rows))
+        numbers = max(rows, self.family.design.numbers_each)
+        return int(np.clip(NUMBERS_AT_A_TIME // numbers, fewest, MOST_TOGETHER))
 
     @property
     def together_masked(self):
@@ -164,7 +168,7 @@ class Batches:
         design = self.family.design
         more = self.setup.design.p / max(1, len(design.X1) * design.X1.shape[-1])
         numbers = max(4 * len(self.setup.design.y), more * design.numbers_each)
-        return int(np.clip(NUMBERS_AT_A_TIME // numbers, FEWEST_TOGETHER, MOST_TOGETHER))
+        return int(np.clip(NUMBERS_MASKED // numbers, FEWEST_TOGETHER, MOST_TOGETHER))
 
     def fit(self, Y, alone=None):
         """The `Estimates` of a block of responses, (n, B), nan where a value is missing.

@@ -1,6 +1,6 @@
 """One grouping, and rows of its own for each response: their designs, all at once.
 
-With a mask M, (n,), of ones and zeros, the rows of a response are M Z, M X, M y. What Q_X, the basis
+With a mask M, (n,), of ones and zeros, the rows of a response are M Z, M X, M y. What Q_X, a basis
 of X on all rows, is on them has the cross-products
 
     Q_X' M Q_X = L L',      so that M Q_X L'^-1 is a basis there, and R_X becomes L' R_X;
@@ -18,7 +18,7 @@ from ..blocked.levels import in_Q1, in_Z1, triangles
 from .by_level import ByLevel
 from .profile import inverse_roots
 
-LEAST_PIVOT = 1e-6           # of a direction of X, what the rows leave of it: below, digits are lost
+LEAST_PIVOT = 1e-6          # of a direction of X, what the rows leave of it: below, digits are lost
 
 
 @dataclass(frozen=True, eq=False)
