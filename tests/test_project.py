@@ -24,11 +24,14 @@ def test_the_readme_runs():
     assert results.failed == 0 and results.attempted > 15
 
 
-def test_the_glossary_runs():
-    path = ROOT / "lmm" / "guide" / "words.md"
+@pytest.mark.parametrize("page, fewest", [("words", 8), ("many", 20)])
+def test_the_guide_runs(page, fewest):
+    pytest.importorskip("matplotlib").use("Agg")
+    path = ROOT / "lmm" / "guide" / f"{page}.md"
     test = doctest.DocTestParser().get_doctest(path.read_text(), {}, path.name, path.name, 0)
     results = doctest.DocTestRunner(optionflags=OPTIONS).run(test)
-    assert results.failed == 0 and results.attempted > 8
+    importlib.import_module("matplotlib.pyplot").close("all")
+    assert results.failed == 0 and results.attempted > fewest
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -11,6 +11,7 @@ from .diagnostics import influence, quantiles, residuals
 from .likelihood import surface
 from .marginal import effects, means
 from .modes import caterpillar, pairs
+from .volcano import volcano
 from .within import shrinkage
 from .zeta import profiles
 
@@ -27,4 +28,5 @@ __all__ = [
     "residuals",
     "shrinkage",
     "surface",
+    "volcano",
 ]
