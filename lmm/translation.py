@@ -260,6 +260,7 @@ LME4 = (
         arguments="bootstrap.type",
     ),
     Word("`refit(m, newresp = y)`", "`fit.refit(y=y)`", arguments="newresp"),
+    Word("`lapply(Y, function(y) refit(m, y))`", "`fit.refit(Y)`, or `lmer_many` with a formula"),
     Word(
         '`emmeans(m, "f")`, `pairs(emmeans(m, "f"))`, `emtrends(m, "f", var = "x")`',
         '`fit.means("f")`, `fit.means("f").pairs()`, `fit.slopes("x", by="f")`',
