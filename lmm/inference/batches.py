@@ -152,10 +152,9 @@ class Batches:
             self.family = None
             self.why_alone = str(error)
 
-    @property
-    def together(self):
-        """How many responses go in a block."""
-        rows = len(self.setup.design.y)
+    def together(self, are_sparse=False):
+        """How many responses go in a block; sparse ones are not kept by row."""
+        rows = 1 if are_sparse else len(self.setup.design.y)
         if self.family is None:
             return int(np.clip(NUMBERS_AT_A_TIME // rows, 1, MOST_TOGETHER))
         fewest = min(FEWEST_TOGETHER, max(1, MOST_IN_ROWS // rows))
@@ -225,7 +224,7 @@ class Batches:
         order = np.argsort(pattern, kind="stable")
         few = columns[order][counts[pattern[order]] < OWN_FAMILY]
         as_they_are = self.family.takes_masks
-        most = max(FEWEST_TOGETHER, self.together_masked if as_they_are else self.together // 4)
+        most = max(FEWEST_TOGETHER, self.together_masked if as_they_are else self.together() // 4)
         for start in range(0, len(few), most):
             chosen = few[start : start + most]
             yield chosen, [] if as_they_are else [~missing[:, column] for column in chosen]

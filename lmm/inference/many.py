@@ -46,6 +46,11 @@ class Responses:
     def __len__(self):
         return len(self.names)
 
+    @property
+    def are_sparse(self):
+        """Whether they are a sparse matrix."""
+        return sparse.issparse(self.values)
+
     def block(self, columns):
         """The values of some columns at the rows of the design, (n, B); sparse if they are."""
         if sparse.issparse(self.values):
@@ -394,7 +399,8 @@ class Fits(tables.Shown):
                     yield chosen[columns], errors
 
     def _blocks(self):
-        return blocks_of(len(self.names), self.batches.together)
+        together = self.batches.together(self.responses.are_sparse)
+        return blocks_of(len(self.names), together)
 
     # -- to work with, and to look at
 
@@ -695,7 +701,7 @@ def fits_of(formula, setup, plan, responses, one, start, progress):
     """The `Fits` of responses of a set-up."""
     batches = Batches(setup, plan, start)
     estimates = Estimates.empty(len(responses), setup)
-    blocks = blocks_of(len(responses), batches.together)
+    blocks = blocks_of(len(responses), batches.together(responses.are_sparse))
 
     def fitted(columns):
         return batches.fit(responses.block(columns))

@@ -320,7 +320,7 @@ class Replicates:
     @property
     def together(self):
         """How many replicates go in a block."""
-        return min(batches.together for batches in self.batches)
+        return min(batches.together() for batches in self.batches)
 
     def __call__(self, group):
         """What is measured of each replicate of these draws, one by one; or a string, why not."""

@@ -1,6 +1,7 @@
 """Which family a design belongs to, and what its responses become: from rows to a few numbers."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -123,18 +124,27 @@ class Family:
         Y = sparse.csc_array(Y)
         size = np.asarray(Y.multiply(Y).sum(axis=0)).ravel()
         size = size - 2 * (Y.T @ known) + known @ known
-        along = (Y.T @ rows.X).T - (rows.X.T @ known)[:, None]
+        X, of_levels = self._of_sparse
+        along = (Y.T @ X).T - (known @ X)[:, None]
         whole = size - np.sum(along**2, axis=0)
 
-        def products(Z):
-            return (Y.T @ Z).toarray().T - (Z.T @ known)[:, None] - (Z.T @ rows.X) @ along
+        def products(Z, Z_X):
+            """Z'e, (B, m)."""
+            return (Y.T @ Z).toarray() - Z.T @ known - (Z_X @ along).T
 
-        y1 = in_Q1(self.R, np.array([products(Z).T.T for Z in self.Z1]).transpose(0, 2, 1))
+        Z_e = np.array([products(Z, Z_X) for Z, Z_X in zip(self.Z1, of_levels)])
+        y1 = in_Q1(self.R, Z_e)
         yy = whole - np.sum(y1**2, axis=(0, 2))
-        X1 = in_Q1(self.R, np.array([(Z.T @ rows.X).T for Z in self.Z1]))
+        X1 = in_Q1(self.R, np.array([Z_X.T for Z_X in of_levels]))
         Xy = -sum(y1[i] @ X1[i].T for i in range(len(y1)))
         responses = self._assembled(y1, None, Xy, np.maximum(yy, 0.0))
         return responses, self._solved(along), whole, size > 1e8 * np.maximum(whole, 0.0)
+
+    @cached_property
+    def _of_sparse(self):
+        """Q_X by rows, as products with sparse matrices take it, and Z_j'Q_X for each effect."""
+        X = np.ascontiguousarray(self.rows.X)
+        return X, [Z.T @ X for Z in self.Z1]
 
     def _solved(self, along):
         """R_X^-1 of these columns, as rows."""
