@@ -18,6 +18,8 @@ from .inference import (
     influence,
     means,
     profile,
+    proof,
+    prove,
     pvalues,
     refit,
     robust_cov,
@@ -79,6 +81,8 @@ METHODS = (
     align,
     predict,
     model_matrix,
+    # the optimum
+    prove,
     # what each level does
     influence,
     robust_cov,
@@ -109,6 +113,7 @@ PROPERTIES = (
     cooks_distance,
     # the search
     trace,
+    proof,
 )
 
 

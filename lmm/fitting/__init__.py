@@ -8,10 +8,14 @@ from .elsewhere import often_several
 from .many import Batch, search
 from .newton import minimum, opened, rescaled, size_of
 from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
+from .proof import OPEN, PROVED, REFUTED, proved
 
 __all__ = [
     "NEWTON_DONE",
     "NLL_ERROR",
+    "OPEN",
+    "PROVED",
+    "REFUTED",
     "SEARCH",
     "Batch",
     "Criterion",
@@ -24,6 +28,7 @@ __all__ = [
     "minimum",
     "often_several",
     "opened",
+    "proved",
     "rescaled",
     "search",
     "size_of",

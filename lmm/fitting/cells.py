@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-TOP = 1e10              # of a variance times its unit: beyond it a box goes to infinity
+TOP = 1e4               # of a variance times its unit: beyond it a box goes to infinity
 FURTHER = 100.0         # where an infinite box is split, over where it begins
 TOWARDS_UP = 1e-9       # in the matrices above and below a sector, that nothing is divided by 0
 
@@ -69,13 +69,16 @@ class Boxes:
         """(N, s)."""
         return cells[:, self.s :]
 
+    finite_up = up
+
     def split(self, cells):
         """Each in two, along its longest side, and the number of the cell that each was part of."""
         low, up = self.ends(cells)
         infinite = np.isinf(up)
         width = np.log1p(np.where(infinite, low, up) * self.units) - np.log1p(low * self.units)
         # an infinite box is first made smaller where it is finite
-        width = np.where(infinite, np.where(width.max(axis=1, keepdims=True) > 1.0, -1.0, 2.0), width)
+        is_wide = width.max(axis=1, keepdims=True) > 1.0
+        width = np.where(infinite, np.where(is_wide, -1.0, 2.0), width)
         side = width.argmax(axis=1)
         row = np.arange(len(cells))
         at = self.middle(cells)[row, side]
@@ -111,9 +114,9 @@ class Sectors:
     def roots(self):
         """The cells that everything is in."""
         angles = (np.arange(4) + 0.5) * np.pi / 4
-        return np.array([
-            [a1, a2, 0.0, a2, angle, np.pi / 8] for angle in angles for a1, a2 in ((0, 1), (1, np.inf))
-        ])
+        sizes = ((0.0, 1.0), (1.0, np.inf))
+        cells = [[a1, a2, 0.0, a2, angle, np.pi / 8] for angle in angles for a1, a2 in sizes]
+        return np.array(cells)
 
     def infinite(self, cells):
         """Which cells go to infinity, (N, 1), bool."""
@@ -155,6 +158,10 @@ class Sectors:
             x = np.maximum(a2 - b2, 0)
             return turned(b2 + x * (1 + e), b2 + x * (1 + 1 / e) * s * s, angle)
 
+    def finite_up(self, cells):
+        """Nothing is finite where the covariance is not."""
+        return np.zeros((len(cells), 1))
+
     def split(self, cells):
         """The same, in the metric of (I + psi)^-1 d psi."""
         a1, a2, b1, b2, _, d = cells.T
@@ -194,7 +201,8 @@ def turned(first, second, angle):
     """The entries (11, 12, 22) of a matrix with these eigenvalues, the first along the angle."""
     m = 0.5 * (first + second)
     r = 0.5 * (first - second)
-    return np.stack([m + r * np.cos(2 * angle), r * np.sin(2 * angle), m - r * np.cos(2 * angle)], -1)
+    c = r * np.cos(2 * angle)
+    return np.stack([m + c, r * np.sin(2 * angle), m - c], axis=-1)
 
 
 def _arc(a, b, angle, d):

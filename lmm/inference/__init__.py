@@ -10,6 +10,7 @@ from .kenward_roger import cov_params
 from .many import Fits, lmer_many, lmm_many, refit
 from .means import Comparisons, Means, means, slopes
 from .profiles import profile
+from .proving import Proof, proof, prove
 from .reductions import RandomTests, ranova
 from .robust import robust_cov
 from .satterthwaite import df, p_of_t, pvalues
@@ -24,6 +25,7 @@ __all__ = [
     "Comparisons",
     "Fits",
     "Means",
+    "Proof",
     "RandomTests",
     "SideBySide",
     "TermTests",
@@ -45,6 +47,8 @@ __all__ = [
     "means",
     "p_of_t",
     "profile",
+    "proof",
+    "prove",
     "pvalues",
     "ranova",
     "refit",

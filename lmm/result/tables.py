@@ -305,7 +305,7 @@ def health(fit):
     yield Table("")
     if fit.optimum.certified:
         curvature = "average information" if fit.optimum.averaged else "curvature"
-        yield Table(f"Optimum: certified (gradient zero, {curvature} positive)")
+        yield Table(f"Optimum: {_verdict(fit)} (gradient zero, {curvature} positive)")
     else:
         yield Table(f"Optimum: NOT certified: {'; '.join(fit.optimum.reasons)}")
     zero = list(fit.sd.index[fit.sd == 0])
@@ -319,3 +319,13 @@ def health(fit):
                 f"Singular: the {size} effects of {name} vary in {dimensions} only, "
                 f"their covariance is of rank {rank}"
             )
+
+
+def _verdict(fit):
+    """Certified, or what a proof that was asked for says."""
+    proof = fit.__dict__.get("_proof")
+    if proof is None:
+        return "certified"
+    if proof.proved:
+        return "proved global"
+    return "certified, but there is a better one: see fit.proof"

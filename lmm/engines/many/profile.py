@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..algebra import triangles_or_nan
+
 FEW_COLUMNS = 6             # of X, up to which triangles are made elementwise over the responses
 
 
@@ -173,13 +175,7 @@ def inverse_roots(C):
 
 def _by_lapack(C):
     """The same for more columns."""
-    try:
-        L = np.linalg.cholesky(C)
-    except np.linalg.LinAlgError:
-        L = np.full(C.shape, np.nan)
-        good = np.linalg.eigvalsh(np.nan_to_num(C))[:, 0] > 0
-        good &= np.isfinite(C).all(axis=(1, 2))
-        L[good] = np.linalg.cholesky(C[good])
+    L = triangles_or_nan(C)
     logs = np.log(np.einsum("bii->bi", L)).sum(axis=1)
     bad = ~np.isfinite(logs)
     if bad.any():
