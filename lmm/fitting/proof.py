@@ -506,16 +506,23 @@ def proved(setup, nll, tolerance, seconds, keep=False):
         problem = Problem(setup)
         if problem.lost[0]:
             raise Unsuitable("its response is so far from zero that digits are lost")
+        if not problem.chart.s:                         # the optimum is known in closed form
+            return _at_once(PROVED, "", nll, nll, started)
     except Unsuitable as error:
         reason = f"no proof is there for this design: {error}"
-        taken = perf_counter() - started
-        return Verdict(OPEN, reason, -np.inf, None, nll, 0, 0, taken, np.zeros((0, 0)))
+        return _at_once(OPEN, reason, -np.inf, nll, started)
     search = _Search(problem, nll, nll - tolerance, started, keep)
     while search.goes_on():
         search.round()
         if search.verdict is None and perf_counter() - started > seconds:
             search.end(OPEN, f"{search.left} boxes are left after {seconds:g} seconds")
     return search.verdict
+
+
+def _at_once(verdict, reason, lower, nll, started):
+    """A `Verdict` without a search."""
+    taken = perf_counter() - started
+    return Verdict(verdict, reason, lower, None, nll, 0, 0, taken, np.zeros((0, 0)))
 
 
 class _Search:
