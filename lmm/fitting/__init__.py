@@ -9,6 +9,8 @@ from .many import Batch, search
 from .newton import minimum, opened, rescaled, size_of
 from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
 from .proof import OPEN, PROVED, REFUTED, proved
+from .proof import Problem as BoundProblem
+from .proof import criterion as criterion_at
 
 __all__ = [
     "NEWTON_DONE",
@@ -18,11 +20,13 @@ __all__ = [
     "REFUTED",
     "SEARCH",
     "Batch",
+    "BoundProblem",
     "Criterion",
     "Derivatives",
     "Optimum",
     "Plan",
     "certify",
+    "criterion_at",
     "finished",
     "first_theta",
     "minimum",

@@ -11,6 +11,7 @@ from .diagnostics import influence, quantiles, residuals
 from .likelihood import surface
 from .marginal import effects, means
 from .modes import caterpillar, pairs
+from .proving import proof
 from .volcano import volcano
 from .within import shrinkage
 from .zeta import profiles
@@ -24,6 +25,7 @@ __all__ = [
     "pairs",
     "panels",
     "profiles",
+    "proof",
     "quantiles",
     "residuals",
     "shrinkage",
