@@ -41,7 +41,7 @@ from .cells import TOP, Boxes, Sectors
 AT_A_TIME = 2000            # cells
 NUMBERS_AT_A_TIME = 1_000_000       # in matrices at sigma = 0
 FEW_CELLS = 32              # up to which they are split once more before their bounds are looked at
-MOST_NUMBERS = 5_000_000    # in Z, up to which terms at infinity are projected out
+MOST_IN_Z = 5_000_000    # in Z, up to which terms at infinity are projected out
 MOST_ROWS = 100             # up to which sigma = 0 is looked at
 REPRODUCED = "the fixed and random effects together can reproduce the response"
 PROJECTED = 1e-13           # of the largest singular value, above which one is no rounding
@@ -501,7 +501,7 @@ def proved(setup, nll, tolerance, seconds, keep=False):
     """The `Verdict` on a value nll of the criterion: whether none is lower by the tolerance."""
     started = perf_counter()
     try:
-        if setup.design.p * len(setup.design.y) > MOST_NUMBERS:
+        if setup.design.p * len(setup.design.y) > MOST_IN_Z:
             raise Unsuitable("it has too many rows and columns of Z")
         problem = Problem(setup)
         if problem.lost[0]:
