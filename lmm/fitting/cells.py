@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 TOP = 1e4               # of a variance times its unit: beyond it a box goes to infinity
-FURTHER = 100.0         # where an infinite box is split, over where it begins
+FARTHER = 100.0         # where an infinite box is split, over where it begins
 TOWARDS_UP = 1e-9       # in the matrices above and below a sector, that nothing is divided by 0
 
 
@@ -58,7 +58,7 @@ class Boxes:
         """In the middle on the scale of log(1 + v unit)."""
         low, up = self.ends(cells)
         a = np.log1p(low * self.units)
-        b = np.log1p(np.where(np.isinf(up), FURTHER * low, up) * self.units)
+        b = np.log1p(np.where(np.isinf(up), FARTHER * low, up) * self.units)
         return np.expm1(0.5 * (a + b)) / self.units
 
     def low(self, cells):
@@ -83,7 +83,7 @@ class Boxes:
         row = np.arange(len(cells))
         at = self.middle(cells)[row, side]
         beyond = infinite[row, side]
-        at = np.where(beyond, FURTHER * low[row, side], at)
+        at = np.where(beyond, FARTHER * low[row, side], at)
         one = cells.copy()
         two = cells.copy()
         one[row, self.s + side] = at
@@ -131,7 +131,7 @@ class Sectors:
     def middle(self, cells):
         """In the middle on the scale of log(1 + eigenvalue)."""
         a1, a2, b1, b2, angle, _ = cells.T
-        a = _between(a1, np.where(np.isinf(a2), FURTHER * (1 + a1), a2))
+        a = _between(a1, np.where(np.isinf(a2), FARTHER * (1 + a1), a2))
         b = _between(b1, np.where(np.isinf(b2), 1 + b1, b2))
         return turned(a, np.minimum(a, b), angle)
 

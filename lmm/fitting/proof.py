@@ -42,12 +42,12 @@ AT_A_TIME = 2000            # cells
 NUMBERS_AT_A_TIME = 1_000_000       # in matrices at sigma = 0
 FEW_CELLS = 32              # up to which they are split once more before their bounds are looked at
 MOST_IN_Z = 5_000_000    # in Z, up to which terms at infinity are projected out
-MOST_ROWS = 100             # up to which sigma = 0 is looked at
+MOST_DENSE_ROWS = 100             # up to which sigma = 0 is looked at
 REPRODUCED = "the fixed and random effects together can reproduce the response"
 PROJECTED = 1e-13           # of the largest singular value, above which one is no rounding
 TINY = 1e-300               # in place of a zero that is rounding
-NOTHING = 1e-20             # of y'y, below which what X and Z leave of y is rounding
-ROUNDING = 32.0             # times the rounding error of a float: what an operation may lose
+NO_RESIDUAL = 1e-20             # of y'y, below which what X and Z leave of y is rounding
+MARGIN = 32.0             # times the rounding error of a float: what an operation may lose
 PROVED, REFUTED, OPEN = "proved", "refuted", "open"
 
 
@@ -252,7 +252,7 @@ class Problem(Bounded):
         by eps times what it is a difference of, at most 1 + the size of V's parts. q is a
         difference from e'e.
         """
-        eps = ROUNDING * np.finfo(float).eps
+        eps = MARGIN * np.finfo(float).eps
         size = np.abs(rho) @ self._sizes
         columns = self.setup.design.p + len(self.setup.beta_0) + 1
         return eps * columns * (1 + size), eps * columns * (self.whole + 0 * q)
@@ -275,7 +275,7 @@ class Problem(Bounded):
         if known is None:
             known = self._projected[tuple(infinite)] = self._project(infinite)
         A, b, yy, owner = known
-        off = ROUNDING * np.finfo(float).eps * (1 + len(self._columns[2])) * self.whole
+        off = MARGIN * np.finfo(float).eps * (1 + len(self._columns[2])) * self.whole
         if not len(owner) or yy == 0.0:
             return np.full(len(points), yy), off
         self.evaluations += len(points)
@@ -342,7 +342,7 @@ class Problem(Bounded):
         kept = both[:, :-1]
         left = both[:, -1]
         yy = left @ left
-        if yy < NOTHING * (y @ y):
+        if yy < NO_RESIDUAL * (y @ y):
             yy = 0.0
         return kept.T @ kept, kept.T @ left, yy, owner[~away]
 
@@ -455,7 +455,7 @@ class AtZero(Bounded):
             self._infinite[key] = vectors[:, values <= PROJECTED * values[-1]]
         B = self._infinite[key]
         y = B.T @ self.y
-        if y @ y < NOTHING * (self.y @ self.y):
+        if y @ y < NO_RESIDUAL * (self.y @ self.y):
             return np.zeros(len(points)), 0.0
         self.evaluations += len(points)
         parts = B.T @ self.parts @ B
@@ -479,7 +479,7 @@ class AtZero(Bounded):
 
 def _lost(V, L):
     """How far log|V| may be off by rounding, and q relative to itself, for V = L L'."""
-    eps = ROUNDING * np.finfo(float).eps
+    eps = MARGIN * np.finfo(float).eps
     pivots = np.einsum("bii->bi", L) ** 2
     return eps * V.shape[1] * np.sum(np.einsum("bii->bi", V) / pivots, axis=1)
 
@@ -628,7 +628,7 @@ class _Search:
 
     def _put_at_zero(self, problem, cell, bound):
         """The cell in charts with a term in sigma's place; whether there are such charts."""
-        if not isinstance(problem.chart, Boxes) or len(self.problem.setup.design.y) > MOST_ROWS:
+        if not isinstance(problem.chart, Boxes) or len(self.problem.setup.design.y) > MOST_DENSE_ROWS:
             return False
         for reference, cells in relative_to_terms(problem, cell):
             if reference not in self.problems:
