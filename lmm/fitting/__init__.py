@@ -5,7 +5,7 @@ Start, derivatives, Newton, boundary, elsewhere, certificate, record.
 
 from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
 from .elsewhere import often_several
-from .many import Batch, search
+from .many import LOST, Batch, search
 from .newton import minimum, opened, rescaled, size_of
 from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
 from .proof import OPEN, PROVED, REFUTED, proved
@@ -13,6 +13,7 @@ from .proof import Problem as BoundProblem
 from .proof import criterion as criterion_at
 
 __all__ = [
+    "LOST",
     "NEWTON_DONE",
     "NLL_ERROR",
     "OPEN",

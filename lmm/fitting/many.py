@@ -17,7 +17,7 @@ from itertools import product
 import numpy as np
 
 from ..engines import Unsuitable, family_of, look, look_around, slopes, taken
-from .elsewhere import ALL_THE_WAY, GRIDS, RISE
+from .elsewhere import FEW_ROWS, GRIDS, RISE
 from .newton import (
     BETTER,
     FEW,
@@ -32,15 +32,20 @@ from .newton import (
     TIE,
 )
 
+WAY = (0.97, 0.7, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)         # shares of the way to an optimum
 DONE = 2e-4             # of theta, log units: the last step, after which the error is of the order
                         # of its square
 DECREMENT = 1e-10       # of nll, relative to max(1, |nll|): how far it may still fall at the end
 ALONG_LINE = 0.5        # between the points of one log sd ...
-LINE_OF_ONE = (-np.inf, *np.arange(-4.0, 7.0, ALONG_LINE))          # ... alone
-SHORT_LINE = (-np.inf, -2.5, -1.0, 0.5, 2.0, 3.5)
-CORRELATIONS = (-0.8, 0.0, 0.8)     # of two effects, on the grid
+LINE_OF_ONE = (-np.inf, *np.arange(-4.0, 7.0, ALONG_LINE), 9.0)      # ... alone
+SHORT_LINE = (-np.inf, -2.5, -1.0, 0.5, 2.0, 3.5, 8.0)
+FINE_LINE = (-np.inf, *np.arange(-3.0, 7.0), 8.5)       # of two, where a point costs nearly nothing
+LARGE = 8.0             # a log sd, where a term reproduces a mean that X has not
+DONE_AT_ZERO = 1e-7     # the same where a variance is zero: its slope there is to be sure
+CORRELATIONS = (-0.8, 0.0, 0.8)         # of two effects, on the grid
+FINE_CORRELATIONS = (-0.98, -0.8, -0.4, 0.0, 0.4, 0.8, 0.98)
 COARSE = (-3.0, -1.0, 0.5, 2.5)     # log sds over that of newton.py, of more effects: alone, others
-LOST = 1e-7             # quadratic over e'e, below which squares have lost digits
+LOST = 1e-5             # quadratic over e'e, below which squares have lost digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,7 @@ class Batch:
     design : ByLevel or Stacks
     covariance : Covariance
     units : ndarray, shape (J,)
-        As `Setup.units`.
+        As `Rows.units` of the family.
     responses : tuple
         What `Family.respond` returned.
     """
@@ -151,7 +156,8 @@ def search(batch, whole, start=None):
     starts, others = from_grid(batch, len(whole), start)
     found = descended(batch, starts)
     rows, thetas = others
-    if len(rows):
+    few = batch.design.df[0] <= FEW_ROWS
+    if len(rows) and not (few and batch.covariance.entries.q > batch.covariance.entries.J):
         apart = are_apart(batch.chosen(rows), thetas, found[0][rows])
         rows = rows[apart]
         thetas = thetas[apart]
@@ -167,7 +173,7 @@ def are_apart(batch, starts, ends):
     away = batch.rho(starts) - rho
     apart = np.zeros(len(starts), bool)
     before = look(batch.design, rho + away, batch.responses).nll
-    for share in ALL_THE_WAY:
+    for share in WAY:
         between = look(batch.design, rho + share * away, batch.responses).nll
         apart |= between > before + RISE * np.maximum(1.0, np.abs(before))
         before = between
@@ -184,11 +190,13 @@ def optimum_of_one(setup):
     responses, _, whole, lost = family.respond(setup.design.y[:, None])
     if lost[0] or not whole[0] > 0:
         return None
-    found = search(Batch(family.design, setup.covariance, setup.units, responses), whole)
+    covariance = setup.covariance
+    found = search(Batch(family.design, covariance, family.rows.units, responses), whole)
     if not np.isfinite(found.at.nll[0]):
         return None
     log_sigma = 0.5 * np.log(found.at.quadratic[0] / setup.df)
-    return setup.covariance.rescaled(found.theta[0], log_sigma)
+    theta = covariance.rescaled(found.theta[0], log_sigma)
+    return covariance.turned(theta, family.rows.turn)
 
 
 # -- the grid --------------------------------------------------------------------------------------
@@ -200,8 +208,11 @@ def from_grid(batch, B, start):
     Those as numbers of responses and thetas, (several, size).
     """
     covariance = batch.covariance
-    own_rows = len(batch.design.df) > 1                 # then each point costs as much as a step
-    thetas, neighbours, between = grid_of(covariance, batch.units, own_rows)
+    design = batch.design
+    own_rows = len(design.df) > 1                       # then each point costs as much as a step
+    few = design.df[0] <= FEW_ROWS
+    fine = not own_rows and (hasattr(design, "around") or few)
+    thetas, neighbours, between = grid_of(covariance, batch.units, own_rows, fine, few)
     if start is not None:
         thetas = np.vstack([thetas, start])
     values = look_around(batch.design, batch.rho(thetas), batch.responses, B)
@@ -209,12 +220,23 @@ def from_grid(batch, B, start):
     lowest_thetas = thetas[best]
     if between:
         lowest_thetas[:, 1] += to_parabola(values, best, between)
+    if neighbours is None and len(thetas) > 2:          # the next best one too
+        others = values.copy()
+        others[best, range(B)] = np.inf
+        second = others.argmin(axis=0)
+        rows = np.flatnonzero(np.isfinite(others[second, range(B)]))
+        return lowest_thetas, (rows, thetas[second[rows]])
     if neighbours is None:
         return lowest_thetas, (np.zeros(0, int), np.zeros((0, covariance.size)))
     on_grid = values[: len(neighbours)]
     infinite = np.full((1, B), np.inf)
     around = np.concatenate([on_grid, infinite])[neighbours]    # (points, neighbours, B)
     lowest = np.isfinite(on_grid) & (on_grid[:, None] <= around).all(axis=1)
+    if few and covariance.entries.q > covariance.entries.J:     # and the best of each correlation
+        slices = on_grid.reshape(-1, len(FINE_CORRELATIONS), B) if fine else on_grid[:, None]
+        best_of_each = slices.argmin(axis=0)
+        of_grid = best_of_each * slices.shape[1] + np.arange(slices.shape[1])[:, None]
+        lowest[of_grid, range(B)] = True
     lowest[on_grid.argmin(axis=0), range(B)] = False
     point, rows = np.nonzero(lowest)
     return lowest_thetas, (rows, thetas[point])
@@ -236,34 +258,55 @@ def to_parabola(values, best, between):
     return np.where(good, away, 0.0)
 
 
-def grid_of(covariance, units, short):
+def grid_of(covariance, units, short, fine, few):
     """Thetas, (points, size), the numbers of the neighbours of each, or None, and their distance.
 
-    The distance of one log sd alone, else 0.0; with fewer points if `short`.
+    The distance of one log sd alone, else 0.0; with fewer points if `short`, with more if `fine`,
+    and of correlated effects if there are `few` rows, where several optima are common.
     """
     J = covariance.entries.J
-    thetas = np.zeros((1, covariance.size))
-    if J == 0:
-        return thetas, None, 0.0
     pairs = [(i, j) for i, j in covariance.entries.pairs if i != j]
-    if J > 3 or len(pairs) > 1:
+    variances_alone = len(covariance.directions) == covariance.size - 1
+    count = covariance.size - 1 if variances_alone else J
+    if count == 0:
+        return np.zeros((1, covariance.size)), None, 0.0
+    if count > 3 or (len(pairs) > 1 and not variances_alone):
         return coarse_grid(covariance, units), None, 0.0
-    line = GRIDS[J]
+
+    # -- the line of each log sd
+    line = (*GRIDS[count], LARGE)
     between = 0.0
-    if J == 1:
+    if count == 1:
         line, between = (SHORT_LINE, 1.5) if short else (LINE_OF_ONE, ALONG_LINE)
     elif short:
-        line = GRIDS[3]
-    log_sds = [step for step in line if np.isfinite(step) or not pairs]
-    axes = [tuple(log_sds)] * J + [CORRELATIONS] * len(pairs)
-    steps, neighbours = _points(tuple(axes))
-    psi = np.zeros((len(steps), J, J))
+        line = (*GRIDS[3], LARGE)
+    elif count == 2 and fine and (few or variances_alone):
+        line = FINE_LINE
+    if variances_alone:
+        steps, neighbours = _points((tuple(line),) * count)
+        thetas = np.zeros((len(steps), covariance.size))
+        thetas[:, 1:] = steps + units_of_variances(covariance, units)
+        return thetas, neighbours, between
+
+    # -- two correlated effects, alone or beside another one
+    line = tuple(step for step in line if np.isfinite(step))
+    correlations = FINE_CORRELATIONS if few and fine else CORRELATIONS
+    steps, neighbours = _points((*((line,) * J), correlations))
     sds = np.exp(steps[:, :J] + units)
+    psi = np.zeros((len(steps), J, J))
     psi[:, range(J), range(J)] = sds**2
-    for place, (i, j) in enumerate(pairs):
-        psi[:, i, j] = psi[:, j, i] = steps[:, J + place] * sds[:, i] * sds[:, j]
-    thetas = np.array([covariance.theta(0.0, one) for one in psi])
-    return thetas, neighbours, between
+    ((i, j),) = pairs
+    psi[:, i, j] = psi[:, j, i] = steps[:, J] * sds[:, i] * sds[:, j]
+    return np.array([covariance.theta(0.0, one) for one in psi]), neighbours, 0.0
+
+
+def units_of_variances(covariance, units):
+    """(s,): as `units`, of each variance that psi is linear in."""
+    found = []
+    squares = np.exp(-2 * units)
+    for one, span in zip(covariance.structures, covariance.spans):
+        found += [-0.5 * np.log(B.diagonal() @ squares[span]) for B in one.basis]
+    return np.array(found)
 
 
 @cache
@@ -283,9 +326,16 @@ def _points(axes):
 
 
 def coarse_grid(covariance, units):
-    """Thetas of many effects: all alike, and each one alone at another size than the others."""
+    """Thetas of many effects: all alike, each one alone at another size, and any two correlated."""
     thetas = []
     J = len(units)
+    pairs = [(i, j) for i, j in covariance.entries.pairs if i != j]
+    correlated = []
+    for log_sd, (i, j), r in product(COARSE, pairs, (CORRELATIONS[0], CORRELATIONS[-1])):
+        sds = np.exp(log_sd + units)
+        psi = np.diag(sds**2)
+        psi[i, j] = psi[j, i] = r * sds[i] * sds[j]
+        correlated.append(covariance.theta(0.0, psi))
     for others in COARSE:
         thetas.append(np.full(J, others))
         for j, alone in product(range(J), COARSE):
@@ -293,9 +343,8 @@ def coarse_grid(covariance, units):
             log_sds[j] = alone
             if alone != others:
                 thetas.append(log_sds)
-    return np.array([
-        covariance.theta(0.0, np.diag(np.exp(2 * (log_sds + units)))) for log_sds in thetas
-    ])
+    alone = [covariance.theta(0.0, np.diag(np.exp(2 * (log_sds + units)))) for log_sds in thetas]
+    return np.array([*alone, *correlated])
 
 
 # -- Newton's iteration ----------------------------------------------------------------------------
@@ -312,7 +361,8 @@ def descended(batch, theta):
         state.settle()
         step, slope, convex = state.newton_step()
         size = np.abs(step / state.units).max(axis=1, initial=0.0)
-        done = convex & (size < DONE)
+        at_zero = batch.covariance.is_zero(state.theta).any(axis=1)
+        done = convex & (size < np.where(at_zero, DONE_AT_ZERO, DONE))
         done &= ~state.leave_zero(done)
         stuck = ~state.advance(step, slope, size, ~done)
         leaving = done | stuck
@@ -477,7 +527,8 @@ class _State:
         out = np.flatnonzero(leaving)
         batch = self.batch.chosen(rows[out])
         at = batch.look(new[out])
-        better = at.nll < self.nll[rows[out]]
+        nll = self.nll[rows[out]]
+        better = at.nll <= nll + SAME_NLL * np.abs(nll)
         good = np.flatnonzero(better)
         if len(good):
             part = batch.chosen(good)
@@ -598,6 +649,19 @@ def _replaced(arrays, rows, others):
     return type(arrays)(*new)
 
 
+def leaves_zero(batch, theta, of_rho):
+    """Where nll falls as a singular covariance grows, (B,), bool."""
+    found = np.zeros(len(theta), bool)
+    rows = np.flatnonzero(batch.covariance.is_zero(theta).any(axis=1))
+    if not len(rows):
+        return found
+    part = _rows_of(of_rho, rows)
+    for _, chosen, growth in growths_of(batch, theta[rows], part):
+        falling = falls(_rows_of(part, chosen), batch.covariance.entries.of(growth))
+        found[rows[chosen[falling]]] = True
+    return found
+
+
 # -- the result ------------------------------------------------------------------------------------
 
 
@@ -634,6 +698,7 @@ def judged(batch, found, whole):
     df = np.broadcast_to(batch.design.df, used.shape)
     far = -0.5 * slope > DECREMENT * np.maximum(1.0, np.abs(at.nll))
     reasons[far | ~is_done] = "Newton's iteration did not come to an end"
+    reasons[leaves_zero(batch, theta, of_rho)] = "the likelihood grows when a variance leaves zero"
     reasons[~convex] = "the criterion is flat, or falls, in some direction"
     reasons[at.quadratic < LOST * whole] = "the random effects reproduce nearly all of the response"
     reasons[df - used < FEW] = "the residual sd goes to 0"

@@ -47,7 +47,7 @@ REPRODUCED = "the fixed and random effects together can reproduce the response"
 PROJECTED = 1e-13           # of the largest singular value, above which one is no rounding
 TINY = 1e-300               # in place of a zero that is rounding
 NO_RESIDUAL = 1e-20             # of y'y, below which what X and Z leave of y is rounding
-MARGIN = 32.0             # times the rounding error of a float: what an operation may lose
+ALLOWED = 32.0             # times the rounding error of a float: what an operation may lose
 PROVED, REFUTED, OPEN = "proved", "refuted", "open"
 
 
@@ -183,14 +183,15 @@ class Problem(Bounded):
         covariance = self.setup.covariance
         psi = covariance.entries.matrix(self.rho(point[None])[0])
         _, q, *_ = self.at(point[None])
-        return covariance.rescaled(covariance.theta(0.0, psi), 0.5 * np.log(q[0] / self.df))
+        theta = covariance.turned(covariance.theta(0.0, psi), self.family.rows.turn)
+        return covariance.rescaled(theta, 0.5 * np.log(q[0] / self.df))
 
     def _chart(self):
         """`Boxes` where all structures are linear in variances; `Sectors` of one 2 x 2 term."""
         setup = self.setup
         covariance = setup.covariance
         structures = covariance.structures
-        squares = np.exp(-2 * setup.units)
+        squares = np.exp(-2 * self.family.rows.units)
         if all(isinstance(one, Variances) for one in structures):
             units = []
             for one, span in zip(structures, covariance.spans):
@@ -252,7 +253,7 @@ class Problem(Bounded):
         by eps times what it is a difference of, at most 1 + the size of V's parts. q is a
         difference from e'e.
         """
-        eps = MARGIN * np.finfo(float).eps
+        eps = ALLOWED * np.finfo(float).eps
         size = np.abs(rho) @ self._sizes
         columns = self.setup.design.p + len(self.setup.beta_0) + 1
         return eps * columns * (1 + size), eps * columns * (self.whole + 0 * q)
@@ -275,7 +276,7 @@ class Problem(Bounded):
         if known is None:
             known = self._projected[tuple(infinite)] = self._project(infinite)
         A, b, yy, owner = known
-        off = MARGIN * np.finfo(float).eps * (1 + len(self._columns[2])) * self.whole
+        off = ALLOWED * np.finfo(float).eps * (1 + len(self._columns[2])) * self.whole
         if not len(owner) or yy == 0.0:
             return np.full(len(points), yy), off
         self.evaluations += len(points)
@@ -479,7 +480,7 @@ class AtZero(Bounded):
 
 def _lost(V, L):
     """How far log|V| may be off by rounding, and q relative to itself, for V = L L'."""
-    eps = MARGIN * np.finfo(float).eps
+    eps = ALLOWED * np.finfo(float).eps
     pivots = np.einsum("bii->bi", L) ** 2
     return eps * V.shape[1] * np.sum(np.einsum("bii->bi", V) / pivots, axis=1)
 
@@ -628,7 +629,8 @@ class _Search:
 
     def _put_at_zero(self, problem, cell, bound):
         """The cell in charts with a term in sigma's place; whether there are such charts."""
-        if not isinstance(problem.chart, Boxes) or len(self.problem.setup.design.y) > MOST_DENSE_ROWS:
+        n = len(self.problem.setup.design.y)
+        if not isinstance(problem.chart, Boxes) or n > MOST_DENSE_ROWS:
             return False
         for reference, cells in relative_to_terms(problem, cell):
             if reference not in self.problems:

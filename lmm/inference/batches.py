@@ -6,6 +6,7 @@ the same rows go together, and those with rows of their own are stacked too, eac
 """
 
 from dataclasses import dataclass, fields, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -28,6 +29,7 @@ MOST_IN_ROWS = 4_000_000            # numbers in the rows of a block, if these a
 FEWEST_TOGETHER = 64                # responses of a block
 MOST_TOGETHER = 8192
 OWN_FAMILY = 64                     # responses with the same rows, from which these are a block
+NEARLY_ONE_LINE = 0.98              # of two effects' columns, the correlation about zero
 LEAST_SINGULAR = 1e-10              # of the matrices that V is linear in, each of length 1
 
 
@@ -147,6 +149,9 @@ class Batches:
         try:
             if plan.engine == "dense" and setup.engine.name != "dense":
                 raise Unsuitable("another engine was asked for")
+            if len(setup.design.y) <= setup.design.p + len(setup.beta_0):
+                raise Unsuitable("X and Z have as many columns as there are rows")
+            refuse_nearly_the_same(setup)
             self.family = family_of(setup)
         except Unsuitable as error:
             self.family = None
@@ -192,8 +197,9 @@ class Batches:
                 part = self._part(Y, columns, kept)
                 if part is not None:
                     batch, *_, R_X = part
-                    relative = self.setup.covariance.rescaled(theta[columns], -theta[columns, :1])
-                    found = batch.at(relative)
+                    covariance = self.setup.covariance
+                    relative = covariance.rescaled(theta[columns], -theta[columns, :1])
+                    found = batch.at(covariance.turned(relative, self._back))
                     yield columns, self._errors(batch, found, R_X)
 
     # -- which go together
@@ -242,7 +248,7 @@ class Batches:
             return batch, columns, of.beta_0, of.whole, of.lost, of.R_X
         if len(kept) == 1:
             try:
-                family = family_of_rows(self.setup, kept[0])
+                family = family_of_rows(self.setup, self.family, kept[0])
             except Unsuitable:
                 return None
             responses, beta_0, whole, lost = family.respond(Y[np.ix_(kept[0], columns)])
@@ -258,7 +264,7 @@ class Batches:
             if last is None or not np.array_equal(rows, last):
                 last = rows
                 try:
-                    family = family_of_rows(self.setup, rows)
+                    family = family_of_rows(self.setup, self.family, rows)
                 except Unsuitable:
                     family = None
             if family is not None:
@@ -274,8 +280,12 @@ class Batches:
         return self._batch(design, responses), np.array(places), beta_0, whole, lost, R_X
 
     def _batch(self, design, responses):
-        setup = self.setup
-        return Batch(design, setup.covariance, setup.units, responses)
+        return Batch(design, self.setup.covariance, self.family.rows.units, responses)
+
+    @property
+    def _back(self):
+        """K^-1, from the user's effects to those of the family."""
+        return np.linalg.inv(self.family.rows.turn)
 
     # -- fits
 
@@ -294,15 +304,20 @@ class Batches:
             beta_0 = beta_0[usable]
             whole = whole[usable]
             R_X = R_X if len(R_X) == 1 else R_X[usable]
-        ends = search(batch, whole, self.start)
+        covariance = self.setup.covariance
+        start = None if self.start is None else covariance.turned(self.start, self._back)
+        ends = search(batch, whole, start)
+        k = 0 if self.setup.reml else len(self.setup.beta_0)            # what df has not lost yet
         sigma2 = ends.at.quadratic / batch.design.df
         good = ends.reasons == ""
         if kept is not None:
+            good &= batch.design.df > self.setup.design.p + k
             free = self.setup.covariance.free_parts
             good &= told_apart(batch.design, batch.responses, free) > LEAST_SINGULAR
         with np.errstate(all="ignore"):
             gamma = np.linalg.solve(R_X, ends.at.gamma[:, :, None])[:, :, 0]
-            theta = self.setup.covariance.rescaled(ends.theta, 0.5 * np.log(sigma2)[:, None])
+            theta = covariance.rescaled(ends.theta, 0.5 * np.log(sigma2)[:, None])
+            theta = covariance.turned(theta, self.family.rows.turn)
             variance, df = self._errors(batch, ends, R_X).of(np.eye(gamma.shape[1]))
         these = Estimates(
             beta=beta_0 + gamma,
@@ -354,6 +369,22 @@ class Batches:
             found.reasons[b] = str(error)
             return
         found.put_fit(b, fit)
+
+
+def refuse_nearly_the_same(setup):
+    """Raise Unsuitable where independent effects of one grouping are nearly of one line.
+
+    As an intercept and a slope in a variable far from zero are: then the criterion has narrow
+    valleys, which a grid does not see. Correlated effects are mixed until they are orthogonal.
+    """
+    blocks = setup.design.blocks
+    related = set(setup.covariance.entries.pairs)
+    for i, j in combinations(range(len(blocks)), 2):
+        if (j, i) in related or not np.array_equal(blocks[i].codes, blocks[j].codes):
+            continue
+        a, b = (setup.design.weighted(blocks[k].matrix).data for k in (i, j))
+        if len(a) == len(b) and abs(a @ b) > NEARLY_ONE_LINE * np.sqrt((a @ a) * (b @ b)):
+            raise Unsuitable(f"{blocks[i].name!r} and {blocks[j].name!r} are nearly the same")
 
 
 def _finite(Y):

@@ -8,7 +8,10 @@ import pandas as pd
 from scipy.special import stdtr
 
 from ..engines import back_substitute
+from ..fitting import LOST
+from ..model import Unstructured
 from ..result import column_starts
+from .batches import Batches
 
 
 def df(fit):
@@ -40,6 +43,10 @@ def satterthwaite(fit, L=None):
     covariance = fit.setup.covariance
     phi = np.array(covariance.phi(fit.theta))
     L = np.eye(len(fit.beta)) if L is None else L
+    if any(isinstance(one, Unstructured) for one in covariance.structures):
+        errors = errors_in_stacks(fit)
+        if errors is not None:
+            return errors.of(L)[1][0]
     c, dc = variances_of_rows(fit, phi, L)              # dc_a = dc / dphi_a, phi_0 left out
 
     # -- c is of degree one in all of phi: the derivatives, each times its parameter, sum to c.
@@ -54,6 +61,34 @@ def satterthwaite(fit, L=None):
     A = fit.cov_theta().to_numpy()[np.ix_(free, free)]
     g = np.vstack([in_log_sigma, in_others])[free]
     return 2 * c**2 / np.sum(g * (A @ g), axis=0)
+
+
+def errors_in_stacks(fit):
+    """The `Errors` of a fit with correlated effects, or None where its design is none for stacks.
+
+    There correlated effects are mixed until they are orthogonal. A slope in a variable far from
+    zero is nearly its intercept, and the Hessian in theta so ill-conditioned that degrees of
+    freedom may lose all but their first digit.
+    """
+    if "_errors_in_stacks" not in fit.__dict__:
+        fit.__dict__["_errors_in_stacks"] = _errors_in_stacks(fit)
+    return fit.__dict__["_errors_in_stacks"]
+
+
+def _errors_in_stacks(fit):
+    """The same, made anew."""
+    if not fit.converged:
+        return None
+    batches = Batches(fit.setup, fit.plan)
+    if batches.family is None:
+        return None
+    y = fit.setup.design.y[:, None]
+    for _, errors in batches.errors(y, fit.theta[None]):
+        _, df = errors.of(np.eye(len(fit.beta)))
+        residual = errors.sigma2[0] * errors.df_0[0]
+        if np.isfinite(df).all() and residual > LOST * fit.setup.engine.residual_ss:
+            return errors
+    return None
 
 
 def variances_of_rows(fit, phi, L):

@@ -304,6 +304,17 @@ class Covariance:
         new[..., :1] += shift
         return new
 
+    def turned(self, theta, K):
+        """theta of the effects K b, for b of this theta: K, (J, J), mixes the effects of terms.
+
+        It is the identity for effects that are not correlated in any way.
+        """
+        new = np.array(theta, float)
+        for one, blocks, share, t in self._terms(theta):
+            if hasattr(one, "turned"):
+                new[..., share] = one.turned(t, K[blocks, blocks])
+        return new
+
     # -- steps, in coordinates where the criterion is best approximated by a parabola --------------
 
     def free(self, theta):

@@ -121,6 +121,15 @@ class Unstructured:
         same_column = self.j[:, None] == self.j
         return 2.0 * same_column * G[..., self.i[:, None], self.i]
 
+    def turned(self, t, K):
+        """The elements of the covariance of K b, for b of these: T anew from (K T)' = Q R.
+
+        What is zero stays so: zero columns of T are the last ones, nearly always.
+        """
+        products = K @ self.root(t)
+        T = np.linalg.qr(products.swapaxes(-1, -2))[1].swapaxes(-1, -2)
+        return self.from_steps(T[..., self.i, self.j])
+
     # -- directions in which psi may be singular ---------------------------------------------------
 
     def df_used(self, t, M):

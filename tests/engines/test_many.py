@@ -57,13 +57,14 @@ def made(formula, dat, reml):
 
 
 def at_random(setup, B, seed=0):
-    """B thetas relative to sigma, and the entries of psi there."""
+    """B thetas relative to sigma, and the entries of psi there, as the family has it."""
     rng = np.random.default_rng(seed)
     covariance = setup.covariance
     theta = 0.7 * rng.normal(size=(B, covariance.size))
     theta[:, 1:] += np.where(covariance.logs[1:], -0.5, 0.0)
     theta[:, 0] = 0.0
-    return theta, covariance.entries.of(covariance.psi(theta))
+    back = np.linalg.inv(family_of(setup).rows.turn)
+    return theta, covariance.entries.of(covariance.psi(covariance.turned(theta, back)))
 
 
 def directly(y, theta, setup):
@@ -144,7 +145,7 @@ class TestAgainstTheDefinition:
         kept = np.ones((n, 3), bool)
         for b, lost in enumerate((1, 3, 5)):
             kept[rng.choice(n, lost, replace=False), b] = False
-        families = [family_of_rows(setup, kept[:, b]) for b in range(3)]
+        families = [family_of_rows(setup, family_of(setup), kept[:, b]) for b in range(3)]
         parts = [one.respond(Y[kept[:, b], b][:, None]) for b, one in enumerate(families)]
         _, rho = at_random(setup, 3)
         alone = [
@@ -174,7 +175,7 @@ def test_what_cannot_be_told_apart_is_seen():
     dat = pd.DataFrame({"y": np.arange(8.0) ** 2, "g": list("aabbccdd")})
     setup = lmer_setup("y ~ 1 + (1 | g)", dat)
     every = np.arange(8) % 2 == 0
-    family = family_of_rows(setup, every)
+    family = family_of_rows(setup, family_of(setup), every)
     numbers, *_ = family.respond(dat["y"].to_numpy()[every, None])
     assert told_apart(family.design, numbers, setup.covariance.free_parts)[0] < 1e-12
     whole = family_of(setup)
@@ -186,7 +187,7 @@ def test_rows_on_which_x_loses_its_rank_are_refused():
     dat = load_data("Machines")
     setup = lmer_setup(MACHINES, dat)
     with pytest.raises(Unsuitable, match="a fixed effect cannot be estimated"):
-        family_of_rows(setup, (dat["Machine"] != "B").to_numpy())
+        family_of_rows(setup, family_of(setup), (dat["Machine"] != "B").to_numpy())
 
 
 def test_too_many_columns_are_refused():

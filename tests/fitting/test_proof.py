@@ -218,8 +218,8 @@ def exactly(problem, point):
         design = setup.design
         X = mpmath.matrix(design.weighted(design.X).tolist())
         y = mpmath.matrix([mpmath.mpf(float(value)) for value in design.weighted(design.y - design.offset)])
-        Z = [design.weighted(block.matrix).toarray() for block in design.blocks]
         psi = problem.setup.covariance.entries.matrix(problem.rho(point[None])[0])
+        Z = [block.toarray() for block in problem.family.rows.blocks]   # of the effects that psi is of
         n = len(y)
         V = mpmath.eye(n)
         for i, j in np.argwhere(psi):

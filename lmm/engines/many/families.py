@@ -18,6 +18,8 @@ from .masked import masked
 from .stacks import Stacks
 
 MOST_COMMUTING = 300        # columns of Z, up to which a common eigenbasis is looked for
+LEAST_SQUARE = 1e-300       # in place of a mean square of zero
+LEAST_OWN = 1e-9            # of an effect, what those before leave of it: below, none are mixed
 LEAST_EIGENVALUE = 1e-9     # of Z'Z, relative to the largest, above which a direction is one of Z
 MOST_EFFECTS = 6            # of one grouping, by level
 MOST_KEPT = 200             # columns that go in stacks, and ...
@@ -41,6 +43,13 @@ class Rows:
     known: np.ndarray           # (n,) offset, not weighted
     roots: np.ndarray | None    # (n,) of the weights
     constant: float
+    turn: np.ndarray            # (J, J) K: the blocks are those of effects b~, b = K b~
+
+    @property
+    def units(self):
+        """(J,): log sds of b~ that add as much as sigma does to an average level's whole."""
+        squares = [np.sum(Z.data**2) / max(1, Z.shape[1]) for Z in self.blocks]
+        return -0.5 * np.log(np.maximum(squares, LEAST_SQUARE))
 
     @property
     def n(self):
@@ -188,20 +197,22 @@ def taken(design, responses, chosen):
 def family_of(setup):
     """The `Family` of a set-up, all of its rows. Raises Unsuitable where there is none."""
     design = setup.design
+    blocks, turn = _turned(setup)
     rows = Rows(
         None,
         setup.Q_X,
         setup.R_X,
-        [sparse.csr_array(design.weighted(block.matrix)) for block in design.blocks],
+        blocks,
         design.offset,
         design.root_weights,
         -setup.log_weights,
+        turn,
     )
     return _family(setup, rows, whole=True)
 
 
-def family_of_rows(setup, kept):
-    """The `Family` of some rows of a set-up, (n,) of bool.
+def family_of_rows(setup, whole, kept):
+    """The `Family` of some rows of a set-up, (n,) of bool; `whole` is that of all.
 
     Raises Unsuitable where X has not the rank there that it has on all rows.
     """
@@ -215,10 +226,11 @@ def family_of_rows(setup, kept):
         kept,
         Q_X,
         np.asfortranarray(L @ setup.R_X),
-        [sparse.csr_array(design.weighted(block.matrix))[kept] for block in design.blocks],
+        [block[kept] for block in whole.rows.blocks],
         design.offset[kept],
         roots,
         0.0 if roots is None else -float(np.sum(np.log(roots))),
+        whole.rows.turn,
     )
     return _family(setup, rows, whole=False)
 
@@ -246,6 +258,38 @@ def _family(setup, rows, whole):
             if found is not None:
                 return _of_eigenbasis(rows, *found, common)
     return _in_stacks(rows, covariance, one_entry, common)
+
+
+def _turned(setup):
+    """The blocks of Z, weighted, of effects b~ that are orthogonal on the whole, and K, b = K b~.
+
+    Correlated effects of a term are mixed so that the mean of Z_i'Z_i over the levels is I: with C
+    C' that mean, Z~ = Z C'^-1 and K = C'^-1. A slope in a variable far from zero is nearly its
+    intercept otherwise, and neither grids nor decisions at the boundary see what is between them.
+    """
+    design = setup.design
+    covariance = design.covariance
+    blocks = [sparse.csr_array(design.weighted(block.matrix)) for block in design.blocks]
+    turn = np.eye(len(blocks))
+    for one, span in zip(covariance.structures, covariance.spans):
+        own = blocks[span]
+        if not hasattr(one, "turned") or not _same_levels(own):
+            continue
+        values = np.array([block.data for block in own])                # (c, n)
+        G = values @ values.T / own[0].shape[1]
+        try:
+            C = np.linalg.cholesky(G)
+        except np.linalg.LinAlgError:
+            continue
+        if C.diagonal().min() < LEAST_OWN * np.sqrt(G.diagonal().max()):
+            continue
+        K = np.linalg.inv(C).T
+        turn[span, span] = K
+        for place, mixed in enumerate(K.T @ values):
+            old = own[place]
+            entries = (mixed, old.indices, old.indptr)
+            blocks[span.start + place] = sparse.csr_array(entries, old.shape)
+    return blocks, turn
 
 
 def _same_levels(blocks):
