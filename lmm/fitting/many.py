@@ -17,6 +17,7 @@ from itertools import product
 import numpy as np
 
 from ..engines import Unsuitable, family_of, look, look_around, slopes, taken
+from ..model import Unstructured
 from .elsewhere import FEW_ROWS, GRIDS, RISE
 from .newton import (
     BETTER,
@@ -94,12 +95,16 @@ class Batch:
         self.covariance = covariance
         self.units = units
         self.responses = responses
+        self.nearly = None          # a batch of one design for all, to look at on a grid instead
 
     def chosen(self, rows):
         """The same for some of the responses."""
         design = self.design.chosen(rows)
         responses = taken(self.design, self.responses, rows)
-        return Batch(design, self.covariance, self.units, responses)
+        chosen = Batch(design, self.covariance, self.units, responses)
+        if self.nearly is not None:
+            chosen.nearly = self.nearly.chosen(rows)
+        return chosen
 
     def look(self, theta):
         """The criterion at theta, (B, size)."""
@@ -157,7 +162,7 @@ def search(batch, whole, start=None):
     found = descended(batch, starts)
     rows, thetas = others
     few = batch.design.df[0] <= FEW_ROWS
-    if len(rows) and not (few and batch.covariance.entries.q > batch.covariance.entries.J):
+    if len(rows) and not (few and is_correlated(batch.covariance)):
         apart = are_apart(batch.chosen(rows), thetas, found[0][rows])
         rows = rows[apart]
         thetas = thetas[apart]
@@ -165,6 +170,11 @@ def search(batch, whole, start=None):
         again = descended(batch.chosen(rows), thetas)
         found = better_of(batch, found, rows, again)
     return judged(batch, found, whole)
+
+
+def is_correlated(covariance):
+    """Whether effects of a term are correlated in any way."""
+    return any(isinstance(one, Unstructured) for one in covariance.structures)
 
 
 def are_apart(batch, starts, ends):
@@ -208,6 +218,8 @@ def from_grid(batch, B, start):
     Those as numbers of responses and thetas, (several, size).
     """
     covariance = batch.covariance
+    if batch.nearly is not None:
+        batch = batch.nearly
     design = batch.design
     own_rows = len(design.df) > 1                       # then each point costs as much as a step
     few = design.df[0] <= FEW_ROWS
@@ -232,8 +244,8 @@ def from_grid(batch, B, start):
     infinite = np.full((1, B), np.inf)
     around = np.concatenate([on_grid, infinite])[neighbours]    # (points, neighbours, B)
     lowest = np.isfinite(on_grid) & (on_grid[:, None] <= around).all(axis=1)
-    if few and covariance.entries.q > covariance.entries.J:     # and the best of each correlation
-        slices = on_grid.reshape(-1, len(FINE_CORRELATIONS), B) if fine else on_grid[:, None]
+    if few and fine and is_correlated(covariance):              # and the best of each correlation
+        slices = on_grid.reshape(-1, len(FINE_CORRELATIONS), B)
         best_of_each = slices.argmin(axis=0)
         of_grid = best_of_each * slices.shape[1] + np.arange(slices.shape[1])[:, None]
         lowest[of_grid, range(B)] = True

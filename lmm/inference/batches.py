@@ -245,6 +245,7 @@ class Batches:
         if not kept:
             of = self.family.respond_masked(Y[:, columns])
             batch = self._batch(of.design, of.responses)
+            batch.nearly = self._batch(self.family.design, self.family.of_residuals(of.E))
             return batch, columns, of.beta_0, of.whole, of.lost, of.R_X
         if len(kept) == 1:
             try:

@@ -400,6 +400,38 @@ def test_few_rows_with_correlated_effects():
         assert fits.llf[name] > fits[name].llf - 1e-8
 
 
+@pytest.mark.parametrize("formula", ["~ x + cs(0 + f | g)", "~ x + (x | g)", "~ 1 + (1 | g) + (0 + x | g)", "~ 0 + x + (1 | g)"])
+@pytest.mark.parametrize("reml", [False, True])
+def test_small_designs_with_a_covariate_far_from_zero(formula, reml):
+    """Among these were missed optima, slopes taken for zero, and grids of the wrong shape."""
+    rng = np.random.default_rng(12)
+    n = 36
+    dat = pd.DataFrame({"g": np.arange(n) % 6, "x": 50 + rng.normal(size=n).round(1), "f": rng.choice(list("AB"), n)})
+    Y = rng.normal(size=(n, 12)) + rng.gamma(1.0, 1.0, 12) * rng.normal(size=(6, 12))[dat["g"]]
+    Y[:, 6:] += 1e3
+    fits = lmer_many(formula, dat, Y, reml=reml)
+    for name in fits:
+        single = fits[name]
+        if single.converged:
+            assert fits.llf[name] > single.llf - 1e-8 * abs(single.llf)
+            if fits.llf[name] < single.llf + 1e-8:
+                assert_allclose(fits.df.loc[name], single.df, rtol=1e-2)
+
+
+def test_degrees_of_freedom_where_slope_and_intercept_are_nearly_one():
+    """Against 60 digits of the Hessian; in theta's coordinates the first is 3.6."""
+    rng = np.random.default_rng(94)
+    n = 30
+    dat = pd.DataFrame({"g": rng.integers(0, 7, n), "x": 50 + rng.normal(size=n)})
+    y = rng.normal(size=n) + 2 * rng.normal(size=7)[dat["g"]] + 1.5 * rng.normal(size=7)[dat["g"]] * (dat["x"] - 50)
+    far = lmer("y ~ x + (x | g)", dat.assign(y=y))
+    near = lmer("y ~ x + (x | g)", dat.assign(y=y, x=dat["x"] - 50))
+    assert_allclose(far.df["x"], near.df["x"], rtol=1e-6)
+    assert_allclose(far.bse["x"], near.bse["x"], rtol=1e-7)
+    L = [[1.0, 50.0]]
+    assert_allclose(far.contrast(L)["df"].iloc[0], near.contrast([[1.0, 0.0]])["df"].iloc[0], rtol=1e-6)
+
+
 def test_no_warning_of_numpys_whatever_the_responses_are(recwarn):
     fit = lmer(DAYS, load_data("sleepstudy"))
     Y = fit.simulate(4, seed=1)

@@ -109,11 +109,14 @@ class Family:
         E -= rows.X @ more
         beta_0 = self._solved(along + more)
         whole = np.einsum("nb,nb->b", E, E)
+        return self.of_residuals(E), beta_0, whole, size > DIGITS_LOST**2 * whole
+
+    def of_residuals(self, E):
+        """What stands for responses whose residuals e = y - X beta_0, weighted, are E, (n, B)."""
         y1, rest = self.split(E)
-        Xy = (rows.X.T @ rest).T
+        Xy = (self.rows.X.T @ rest).T
         yy = np.einsum("nb,nb->b", rest, rest)
-        responses = self._assembled(y1, rest, Xy, yy)
-        return responses, beta_0, whole, size > DIGITS_LOST**2 * whole
+        return self._assembled(y1, rest, Xy, yy)
 
     def respond_masked(self, Y):
         """The same for Y with missing values, nan: a `Masked`. For one grouping."""

@@ -36,6 +36,8 @@ class Masked:
     lost : ndarray of bool, shape (B,)
         Where digits are lost, or X its rank.
     R_X : ndarray, shape (B, k, k)
+    E : ndarray, shape (n, B)
+        The residuals e, zero where a value is missing.
     """
 
     design: ByLevel
@@ -44,6 +46,7 @@ class Masked:
     whole: np.ndarray
     lost: np.ndarray
     R_X: np.ndarray
+    E: np.ndarray
 
 
 def masked(family, entries, Y, lost_beyond):
@@ -131,7 +134,7 @@ def masked(family, entries, Y, lost_beyond):
     )
     lost = size > lost_beyond**2 * whole
     lost |= without | ~(pivots > np.sqrt(LEAST_PIVOT)).all(axis=1) | (n <= k + 1)
-    return Masked(design, (y1, Xy, yy), beta_0, whole, lost, R_X)
+    return Masked(design, (y1, Xy, yy), beta_0, whole, lost, R_X, E)
 
 
 def _times(A, v):
