@@ -165,7 +165,7 @@ def test_an_error_of_the_model_leaves_threads_as_they_were(installed):
 def test_the_bootstrap_holds_threads_too(installed, monkeypatch, statistic):
     """Its search in stacks, and the fits that it makes for a statistic."""
     from lmm import practical
-    from lmm.fitting import many
+    from lmm.fitting.many import batch
     fit = lmm("Yield ~ 1", load_data("Dyestuff"), "Batch")
     seen = []
 
@@ -176,7 +176,7 @@ def test_the_bootstrap_holds_threads_too(installed, monkeypatch, statistic):
         return spying
 
     monkeypatch.setattr(practical, "LMMprof", spying_on(LMMprof))
-    monkeypatch.setattr(many, "slopes", spying_on(many.slopes))
+    monkeypatch.setattr(batch, "slopes", spying_on(batch.slopes))
     fit.bootstrap(2, seed=1, statistic=statistic, progress=False)
     assert set(seen) == {1}
 

@@ -5,7 +5,7 @@ Start, derivatives, Newton, boundary, elsewhere, certificate, record.
 
 from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
 from .elsewhere import often_several
-from .many import LOST, Batch, search
+from .many import LOST, Batch, found_at, search
 from .newton import minimum, opened, rescaled, size_of
 from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
 from .proof import OPEN, PROVED, REFUTED, proved
@@ -30,6 +30,7 @@ __all__ = [
     "criterion_at",
     "finished",
     "first_theta",
+    "found_at",
     "minimum",
     "often_several",
     "opened",

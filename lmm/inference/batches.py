@@ -20,7 +20,7 @@ from ..engines import (
 )
 from ..errors import LMMError
 from ..fit import fit_alone
-from ..fitting import Batch, search
+from ..fitting import Batch, found_at, search
 from ..machine import few_threads
 
 NUMBERS_AT_A_TIME = 1_000_000       # that the responses of a block need at once, and of their rows
@@ -199,7 +199,7 @@ class Batches:
                     batch, *_, R_X = part
                     covariance = self.setup.covariance
                     relative = covariance.rescaled(theta[columns], -theta[columns, :1])
-                    found = batch.at(covariance.turned(relative, self._back))
+                    found = found_at(batch, covariance.turned(relative, self._back))
                     yield columns, self._errors(batch, found, R_X)
 
     # -- which go together

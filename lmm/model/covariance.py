@@ -153,7 +153,7 @@ class Covariance:
 
     Notes
     -----
-    What `fitting/many.py` calls takes several theta at once, (..., size), and returns as many.
+    What `fitting/many/` calls takes several theta at once, (..., size), and returns as many.
     """
 
     def __init__(self, structures):
