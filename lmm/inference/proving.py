@@ -117,7 +117,7 @@ def prove(fit, tolerance=1e-6, seconds=30, *, keep=False):
 
     References
     ----------
-    Land and Doig (1960) for branch and bound; `lmm/fitting/proof.py` for the bounds.
+    Land and Doig (1960) for branch and bound; `lmm/fitting/proof/` for the bounds.
 
     Examples
     --------

@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, Proof, lmer, lmm, load_data
 from lmm.fitting import Plan
-from lmm.fitting.cells import Boxes, Sectors, turned
-from lmm.fitting.proof import AtZero, Problem, criterion, proved
+from lmm.fitting.proof import AtZero, Boxes, Problem, Sectors, criterion, proved, turned
 from lmm.practical import fit_of
 
 MACHINES = "score ~ Machine + (1 | Worker) + (1 | Worker:Machine)"
