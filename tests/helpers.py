@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lmm import LMMError, LMMprof, LMMResult, LMMsetup, certify, lmer, load_data
+from lmm import LMMprof, LMMResult, LMMsetup, certify, lmer, load_data
 from lmm.engines import set_up
 from lmm.fitting import Plan
 from lmm.model import make_design

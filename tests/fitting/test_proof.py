@@ -268,7 +268,7 @@ def test_with_a_term_in_sigmas_place_it_is_the_same_criterion(reml):
         others = np.insert(points, reference, 1.0, axis=1)
         relative = others[:, 1:] / others[:, :1]
         assert_allclose(criterion(at_zero, points), criterion(problem, relative), rtol=1e-9)
-        h, q, off_h, off_q, gradient = at_zero.at(points, with_gradient=True)
+        _h, q, off_h, off_q, gradient = at_zero.at(points, with_gradient=True)
         for j in range(2):
             moved = points.copy()
             moved[:, j] += 1e-6
