@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from .engines import checked_reml, responding, set_up, with_criterion
-from .errors import LMMError, point_at
-from .fitting import Criterion, Plan, often_several, opened
+from .errors import LMMError, point_at, shorten
+from .fitting import Criterion, Plan, opened
 from .fitting import certify as certify_criterion
 from .formula import split_bars, tildes, with_bars_of, without_dots
 from .model import Matrices, make_design, numbers_by_row, with_arguments
 from .practical import LMMprof, checked, fit_of
 
-SOON = 1e-4             # `done` of Newton's iteration in a bootstrap
 NO_DIGITS = 1e-2        # of rounding errors of nll, beyond which its derivatives are chance
 
 
@@ -51,34 +50,29 @@ def lmer(
     ({'Subject': 24.7405, 'Subject:Days': 5.9221}, {'Subject (Intercept, Days)': 0.0656})
     """
     design = make_design(formula, dat, (), weights, offset, bars=True)
-    if not design.terms:
-        at = tildes(formula)[0] + 1
-        message = (
-            "formula has no random effects, such as (1 | g); "
-            "for a model without any, call lmm"
-        )
-        raise point_at(message, formula, at, len(formula))
+    refuse_no_bars(formula, design)
     return fit_of(set_up(design, reml, engine), Plan(engine=engine, start=start, verbose=verbose))
 
 
-def refitted(fit, y=None, reml=None, thorough=True):
-    """The same model fitted to another response, or by the other criterion, from the old optimum.
+def refuse_no_bars(formula, design, instead="lmm"):
+    """Raise an LMMError if a formula of lmer's has no random effects."""
+    if design.terms:
+        return
+    at = tildes(formula)[0] + 1
+    message = (
+        "formula has no random effects, such as (1 | g); "
+        f"for a model without any, call {instead}"
+    )
+    raise point_at(message, formula, at, len(formula))
 
-    Newton's iteration alone drives it; unless `thorough`, other optima are only looked for where
-    there often are several, or the one it finds cannot be certified.
-    """
+
+def refitted(fit, y=None, reml=None, quiet=False):
+    """The same model fitted to another response, or by the other criterion, from its optimum."""
     setup = fit.setup if y is None else responding(fit.setup, y)
     if reml is not None:
         setup = with_criterion(setup, reml)
-    theta = opened(fit.theta, setup)
-    if not thorough:
-        looks = often_several(setup)
-        soon = replace(fit.plan, elsewhere=looks, quiet=True, verbose=False, done=SOON)
-        again = fit_of(setup, soon, theta)
-        if again.converged:
-            return replace(again, plan=fit.plan)
-    again = fit_of(setup, replace(fit.plan, quiet=not thorough, verbose=False), theta)
-    return replace(again, plan=fit.plan)
+    plan = replace(fit.plan, quiet=quiet, verbose=False)
+    return replace(fit_of(setup, plan, opened(fit.theta, setup)), plan=fit.plan)
 
 
 def refit(fit, y):
@@ -148,17 +142,34 @@ def fit_alone(setup, plan, y):
     """The model fitted to another response, (n,), nan where its value is missing."""
     kept = ~np.isnan(y)
     if not kept.all():
-        setup = set_up(design_of_rows(setup.design, kept), setup.reml, plan.engine)
+        design = remaining_design(setup.design, kept)
+        setup = set_up(design, setup.reml, plan.engine)
         y = y[kept]
     return fit_of(responding(setup, y), plan)
 
 
 def without_rows(fit, kept):
     """The model fitted to the rows used that are kept, (nobs,) of bool, from the old optimum."""
-    setup = set_up(design_of_rows(fit.setup.design, kept), fit.reml, fit.plan.engine)
+    design = remaining_design(fit.setup.design, kept)
+    setup = set_up(design, fit.reml, fit.plan.engine)
     plan = replace(fit.plan, start=None, quiet=True, verbose=False)
-    same = setup.labels == fit.setup.labels
-    return fit_of(setup, plan, opened(fit.theta, setup) if same else None)
+    return fit_of(setup, plan, opened(fit.theta, setup))
+
+
+def remaining_design(old, kept):
+    """`design_of_rows`, for the same parameters; an LMMError names those that are lost."""
+    if not kept.any():
+        raise LMMError("no row is left")
+    new = design_of_rows(old, kept)
+    effects = (
+        ("fixed effect", old.x_names, new.x_names),
+        ("random effect", *([block.name for block in one.blocks] for one in (old, new))),
+    )
+    for what, before, after in effects:
+        if before != after:
+            lost = [name for name in before if name not in after]
+            raise LMMError(f"the rows that are left have no {what} {shorten(lost or before)}")
+    return new
 
 
 def functions_of(design):

@@ -4,7 +4,7 @@ Start, derivatives, Newton, boundary, elsewhere, certificate, record.
 """
 
 from .criterion import NEWTON_DONE, SEARCH, Criterion, Derivatives, Plan
-from .elsewhere import often_several
+from .elsewhere import FEW_ROWS
 from .many import LOST, Batch, found_at, search
 from .newton import minimum, opened, rescaled, size_of
 from .optimum import NLL_ERROR, Optimum, certify, finished, first_theta
@@ -13,6 +13,7 @@ from .proof import Problem as BoundProblem
 from .proof import criterion as criterion_at
 
 __all__ = [
+    "FEW_ROWS",
     "LOST",
     "NEWTON_DONE",
     "NLL_ERROR",
@@ -32,7 +33,6 @@ __all__ = [
     "first_theta",
     "found_at",
     "minimum",
-    "often_several",
     "opened",
     "proved",
     "rescaled",

@@ -89,11 +89,6 @@ def has_grid(setup):
     return len(GRIDS[J]) ** J * columns**3 <= MOST_ON_GRID
 
 
-def often_several(setup):
-    """Whether the criterion often has several optima: few rows, and correlated effects."""
-    return len(setup.design.y) <= FEW_ROWS and not setup.covariance.elementwise
-
-
 # -- a grid ----------------------------------------------------------------------------------------
 
 

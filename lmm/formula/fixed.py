@@ -24,6 +24,9 @@ from .text import squeezed
 from .updating import with_columns_for_dots
 
 MOST_NUMBERS = 10_000_000           # in X, where it has more columns than rows
+LAST_DIGITS = 1e-12     # in which a function may differ from one row to the same row elsewhere
+GOLDEN = 0.5 * (np.sqrt(5) - 1)     # whose multiples spread evenly, so that the rows below this
+SHARE = 0.7                         # ... are so many, and of no pattern
 NAMED_AS_STR = ("string", "integer", "boolean")         # levels that patsy writes as str does
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # the design reports what is not finite
 
@@ -290,6 +293,33 @@ class Formula:
         coded = self._coded({name: new[name] for name in self.predictors}, n)
         self._warn_of_what_is_beyond()
         return coded
+
+    def is_row_by_row(self, data):
+        """Whether rows of X are the same where others are left out: no mean or knot is in them.
+
+        X is made anew for some of the rows, and compared.
+        """
+        if self._plain_columns(data) is not None:
+            return True
+        n = len(next(iter(data.values()), ()))
+        some = np.flatnonzero(np.arange(n) * GOLDEN % 1 < SHARE)
+        part = {name: column.iloc[some] for name, column in data.items()}
+        try:
+            X, names, offset = self._anew().evaluate_right(data)
+            X_part, names_part, offset_part = self._anew().evaluate_right(part)
+        except (LMMError, patsy.PatsyError):
+            return False
+        if names != names_part:
+            return False
+        there = np.column_stack([X, offset])[some]
+        part = np.column_stack([X_part, offset_part])
+        return np.allclose(there, part, rtol=LAST_DIGITS, atol=0.0)
+
+    def _anew(self):
+        """The same formula, which remembers no data."""
+        anew = object.__new__(Formula)
+        vars(anew).update(vars(self), _description=None, _right=None)
+        return anew
 
     def width(self, data):
         """How many columns X has for `data`."""

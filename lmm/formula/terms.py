@@ -91,6 +91,10 @@ class IndependentEffects:
         values, names, offsets = zip(*(part.evaluate_right(data) for part in self.parts))
         return np.hstack(values), sum(names, ()), sum(offsets)
 
+    def is_row_by_row(self, data):
+        """Whether rows of values are the same where others are left out."""
+        return all(part.is_row_by_row(data) for part in self.parts)
+
     def columns_at(self, new, n, data, known):
         """The values for n rows of other data, and offset; `known` are those for `data`, (., c)."""
         found = []

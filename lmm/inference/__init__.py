@@ -2,12 +2,13 @@
 
 from .comparison import Comparison, anova
 from .curvature import cov_theta, hessian
+from .fits import Fits
 from .grid import variables_of
 from .hypotheses import contrast
 from .influence import influence
 from .intervals import conf_int
 from .kenward_roger import cov_params
-from .many import Fits, lmer_many, lmm_many, refit
+from .many import lmer_many, lmm_many, refit
 from .means import Comparisons, Means, means, slopes
 from .profiles import profile
 from .proving import Proof, proof, prove

@@ -5,10 +5,12 @@ design is none for stacks (engines/many/families.py). What is missing is left ou
 the same rows go together, and those with rows of their own are stacked too, each with its design.
 """
 
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
 
 import numpy as np
+from scipy import sparse
 
 from ..engines import (
     Unsuitable,
@@ -20,8 +22,9 @@ from ..engines import (
 )
 from ..errors import LMMError
 from ..fit import fit_alone
-from ..fitting import Batch, found_at, search
+from ..fitting import FEW_ROWS, Batch, found_at, search
 from ..machine import few_threads
+from ..model import Unstructured
 
 NUMBERS_AT_A_TIME = 1_000_000       # that the responses of a block need at once, and of their rows
 NUMBERS_MASKED = 4_000_000          # the same where each response has rows of its own
@@ -138,6 +141,48 @@ class Errors:
             return self.sigma2[:, None] * c, 2 / (2 / df_0 + spread)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Responses of a block that go together: B of its columns.
+
+    Attributes
+    ----------
+    batch : Batch
+    columns : ndarray of int, shape (B,)
+    beta_0 : ndarray, shape (B, k)
+        Of least squares.
+    whole : ndarray, shape (B,)
+        e'e, e = y - X beta_0.
+    R_X : ndarray, shape (B, k, k) or (1, k, k)
+    has_own_rows : bool
+        Whether rows of the design are missing.
+    """
+
+    batch: Batch
+    columns: np.ndarray
+    beta_0: np.ndarray
+    whole: np.ndarray
+    R_X: np.ndarray
+    has_own_rows: bool
+
+    def chosen(self, which):
+        """Some of them, (B,) of bool; None if that is none."""
+        if which.all():
+            return self
+        rows = np.flatnonzero(which)
+        if not len(rows):
+            return None
+        R_X = self.R_X if len(self.R_X) == 1 else self.R_X[rows]
+        return Part(
+            self.batch.chosen(rows),
+            self.columns[rows],
+            self.beta_0[rows],
+            self.whole[rows],
+            R_X,
+            self.has_own_rows,
+        )
+
+
 class Batches:
     """The fits of responses of one set-up."""
 
@@ -152,16 +197,25 @@ class Batches:
             if len(setup.design.y) <= setup.design.p + len(setup.beta_0):
                 raise Unsuitable("X and Z have as many columns as there are rows")
             refuse_nearly_the_same(setup)
+            if self.has_several_optima(len(setup.design.y)):
+                raise Unsuitable("three or more correlated effects, and few rows")
             self.family = family_of(setup)
         except Unsuitable as error:
             self.family = None
             self.why_alone = str(error)
 
+    def has_several_optima(self, n):
+        """Whether the grid, coarse for three correlated effects, may miss optima of n rows."""
+        sizes = [one.c for one in self.setup.covariance.structures if isinstance(one, Unstructured)]
+        return (n <= FEW_ROWS) & (max(sizes, default=1) > 2)
+
     def together(self, are_sparse=False):
         """How many responses go in a block; sparse ones are not kept by row."""
-        rows = 1 if are_sparse else len(self.setup.design.y)
+        rows = len(self.setup.design.y)
         if self.family is None:
             return int(np.clip(NUMBERS_AT_A_TIME // rows, 1, MOST_TOGETHER))
+        if are_sparse and self.family.is_one_grouping:
+            rows = 1
         fewest = min(FEWEST_TOGETHER, max(1, MOST_IN_ROWS // rows))
         numbers = max(rows, self.family.design.numbers_each)
         return int(np.clip(NUMBERS_AT_A_TIME // numbers, fewest, MOST_TOGETHER))
@@ -180,38 +234,80 @@ class Batches:
         `alone` fits one of them, a column, by itself, where that is needed.
         """
         found = Estimates.empty(Y.shape[1], self.setup)
-        todo = np.arange(Y.shape[1])
         if self.family is not None:
             with few_threads(0):
-                for columns, kept in self._by_rows(Y, _finite(Y)):
-                    self._fit_together(Y, columns, kept, found)
-            todo = np.flatnonzero(~found.converged)
-        for b in todo:
+                for part in self._parts(Y):
+                    self._fit_together(part, found)
+        for b in np.flatnonzero(~found.converged):
             self._fit_alone(b, Y, found, alone)
         return found
 
     def errors(self, Y, theta):
         """`Errors` of a block of responses where the optima are known, by parts: with columns."""
         with few_threads(0):
-            for columns, kept in self._by_rows(Y, np.arange(Y.shape[1])):
-                part = self._part(Y, columns, kept)
-                if part is not None:
-                    batch, *_, R_X = part
-                    covariance = self.setup.covariance
-                    relative = covariance.rescaled(theta[columns], -theta[columns, :1])
-                    found = found_at(batch, covariance.turned(relative, self._back))
-                    yield columns, self._errors(batch, found, R_X)
+            for part in self._parts(Y):
+                covariance = self.setup.covariance
+                of_part = theta[part.columns]
+                relative = covariance.rescaled(of_part, -of_part[:, :1])
+                found = found_at(part.batch, covariance.turned(relative, self._back))
+                yield part.columns, self._errors(part.batch, found, part.R_X)
 
     # -- which go together
+
+    def _parts(self, Y):
+        """The `Part` of each set of responses that go together; those that cannot are in none."""
+        if sparse.issparse(Y):
+            yield from self._parts_of_sparse(Y)
+            return
+        for columns, kept in self._by_rows(Y, self._usable(Y)):
+            part = self._part(Y, columns, kept)
+            if part is not None:
+                yield part
+
+    def _parts_of_sparse(self, Y):
+        """The same of a sparse matrix: by its entries alone, and a few columns at a time in full.
+
+        In full are those with values missing, or with digits lost in one pass over the entries.
+        """
+        left = np.arange(Y.shape[1])
+        if self.family.is_one_grouping:
+            column_of_entry = np.repeat(left, np.diff(Y.indptr))
+            odd = column_of_entry[~np.isfinite(Y.data)]
+            complete = np.setdiff1d(left, odd)
+            part = self._part(Y, complete, None) if len(complete) else None
+            if part is not None:
+                yield part
+                left = np.setdiff1d(left, part.columns)
+        most = max(1, MOST_IN_ROWS // Y.shape[0])
+        for start in range(0, len(left), most):
+            some = left[start : start + most]
+            for part in self._parts(Y[:, some].toarray()):
+                yield replace(part, columns=some[part.columns])
+
+    def _usable(self, Y):
+        """The columns of Y that may go together: finite, with all effects in two levels or more.
+
+        With all rows, where X would be another one without some of them.
+        """
+        good = ~np.isinf(Y).any(axis=0)
+        missing = np.isnan(Y)
+        some = missing.any(axis=0)
+        if some.any():
+            if not self.setup.design.is_row_by_row:
+                return np.flatnonzero(good & ~some)
+            there = (~missing[:, some]).astype(float)
+            for Z in self.family.rows.blocks:
+                indicators = sparse.csr_array((np.ones(len(Z.data)), Z.indices, Z.indptr), Z.shape)
+                levels_left = np.count_nonzero(indicators.T @ there, axis=0)
+                values_left = abs(Z).sum(axis=1) @ there
+                good[some] &= (levels_left >= min(2, Z.shape[1])) & (values_left > 0)
+        return np.flatnonzero(good)
 
     def _by_rows(self, Y, usable):
         """Those of these columns of Y that go together, and the rows of each: None, or a list.
 
         An empty list where the family takes missing values as they are.
         """
-        if not isinstance(Y, np.ndarray):
-            yield usable, None
-            return
         missing = np.isnan(Y)
         some = missing.any(axis=0)
         complete = usable[~some[usable]]
@@ -229,32 +325,29 @@ class Batches:
             yield columns[pattern == number], [kept]
         order = np.argsort(pattern, kind="stable")
         few = columns[order][counts[pattern[order]] < OWN_FAMILY]
-        as_they_are = self.family.takes_masks
+        as_they_are = self.family.is_one_grouping
         most = max(FEWEST_TOGETHER, self.together_masked if as_they_are else self.together() // 4)
         for start in range(0, len(few), most):
             chosen = few[start : start + most]
             yield chosen, [] if as_they_are else [~missing[:, column] for column in chosen]
 
     def _part(self, Y, columns, kept):
-        """The batch of some columns, e'e, beta_0, where digits are lost, and R_X; None if none."""
+        """The `Part` of some columns, those without digits that are lost; None if none is left."""
         if kept is None:
-            family = self.family
-            responses, beta_0, whole, lost = family.respond(Y[:, columns])
-            R_X = family.rows.R_X[None]
-            return self._batch(family.design, responses), columns, beta_0, whole, lost, R_X
+            return self._of_one_family(self.family, Y[:, columns], columns)
         if not kept:
             of = self.family.respond_masked(Y[:, columns])
             batch = self._batch(of.design, of.responses)
             batch.nearly = self._batch(self.family.design, self.family.of_residuals(of.E))
-            return batch, columns, of.beta_0, of.whole, of.lost, of.R_X
+            part = Part(batch, columns, of.beta_0, of.whole, of.R_X, has_own_rows=True)
+            return part.chosen(~of.lost & (of.whole > 0))
         if len(kept) == 1:
             try:
                 family = family_of_rows(self.setup, self.family, kept[0])
             except Unsuitable:
                 return None
-            responses, beta_0, whole, lost = family.respond(Y[np.ix_(kept[0], columns)])
-            R_X = family.rows.R_X[None]
-            return self._batch(family.design, responses), columns, beta_0, whole, lost, R_X
+            of_rows = Y[np.ix_(kept[0], columns)]
+            return self._of_one_family(family, of_rows, columns, has_own_rows=True)
 
         # -- one after the other, those with the same rows being next to each other
         parts = []
@@ -272,13 +365,25 @@ class Batches:
                 families.append(family)
                 parts.append(family.respond(Y[rows, column][:, None]))
                 places.append(column)
-        if not places:
+        alike = of_the_commonest_kind([family.kind for family in families])
+        if not len(alike):
             return None
+        families, parts, places = ([them[i] for i in alike] for them in (families, parts, places))
         design = families_of_patterns([family.design for family in families])
         responses = _joined([responses for responses, *_ in parts])
         beta_0, whole, lost = (np.concatenate([part[i] for part in parts]) for i in (1, 2, 3))
         R_X = np.array([family.rows.R_X for family in families])
-        return self._batch(design, responses), np.array(places), beta_0, whole, lost, R_X
+        batch = self._batch(design, responses)
+        part = Part(batch, np.array(places), beta_0, whole, R_X, has_own_rows=True)
+        return part.chosen(~lost & (whole > 0))
+
+    def _of_one_family(self, family, Y, columns, has_own_rows=False):
+        """The `Part` of these columns, Y, of one family; None if no one is left."""
+        responses, beta_0, whole, lost = family.respond(Y)
+        batch = self._batch(family.design, responses)
+        R_X = family.rows.R_X[None]
+        part = Part(batch, columns, beta_0, whole, R_X, has_own_rows)
+        return part.chosen(~lost & (whole > 0))
 
     def _batch(self, design, responses):
         return Batch(design, self.setup.covariance, self.family.rows.units, responses)
@@ -290,48 +395,38 @@ class Batches:
 
     # -- fits
 
-    def _fit_together(self, Y, columns, kept, found):
-        """Write the estimates of these columns."""
-        part = self._part(Y, columns, kept)
-        if part is None:
-            return
-        batch, columns, beta_0, whole, lost, R_X = part
-        usable = np.flatnonzero(~lost & (whole > 0))            # the others are constant, nearly
-        if len(usable) < len(columns):
-            if not len(usable):
-                return
-            batch = batch.chosen(usable)
-            columns = columns[usable]
-            beta_0 = beta_0[usable]
-            whole = whole[usable]
-            R_X = R_X if len(R_X) == 1 else R_X[usable]
+    def _fit_together(self, part, found):
+        """Write the estimates of a `Part`."""
+        batch = part.batch
         covariance = self.setup.covariance
         start = None if self.start is None else covariance.turned(self.start, self._back)
-        ends = search(batch, whole, start)
+        ends = search(batch, part.whole, start)
         k = 0 if self.setup.reml else len(self.setup.beta_0)            # what df has not lost yet
         sigma2 = ends.at.quadratic / batch.design.df
         good = ends.reasons == ""
-        if kept is not None:
+        if part.has_own_rows:
             good &= batch.design.df > self.setup.design.p + k
+            n = batch.design.df + len(self.setup.beta_0) - k
+            good &= ~self.has_several_optima(n)
             free = self.setup.covariance.free_parts
             good &= told_apart(batch.design, batch.responses, free) > LEAST_SINGULAR
         with np.errstate(all="ignore"):
-            gamma = np.linalg.solve(R_X, ends.at.gamma[:, :, None])[:, :, 0]
+            gamma = np.linalg.solve(part.R_X, ends.at.gamma[:, :, None])[:, :, 0]
             theta = covariance.rescaled(ends.theta, 0.5 * np.log(sigma2)[:, None])
             theta = covariance.turned(theta, self.family.rows.turn)
-            variance, df = self._errors(batch, ends, R_X).of(np.eye(gamma.shape[1]))
+            variance, df = self._errors(batch, ends, part.R_X).of(np.eye(gamma.shape[1]))
         these = Estimates(
-            beta=beta_0 + gamma,
+            beta=part.beta_0 + gamma,
             theta=theta,
             nll=ends.at.nll,
             error=ends.error,
             variance=variance,
             df=df,
             converged=good,
-            alone=np.zeros(len(columns), bool),
+            alone=np.zeros(len(part.columns), bool),
             reasons=ends.reasons,
         )
-        found.put(columns, these)
+        found.put(part.columns, these)
 
     def _errors(self, batch, ends, R_X):
         """The `Errors` where the search ended."""
@@ -358,14 +453,15 @@ class Batches:
         nothing = Estimates.empty(1, self.setup)
         nothing.alone[:] = True
         found.put([b], nothing)
+        if np.isnan(y).all():
+            found.reasons[b] = "all its values are missing"
+            return
         if np.isinf(y).any():
             row = int(np.flatnonzero(np.isinf(y))[0])
             found.reasons[b] = f"a value is {y[row]}, in row {row} of those used; none is finite"
             return
         try:
             fit = fit_alone(self.setup, self.plan, y) if alone is None else alone(y)
-            if len(fit.beta) != len(self.setup.beta_0):
-                raise LMMError("a fixed effect cannot be estimated from the rows where it is there")
         except LMMError as error:
             found.reasons[b] = str(error)
             return
@@ -388,11 +484,12 @@ def refuse_nearly_the_same(setup):
             raise Unsuitable(f"{blocks[i].name!r} and {blocks[j].name!r} are nearly the same")
 
 
-def _finite(Y):
-    """The columns of Y without an infinite value."""
-    if not isinstance(Y, np.ndarray):
-        return np.arange(Y.shape[1])
-    return np.flatnonzero(~np.isinf(Y).any(axis=0))
+def of_the_commonest_kind(kinds):
+    """The places of those that are of the kind that most are of."""
+    if not kinds:
+        return []
+    (commonest, _), *_ = Counter(kinds).most_common()
+    return [i for i, kind in enumerate(kinds) if kind == commonest]
 
 
 def _joined(several):

@@ -329,7 +329,7 @@ class Replicates:
         for fit, batches in zip(self.fits, self.batches):
 
             def alone(y, fit=fit):
-                return refitted(fit, y, thorough=False)
+                return refitted(fit, y, quiet=True)
 
             estimates.append(batches.fit(Y, alone))
         failures = []

@@ -3,7 +3,15 @@
 from .arguments import with_arguments
 from .blocks import codes_of, values_of
 from .by_correlation import EDGE, LARGEST_Z, ByCorrelation
-from .columns import in_order, like, numbers_by_row, over_rows, root_of_weights, source_of
+from .columns import (
+    floats,
+    in_order,
+    like,
+    numbers_by_row,
+    over_rows,
+    root_of_weights,
+    source_of,
+)
 from .compound_symmetry import LARGEST_LOGIT, ByCommonCorrelation, CompoundSymmetry
 from .covariance import Covariance, Independent, Variances, refused_theta
 from .design import Design, make_design
@@ -30,6 +38,7 @@ __all__ = [
     "Variances",
     "as_frame",
     "codes_of",
+    "floats",
     "full_rank",
     "in_order",
     "like",

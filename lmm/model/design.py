@@ -23,6 +23,7 @@ from .columns import (
     as_factor,
     complete_rows,
     finite,
+    floats,
     in_order,
     is_factor,
     kind_of,
@@ -124,6 +125,12 @@ class Design:
             said += getattr(one, method)(self.blocks[span], *(each[t] for each in names))
         return said
 
+    @cached_property
+    def is_row_by_row(self):
+        """Whether rows of X, and of the random effects, are the same where others are left out."""
+        effects = [term.effects for term in self.terms if term.effects is not None]
+        return all(one.is_row_by_row(self.data) for one in (self.formula, *effects))
+
     @property
     def response(self):
         """The formula's left-hand side."""
@@ -171,7 +178,7 @@ class Design:
             y = in_order(y, (self.index, self.dat.index), "y")
         if np.asarray(y).dtype.kind not in "iuf":
             raise LMMError("y holds values that are no numbers; it is one number for each row used")
-        y = np.array(y, float)
+        y = np.array(floats(y))
         if y.shape == (len(self.dat),):
             y = y[self.rows]
         if y.shape != self.y.shape:

@@ -159,7 +159,7 @@ class TestAgainstTheDefinition:
                 expected, _ = directly(Y[kept[:, b], b], theta[b], less)
                 assert_allclose(alone[b], expected, rtol=1e-9, atol=1e-9)
         whole = family_of(setup)
-        if whole.takes_masks:
+        if whole.is_one_grouping:
             of = whole.respond_masked(np.where(kept, Y, np.nan))
             assert_allclose(look(of.design, rho, of.responses).nll, alone, rtol=1e-9, atol=1e-9)
             assert_allclose(of.R_X, [one.rows.R_X * np.sign(np.diag(one.rows.R_X) * np.diag(of.R_X[b]))[:, None]

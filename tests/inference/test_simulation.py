@@ -291,7 +291,7 @@ def test_a_series_is_taken_by_its_index():
     fit = lmm("score ~ Machine", dat, "Worker")
     y = dat["score"] + np.arange(54)
     assert fit.refit(y.sample(frac=1, random_state=3)).nll == fit.refit(y).nll == fit.refit(y.to_numpy()).nll
-    assert fit.refit(fit.simulate(1, seed=1)).nll == fit.refit(fit.simulate(1, seed=1)[0]).nll      # a frame of one column
+    assert len(fit.refit(fit.simulate(1, seed=1))) == 1               # a frame of one column
     for wrong in (y.rename(lambda i: i + 100), y.iloc[1:]):
         with pytest.raises(LMMError, match=r"the index of y is not that of dat; to go by position, give y.to_numpy"):
             fit.refit(wrong)

@@ -26,6 +26,7 @@ MOST_KEPT = 200             # columns that go in stacks, and ...
 MOST_IN_STACKS = 300_000    # ... products of columns with those that are eliminated
 MADE_BY_OTHERS = 1e-7       # of a direction of X, what rows leave of it, below which it is none
 DIGITS_LOST = 1e7           # y over its residual: beyond that, digits of e are lost in floats
+LOST_IN_ONE_PASS = 1e4      # the same of squares, where e is never made
 
 
 class Unsuitable(LMMError):
@@ -123,15 +124,20 @@ class Family:
         return masked(self, self.entries, Y, DIGITS_LOST)
 
     @property
-    def takes_masks(self):
-        """Whether `respond_masked` is there."""
+    def is_one_grouping(self):
+        """Whether it takes responses with missing values, or sparse ones, as they are."""
         return self.Z2 is None and self.R is not None
+
+    @property
+    def kind(self):
+        """What families of different rows have in common whose designs can be joined."""
+        return type(self.design), self.R is None, self.Z2 is None, len(self.rows.blocks)
 
     def _respond_sparse(self, Y):
         """The same for a sparse Y, by sums over its entries: e is never made."""
         rows = self.rows
         if rows.roots is not None:
-            Y = sparse.diags_array(rows.roots) @ Y
+            Y = sparse.diags(rows.roots) @ Y
         known = rows.known if rows.roots is None else rows.known * rows.roots
         Y = sparse.csc_array(Y)
         size = np.asarray(Y.multiply(Y).sum(axis=0)).ravel()
@@ -150,7 +156,7 @@ class Family:
         X1 = in_Q1(self.R, np.array([Z_X.T for Z_X in of_levels]))
         Xy = -sum(y1[i] @ X1[i].T for i in range(len(y1)))
         responses = self._assembled(y1, None, Xy, np.maximum(yy, 0.0))
-        return responses, self._solved(along), whole, size > 1e8 * np.maximum(whole, 0.0)
+        return responses, self._solved(along), whole, size > LOST_IN_ONE_PASS * whole
 
     @cached_property
     def _of_sparse(self):
