@@ -26,7 +26,7 @@ from .updating import with_columns_for_dots
 MOST_NUMBERS = 10_000_000           # in X, where it has more columns than rows
 LAST_DIGITS = 1e-12     # in which a function may differ from one row to the same row elsewhere
 GOLDEN = 0.5 * (np.sqrt(5) - 1)     # whose multiples spread evenly, so that the rows below this
-SHARE = 0.7                         # ... are so many, and of no pattern
+SHARE_TRIED = 0.7                   # ... are so many, and of no pattern
 NAMED_AS_STR = ("string", "integer", "boolean")         # levels that patsy writes as str does
 KEEP = patsy.NAAction(on_NA="raise", NA_types=[])       # the design reports what is not finite
 
@@ -302,7 +302,7 @@ class Formula:
         if self._plain_columns(data) is not None:
             return True
         n = len(next(iter(data.values()), ()))
-        some = np.flatnonzero(np.arange(n) * GOLDEN % 1 < SHARE)
+        some = np.flatnonzero(np.arange(n) * GOLDEN % 1 < SHARE_TRIED)
         part = {name: column.iloc[some] for name, column in data.items()}
         try:
             X, names, offset = self._anew().evaluate_right(data)

@@ -1,5 +1,7 @@
 """Global optima: what is proved, what is refuted, and that bounds are bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,11 @@ from helpers import crossed
 from numpy.testing import assert_allclose
 
 from lmm import LMMError, LMMprof, Proof, lmer, lmm, load_data
-from lmm.fitting import Plan
+from lmm.fitting import Criterion, Plan
+from lmm.fitting.optimum import another
 from lmm.fitting.proof import AtZero, Boxes, Problem, Sectors, criterion, proved, turned
+from lmm.fitting.proof.at_zero import relative_to_terms
+from lmm.fitting.proof.cells import _arc
 from lmm.practical import fit_of
 
 MACHINES = "score ~ Machine + (1 | Worker) + (1 | Worker:Machine)"
@@ -316,3 +321,63 @@ def test_bad_input(options, words):
 
 def test_without_random_effects_it_is_proved_at_once():
     assert lmm("score ~ Machine", load_data("Machines")).prove().proved
+
+
+# -- what cells are made of -------------------------------------------------------------------------------------
+
+def test_an_arc_is_within_its_three_points():
+    """Each covariance of the angles between is their weighted mean, with no negative weight."""
+    rng = np.random.default_rng(3)
+    N = 400
+    b, more = rng.gamma(1.0, size=(2, N))
+    a = b + more + 1e-3
+    angle, d = rng.uniform(0, np.pi, N), rng.uniform(0.01, 0.7, N)
+    corners = _arc(a, b, angle, d)                                      # (N, 3, 3)
+    for share in (-1.0, -0.7, -0.3, 0.0, 0.3, 0.7, 1.0):
+        inside = turned(a, b, angle + share * d)
+        weights = np.linalg.solve(
+            np.concatenate([corners[:, :, :2].swapaxes(1, 2), np.ones((N, 1, 3))], axis=1),
+            np.concatenate([inside[:, :2], np.ones((N, 1))], axis=1)[:, :, None],
+        )[:, :, 0]
+        assert (weights >= -1e-7).all()
+        assert_allclose(np.einsum("nc,nce->ne", weights, corners), inside, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("model", ["p > n", "three terms"])
+def test_each_point_of_an_infinite_cell_is_in_a_cell_of_a_term(model):
+    """Variances over that of the smallest infinite term: one of the cells relative to it has them."""
+    problem = Problem(fitted(model, False).setup)
+    s = problem.chart.s
+    rng = np.random.default_rng(5)
+    low = np.exp(rng.normal(size=s)) * np.array(problem.chart.units)
+    for infinite in ([True] * s, [j < s - 1 for j in range(s)]):
+        infinite = np.array(infinite)
+        up = np.where(infinite, np.inf, 2 * low)
+        charts = dict(relative_to_terms(problem, np.concatenate([low, up])))
+        assert len(charts) == infinite.sum()
+        for _ in range(300):
+            size = 10.0 ** rng.uniform(0, 8, s)
+            units = np.array([1.0, *problem.chart.units])
+            variances = np.array([1.0, *np.where(infinite, low * size, low * (1 + rng.random(s)))])
+            scaled = np.array([np.inf, *np.where(infinite, variances[1:] * units[1:], np.inf)])
+            reference = int(np.argmin(scaled))
+            others = np.delete(variances, reference) / variances[reference]
+            cells = charts[reference]
+            lows, ups = cells[:, :s], cells[:, s:]
+            assert ((lows <= others * (1 + 1e-12)) & (others <= ups * (1 + 1e-12))).all(axis=1).any()
+
+
+def test_a_fit_that_is_not_certified_is_searched_again_from_a_grid(monkeypatch):
+    """The end that is found there is taken where it is lower, or as low and certified."""
+    fit = lmer("y ~ 1 + (x | a)", crossed((6, 5, 4), 40, seed=9))
+    search = Criterion(LMMprof, fit.setup)
+    away = fit.theta + 1.0
+    value = LMMprof(away, fit.setup)
+    unsure = replace(fit.optimum, certified=False)
+    _, lower, found = another(search, away, value, unsure)
+    assert found.certified and abs(lower - fit.nll) < 1e-8
+    _, same, found = another(search, fit.theta, LMMprof(fit.theta, fit.setup), unsure)
+    assert found.certified and abs(same - fit.nll) < 1e-8
+    monkeypatch.setattr("lmm.fitting.optimum.optimum_of_one", lambda setup: None)
+    theta, _, found = another(search, away, value, unsure)
+    assert theta is away and found is unsure

@@ -89,8 +89,27 @@ def test_one_level_that_is_left_is_none_to_have_a_variance(formula):
     by_lmer(formula, dat, fits, Y, ["a", "c"])
 
 
+def test_one_level_of_many_rows():
+    dat = design().assign(g=np.repeat(["g0", "g1", "g2"], 16))
+    Y = drawn(dat, 2)
+    Y.loc[dat["g"] != "g1", "b"] = np.nan
+    for fits in (lmer_many("~ x + (1 | g)", dat, Y), lmm_many("~ 0 + x", dat, "g", Y)):
+        assert "one level, 'g1'" in fits.failed["b"]
+
+
+def test_effects_that_are_one_for_some_rows():
+    """x is 1 or -1; where it is 1 alone the intercept and the slope of a level are the same."""
+    rng = np.random.default_rng(6)
+    dat = design(n=96).assign(x=rng.choice([-1.0, 1.0], 96))
+    Y = drawn(dat, 3)
+    Y.loc[dat["x"] < 0, "b"] = np.nan
+    fits = lmer_many("~ 1 + (x || g)", dat, Y)
+    assert list(fits.failed) == ["b"]
+    by_lmer("~ 1 + (x || g)", dat, fits, Y, ["a", "c"])
+
+
 def test_two_groupings_that_are_one_for_some_rows():
-    dat = pd.DataFrame({"g": [f"g{i // 4}" for i in range(32)], "h": [f"h{(i + i // 16) // 4}" for i in range(32)]})
+    dat = pd.DataFrame({"g": [f"g{i // 4}" for i in range(32)], "h": [f"h{i // 4 if i < 16 else 4 + i % 4}" for i in range(32)]})
     rng = np.random.default_rng(3)
     Y = pd.DataFrame(rng.normal(size=(32, 6)), columns=list("abcdef"))
     Y.loc[16:, "b"] = np.nan                        # g and h are the same before
@@ -142,9 +161,11 @@ def test_three_correlated_effects_of_few_rows_go_alone():
     Y = drawn(dat, 3)
     fits = lmer_many("~ 1 + (x + z | g)", dat.assign(g=[f"g{i // 6}" for i in range(24)]), Y)
     assert fits.alone == ("a", "b", "c")
-    many = pd.concat([dat.assign(g=dat["g"] + str(i)) for i in range(4)])
-    together = lmer_many("~ 1 + (x + z | g)", many, rng.normal(size=(len(many), 2)))
-    assert together.alone == ()
+    many = pd.concat([dat, dat, dat, dat], ignore_index=True)
+    Z = rng.normal(size=(len(many), 2))
+    Z[:60, 1] = np.nan                                  # 36 rows are left
+    together = lmer_many("~ 1 + (x + z | g)", many, Z)
+    assert together.alone == (1,)
 
 
 def test_replicates_that_go_alone_search_as_the_fit_did():
