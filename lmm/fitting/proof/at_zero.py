@@ -14,9 +14,9 @@ NUMBERS_AT_A_TIME = 1_000_000       # in matrices of rows by rows
 def relative_to_terms(problem, cell):
     """A cell without end in charts where a variance that goes to infinity is in sigma's place.
 
-    The smallest of them is, each times its unit, so there is one: (its number, cells). All variances
-    are divided by it, and sigma^2 = 1 becomes the smallest coordinate. Those that are infinite with it are
-    larger than it, up to infinity; the finite ones are next to zero.
+    The smallest of them is, each times its unit, so there is one: (its number, cells). All
+    variances are divided by it, and sigma^2 = 1 becomes the smallest coordinate. Those that are
+    infinite with it are larger than it, up to infinity; the finite ones are next to zero.
     """
     chart = problem.chart
     numbers = [number for number in range(chart.s + 1) if number != problem.reference]
