@@ -24,7 +24,6 @@ from ..errors import LMMError
 from ..fit import fit_alone
 from ..fitting import FEW_ROWS, Batch, found_at, search
 from ..machine import few_threads
-from ..model import Unstructured
 
 NUMBERS_AT_A_TIME = 1_000_000       # that the responses of a block need at once, and of their rows
 NUMBERS_MASKED = 4_000_000          # the same where each response has rows of its own
@@ -198,16 +197,15 @@ class Batches:
                 raise Unsuitable("X and Z have as many columns as there are rows")
             refuse_nearly_the_same(setup)
             if self.has_several_optima(len(setup.design.y)):
-                raise Unsuitable("three or more correlated effects, and few rows")
+                raise Unsuitable("three or more effects, and few rows")
             self.family = family_of(setup)
         except Unsuitable as error:
             self.family = None
             self.why_alone = str(error)
 
     def has_several_optima(self, n):
-        """Whether the grid, coarse for three correlated effects, may miss optima of n rows."""
-        sizes = [one.c for one in self.setup.covariance.structures if isinstance(one, Unstructured)]
-        return (n <= FEW_ROWS) & (max(sizes, default=1) > 2)
+        """Whether the grid, coarse for three effects and more, may miss optima of n rows."""
+        return (n <= FEW_ROWS) & (len(self.setup.design.blocks) > 2)
 
     def together(self, are_sparse=False):
         """How many responses go in a block; sparse ones are not kept by row."""

@@ -29,7 +29,7 @@ def descended(batch, theta):
     ended = theta.copy()
     is_done = np.zeros(B, bool)
     rows = np.arange(B)
-    state = State(batch, theta)
+    state = State(batch, theta.copy())
     for _ in range(MOST_STEPS):
         state.settle()
         step, slope, convex = state.newton_step()
