@@ -317,10 +317,13 @@ class Dense(Decomposed):
         return _dense(self.n, self.R, self.QtU, self.S, block_of, entries, self.rotation)
 
 
-def factorise(blocks, U, low, entries, first=None):
-    """The engine of Z = [blocks] and U; see `decompose` for `low` and `first`."""
+def factorise(blocks, U, low, entries, first=None, n=None):
+    """The engine of Z = [blocks] and U; see `decompose` for `low` and `first`.
+
+    `n` is how many rows these stand for, if there are more (summary.py).
+    """
     (R, QtU, S), block_of, rotation = decompose(blocks, U, low, first)
-    return _dense(len(U), R, QtU, S, block_of, entries, rotation)
+    return _dense(n or len(U), R, QtU, S, block_of, entries, rotation)
 
 
 def _dense(n, R, QtU, S, block_of, entries, rotation):

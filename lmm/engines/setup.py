@@ -49,7 +49,7 @@ class Setup:
     @property
     def df(self):
         """How many observations the criterion counts: n, or n - k for REML."""
-        return len(self.design.y) - (len(self.beta_0) if self.reml else 0)
+        return self.design.n - (len(self.beta_0) if self.reml else 0)
 
     @property
     def labels(self):
@@ -80,7 +80,7 @@ class Setup:
         Z = ", ".join(f"{block.name}: {block.matrix.shape[1]}" for block in d.blocks) or "none"
         reml = ", reml" if self.reml else ""
         return (
-            f"LMMsetup({d.form!r}{reml}: y ({len(d.y)},), X ({len(d.y)}, {len(d.x_names)}), "
+            f"LMMsetup({d.form!r}{reml}: y ({d.n},), X ({d.n}, {len(d.x_names)}), "
             f"columns of Z by block ({Z}), theta ({', '.join(self.log_labels)}))"
         )
 
@@ -148,12 +148,12 @@ def chosen(engine, design):
             f"engine is {engine!r}; it is 'dense', 'blocked', or None for a choice by size"
         )
     one_entry = all((np.diff(block.matrix.indptr) == 1).all() for block in design.blocks)
-    enough_rows = len(design.y) > p + len(design.x_names) or p > MOST_WIDE
+    enough_rows = design.n > p + len(design.x_names) or p > MOST_WIDE
     if engine == "blocked" and not (p and one_entry and enough_rows):
         raise LMMError(
             "the blocked engine takes one level of each block in each row, and, "
             f"up to {MOST_WIDE} columns of Z, more rows than columns of X and Z; "
-            f"here are {len(design.y)} rows and {p} columns of Z: "
+            f"here are {design.n} rows and {p} columns of Z: "
             "give engine='dense'"
         )
     if engine == "dense" and p > MOST_WIDE and one_entry:
@@ -228,7 +228,7 @@ def refuse_fitted_by_terms(design, engine, reml):
     """
     if engine.name != "dense":
         return
-    n = len(design.y)
+    n = design.n
     nothing = nothing_left(design, np.sqrt(engine.residual_ss))
 
     def left(T):                                                # of T's last column by the others
@@ -255,8 +255,8 @@ def refuse_fitted_by_terms(design, engine, reml):
 def nothing_left(design, length):
     """The length up to which what X and Z leave of y is rounding, e having this length."""
     epsilon = np.finfo(float).eps
-    represented = REPRESENTED * linalg.norm(design.weighted(design.y))
-    return epsilon * (represented + NOTHING_LEFT * np.sqrt(len(design.y)) * length)
+    represented = REPRESENTED * design.length_of_y
+    return epsilon * (represented + NOTHING_LEFT * np.sqrt(design.n) * length)
 
 
 def fits_perfectly(design, blocks):
@@ -280,7 +280,8 @@ def refuse_untellable(design, engine, Q_X, reml):
     """Raise an LMMError if the criterion cannot tell the (co)variances apart, whatever y is."""
     if reml:
         refuse_contained_blocks(design, Q_X)
-    n, k = Q_X.shape
+    n = design.n
+    k = Q_X.shape[1]
     if engine.name == "dense":
         if engine.p + k + 1 < n:
             refuse_unidentified(design, engine, reml)
@@ -317,7 +318,7 @@ def refuse_dependent(design, Q_X, reml):
     covariance = design.covariance
     known = [(None, None), *linear_parts(design)]
     free = covariance.free_parts
-    products = free.T @ _trace_products(known, Q_X, reml) @ free
+    products = free.T @ _trace_products(known, Q_X, design.n, reml) @ free
     lengths = np.sqrt(np.maximum(products.diagonal(), 0.0))     # a difference, if projected
     lengths = np.where(lengths > 0, lengths, 1.0)
     values, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
@@ -327,9 +328,8 @@ def refuse_dependent(design, Q_X, reml):
         raise _dependent(design, vectors[:, 0], reml)
 
 
-def _trace_products(parts, Q_X, reml):
+def _trace_products(parts, Q_X, n, reml):
     """tr(V_a V_b) for each two parts of V, for REML tr(P V_a P V_b)."""
-    n = len(Q_X)
     if reml:
         return projected_trace_products(parts, Q_X, n)
     return trace_products(parts, parts, n)

@@ -60,7 +60,7 @@ def best_optimum(criterion, theta, value, certified=True):
 def promising(criterion, theta, value, certified):
     """The thetas from which another optimum may be reached."""
     setup = criterion.setup
-    n = len(setup.design.y)
+    n = setup.design.n
     left = n - len(setup.beta_0) - setup.engine.p
     if setup.engine.exact and (n <= FEW_ROWS or not certified):
         return elsewhere(theta, setup)
@@ -205,13 +205,13 @@ def elsewhere(theta, setup):
     log_unit = theta[0] + setup.units
     usual = uncorrelated(setup, theta[0], log_unit)
     yield from across_the_boundary(theta, covariance, usual)
-    if setup.engine.p + len(setup.beta_0) > len(setup.design.y) / 2:    # few df for sigma
+    if setup.engine.p + len(setup.beta_0) > setup.design.n / 2:    # few df for sigma
         other = theta.copy()
         other[0] -= 6.0
         yield other
         yield uncorrelated(setup, theta[0] - 5.0, log_unit)
         yield uncorrelated(setup, theta[0], log_unit + 2.0)
-    few_rows = len(setup.design.y) <= FEW_ROWS
+    few_rows = setup.design.n <= FEW_ROWS
     if len(covariance.spans) > 1 or few_rows:
         yield from alone_in_being_large(theta, setup)
     if few_rows:

@@ -76,7 +76,7 @@ def by_moments(setup):
     Source: the quadratic forms of Rao's (1970) MINQUE with a priori variances of zero.
     """
     engine = setup.engine
-    n = len(setup.design.y)
+    n = setup.design.n
     squares, overlaps = engine.sums_of_squares()
     of_e = np.append(engine.residual_ss, squares)
     lengths = engine.mean_squares * [block.matrix.shape[1] for block in setup.design.blocks]
@@ -96,7 +96,7 @@ def by_moments(setup):
 
 def log_rms(setup):
     """The log of the root mean square of e = y - X beta_0."""
-    return 0.5 * np.log(setup.engine.residual_ss / len(setup.design.y))
+    return 0.5 * np.log(setup.engine.residual_ss / setup.design.n)
 
 
 # -- from there to the result ----------------------------------------------------------------------

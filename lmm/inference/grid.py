@@ -68,7 +68,7 @@ def make_grid(fit, at=None, spread=()):
     factors, covariates = variables_of(fit)
     axes = dict(factors)
     for name in covariates:
-        axes[name] = [float(np.mean(design.data[name]))]
+        axes[name] = [design.mean_of(name)]
     for name, values in _checked_at(at, axes, factors, design).items():
         axes[name] = values
     size = int(np.prod([len(values) for values in axes.values()], dtype=float))
@@ -94,7 +94,7 @@ def rows_of_cells(design, cells):
         else:
             new[name] = pd.Series(cells[name].to_numpy().astype(column.dtype.type)
                                   if column.dtype.kind == "b" else cells[name].to_numpy(float))
-    in_fit = design.left_out.whole(design.X)
+    in_fit = design.left_out.whole(design.remembered_X)
     if not formula.predictors:
         return np.repeat(in_fit[:1], len(cells), axis=0), np.full(len(cells), given_offset(design))
     X, offset = formula.columns_at(new, len(cells), design.data, in_fit)
@@ -111,7 +111,7 @@ def given_offset(design):
     if given is None:
         return 0.0
     if isinstance(given, str):
-        return float(np.mean(design.data[given]))
+        return design.mean_of(given)
     *_, of_formula = design.formula.evaluate_right(design.data)
     return float(np.mean(design.offset - of_formula))
 
@@ -166,7 +166,7 @@ def unknown_variable(name, argument, axes, design):
     if not isinstance(name, str):
         return LMMError(f"{argument} holds {name!r}, which is no name of a variable")
     known = f"its variables are {', '.join(map(repr, axes)) or 'none'}"
-    if name in design.dat.columns:
+    if name in design.dtypes:
         return LMMError(
             f"{name!r} is in no fixed effect of {design.formula.form!r}; {known}"
         )

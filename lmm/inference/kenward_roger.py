@@ -130,7 +130,7 @@ def _computed(fit):
         )
     covariance = setup.covariance
     k = len(fit.beta)
-    n = len(setup.design.y)
+    n = setup.design.n
     G_XX = fit.triangle[:k, :k]
 
     # -- P_a, Q_ab, K_ab of the entries of psi, in coordinates where X'WX = I

@@ -41,8 +41,50 @@ SMALLEST_RESPONSE = 1e-70   # of y, the largest in absolute value: sums of squar
 LARGEST_RESPONSE = 1e70     # ... their products, are to be numbers, neither 0 nor inf
 
 
+class Labelled:
+    """The labels of a design: of its blocks, its covariance and its formula."""
+
+    # -- labels
+
+    @cached_property
+    def term_names(self):
+        """The names of the terms: of its one block, else ``"Subject (Intercept, Days)"``."""
+        structures = zip(self.covariance.spans, self.covariance.structures)
+        return tuple(_term_name(self.blocks[span], one.kind) for span, one in structures)
+
+    @cached_property
+    def labels(self):
+        """The names of theta's elements: ``"sigma"``, then what the structures of the terms say.
+
+        Of independent effects the blocks' names, of others ``"T[Subject: Days, Intercept]"``.
+        """
+        return ("sigma", *self._by_structure("labels"))
+
+    @property
+    def direction_names(self):
+        """The names of what may be zero: blocks, or of correlated effects their term."""
+        return self._by_structure("direction_names", self.term_names)
+
+    def _by_structure(self, method, *names):
+        """What the terms' structures say of their blocks, one after the other."""
+        said = []
+        for t, (span, one) in enumerate(zip(self.covariance.spans, self.covariance.structures)):
+            said += getattr(one, method)(self.blocks[span], *(each[t] for each in names))
+        return said
+
+    @property
+    def response(self):
+        """The formula's left-hand side."""
+        return self.formula.response
+
+    @property
+    def p(self):
+        """The number of columns of Z."""
+        return sum(block.matrix.shape[1] for block in self.blocks)
+
+
 @dataclass(frozen=True, eq=False)
-class Design:
+class Design(Labelled):
     """The model matrices and their labels.
 
     Attributes
@@ -97,33 +139,7 @@ class Design:
     form: str
     left_out: LeftOut = field(default=FULL_RANK, repr=False)
 
-    # -- labels
-
-    @cached_property
-    def term_names(self):
-        """The names of the terms: of its one block, else ``"Subject (Intercept, Days)"``."""
-        structures = zip(self.covariance.spans, self.covariance.structures)
-        return tuple(_term_name(self.blocks[span], one.kind) for span, one in structures)
-
-    @cached_property
-    def labels(self):
-        """The names of theta's elements: ``"sigma"``, then what the structures of the terms say.
-
-        Of independent effects the blocks' names, of others ``"T[Subject: Days, Intercept]"``.
-        """
-        return ("sigma", *self._by_structure("labels"))
-
-    @property
-    def direction_names(self):
-        """The names of what may be zero: blocks, or of correlated effects their term."""
-        return self._by_structure("direction_names", self.term_names)
-
-    def _by_structure(self, method, *names):
-        """What the terms' structures say of their blocks, one after the other."""
-        said = []
-        for t, (span, one) in enumerate(zip(self.covariance.spans, self.covariance.structures)):
-            said += getattr(one, method)(self.blocks[span], *(each[t] for each in names))
-        return said
+    # -- sizes and rows
 
     @cached_property
     def is_row_by_row(self):
@@ -132,16 +148,9 @@ class Design:
         return all(one.is_row_by_row(self.data) for one in (self.formula, *effects))
 
     @property
-    def response(self):
-        """The formula's left-hand side."""
-        return self.formula.response
-
-    # -- sizes and rows
-
-    @property
-    def p(self):
-        """The number of columns of Z."""
-        return sum(block.matrix.shape[1] for block in self.blocks)
+    def n(self):
+        """The number of rows used."""
+        return len(self.y)
 
     @property
     def index(self):
@@ -164,6 +173,36 @@ class Design:
         if rows.ndim == 1:
             return rows * roots
         return rows * roots[:, None]
+
+    @property
+    def length_of_y(self):
+        """The length of y, weighted."""
+        return float(np.linalg.norm(self.weighted(self.y)))
+
+    # -- what new data are coded by
+
+    @property
+    def dtypes(self):
+        """The types of the columns of `dat`, by name."""
+        return dict(zip(self.dat.columns, self.dat.dtypes))
+
+    @property
+    def remembered_X(self):
+        """X at the rows of `data`, by which X of other data is made."""
+        return self.X
+
+    def remembered_effects(self, b):
+        """The values, (., c), of the effects of the term with these blocks, a slice, likewise."""
+        return np.column_stack([block.matrix.data for block in self.blocks[b]])
+
+    def mean_of(self, name):
+        """The mean of a variable over the rows."""
+        return float(np.mean(self.data[name]))
+
+    @property
+    def root_of_X(self):
+        """Rows with the cross-products of X, not weighted: X itself."""
+        return self.X
 
     # -- another response
 

@@ -36,16 +36,16 @@ class Grouping:
     def __len__(self):
         return len(self.codes[0])
 
-    def index(self, dat):
-        """The levels by their values, of the types of the columns of dat, so that these find them.
+    def index(self, dtypes):
+        """The levels by their values, of the `dtypes` of dat, by name, so that these find them.
 
         Of several columns a MultiIndex.
         """
         names = self.names
         values = self.values
         if self.of_columns:
-            names = [source_of(name, dat.columns) for name in names]
-            values = [one.astype(dat[name].dtype) for one, name in zip(values, names)]
+            names = [source_of(name, dtypes) for name in names]
+            values = [one.astype(dtypes[name]) for one, name in zip(values, names)]
         if len(values) == 1:
             return values[0][self.codes[0]].rename(names[0])
         return pd.MultiIndex(values, self.codes, names=names)

@@ -122,7 +122,7 @@ def _tidy(fit):
         m = len(block.grouping)
         groups += [block.group] * m
         names += [block.effect] * m
-        levels.append(_level_by_level(block.grouping, design.dat))
+        levels.append(_level_by_level(block.grouping, design.dtypes))
     modes = modes_of(fit)
     return pd.DataFrame({
         "group": groups,
@@ -133,11 +133,11 @@ def _tidy(fit):
     })
 
 
-def _level_by_level(grouping, dat):
+def _level_by_level(grouping, dtypes):
     """An Index of the levels, each one value: those of a column, or the labels of combinations."""
     if len(grouping.names) > 1:
         return pd.Index(grouping.labels)
-    return grouping.index(dat)
+    return grouping.index(dtypes)
 
 
 def _by_grouping(fit, cond_sd):
@@ -153,7 +153,7 @@ def _by_grouping(fit, cond_sd):
     for suffix, values in by_suffix.items():
         for block, start, end in zip(blocks, starts, starts[1:]):
             if block.group not in tables:
-                tables[block.group] = pd.DataFrame(index=block.grouping.index(design.dat))
+                tables[block.group] = pd.DataFrame(index=block.grouping.index(design.dtypes))
             name = block.effect + suffix
             if name in tables[block.group]:
                 raise LMMError(

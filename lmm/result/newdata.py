@@ -121,7 +121,7 @@ def rows_of_frame(fit, newdata, chosen, new_levels, observation):
         block = design.blocks[b.start]
         codes = np.full(new.m, -1)
         if is_chosen and all(name in new.variables for name in block.factors):
-            codes = _codes(block, design.data, new)
+            codes = _codes(block, new)
             if new_levels == "error" and (codes < 0).any():
                 raise _new_level(design, block, new, codes)
         values = _values(term, b, design, new, is_chosen or observation)
@@ -220,7 +220,7 @@ def _fixed_part(design, new):
             raise _unseen(design, new, name, row, "a fixed effect has no value there")
     left_out = design.left_out
     if new.m:
-        in_fit = left_out.whole(design.X)
+        in_fit = left_out.whole(design.remembered_X)
         whole, offset = formula.columns_at(new.variables, new.m, design.data, in_fit)
         _refuse_not_estimable(left_out, whole, new.kept)
         X = left_out.reduced(whole)
@@ -264,18 +264,16 @@ def _values(term, b, design, new, numbers):
                 f"{name!r} in row {row} of newdata, counted from 0, is of a level that the fit "
                 f"has not seen; its random effect in {term.written} has no value there"
             )
-    in_fit = np.column_stack([block.matrix.data for block in design.blocks[b]])
+    in_fit = design.remembered_effects(b)
     return term.effects.columns_at(new.variables, new.m, design.data, in_fit)[0]
 
 
-def _codes(block, data, new):
+def _codes(block, new):
     """The number of the level of each new row, (m,), -1 where the fit has not seen it."""
     if not block.factors:
         return np.zeros(new.m, int)
-    _, row_of_level = np.unique(block.codes, return_index=True)
-    in_fit = [data[name].array.codes[row_of_level] for name in block.factors]
     wanted = [new.variables[name].array.codes for name in block.factors]
-    levels = pd.MultiIndex.from_arrays(in_fit)
+    levels = pd.MultiIndex.from_arrays(block.grouping.codes)
     return levels.get_indexer(pd.MultiIndex.from_arrays(wanted))
 
 

@@ -97,7 +97,7 @@ class LMMResult(tables.Shown, Mapping):
     @property
     def nobs(self):
         """The number of rows used."""
-        return len(self.setup.design.y)
+        return self.setup.design.n
 
     @property
     def n_dropped(self):

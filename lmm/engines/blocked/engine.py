@@ -60,7 +60,8 @@ class Blocked:
 
     of_psi: Entries = field(repr=False)         # which two blocks each entry of psi relates
     matrices: tuple = field(repr=False)         # the blocks of Z
-    U: np.ndarray = field(repr=False)           # (n, r)
+    U: np.ndarray = field(repr=False)           # (rows, r)
+    n: int                                      # how many rows there are, or these stand for
     cross_products: CrossProducts = field(repr=False)
     overlaps: np.ndarray = field(repr=False)        # (J, J) the sums of squares of Z_i'Z_j
     nesting: Nesting | None = field(repr=False)     # of terms nested in each other, if they are
@@ -152,7 +153,7 @@ class Blocked:
     def reordered(self, order, entries):
         """The same with the blocks in another order within their terms: block i is order[i]."""
         matrices = [self.matrices[j] for j in order]
-        return eliminate(matrices, self.U, self.of_psi)
+        return eliminate(matrices, self.U, self.of_psi, self.n)
 
     def state(self, phi):
         """The `State` at phi."""
@@ -195,11 +196,6 @@ class Blocked:
             f"blocked: {self.p - kept} of {self.p} columns of Z eliminated, {kept} factored; "
             f"{second}"
         )
-
-    @property
-    def n(self):
-        """The number of rows."""
-        return len(self.U)
 
     @property
     def p(self):
@@ -355,7 +351,7 @@ def refuse_infinite(*arrays):
             raise OverflowError
 
 
-def eliminate(blocks, U, of_psi):
+def eliminate(blocks, U, of_psi, n=None):
     """The engine of [blocks] and U, the term with most columns eliminated first.
 
     Parameters
@@ -364,6 +360,8 @@ def eliminate(blocks, U, of_psi):
         The blocks of Z, one entry in each row.
     U : ndarray, shape (n, r)
     of_psi : Entries
+    n : int, optional
+        How many rows these stand for, if there are more (summary.py).
 
     Returns
     -------
@@ -407,7 +405,7 @@ def eliminate(blocks, U, of_psi):
     packed = _packed(upper, layout.remaining)
     of_Z = cross_products(layout, own, between, packed)
     nesting = nesting_of(groupings, blocks)
-    engine = Blocked(of_psi, tuple(blocks), U, of_Z, overlaps, nesting)
+    engine = Blocked(of_psi, tuple(blocks), U, n or len(U), of_Z, overlaps, nesting)
     return engine._with_U(U)
 
 
