@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .chunks import is_chunks, set_up_chunks, smaller_setup, source_of_chunks
 from .engines import checked_reml, responding, set_up, with_criterion
 from .errors import LMMError, point_at, shorten
 from .fitting import Criterion, Plan, opened
@@ -49,9 +50,14 @@ def lmer(
     >>> fit.sd.round(4).to_dict(), fit.corr.round(4).to_dict()
     ({'Subject': 24.7405, 'Subject:Days': 5.9221}, {'Subject (Intercept, Days)': 0.0656})
     """
-    design = make_design(formula, dat, (), weights, offset, bars=True)
-    refuse_no_bars(formula, design)
-    return fit_of(set_up(design, reml, engine), Plan(engine=engine, start=start, verbose=verbose))
+    if is_chunks(dat):
+        source = source_of_chunks(dat)
+        setup = set_up_chunks(formula, source, (), reml, weights, offset, engine, bars=True)
+    else:
+        design = make_design(formula, dat, (), weights, offset, bars=True)
+        refuse_no_bars(formula, design)
+        setup = set_up(design, reml, engine)
+    return fit_of(setup, Plan(engine=engine, start=start, verbose=verbose))
 
 
 def refuse_no_bars(formula, design, instead="lmm"):
@@ -103,13 +109,21 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     form = updated_form(form, old, bars)
     if ref is None:
         ref = [list(term.variables) for term in old.terms]
-    dat = old.dat if dat is None else dat
     functions = functions_of(old)
-    design = make_design(form, dat, ref, **old.given, functions=functions, bars=bars)
-    plan = replace(fit.plan, engine=engine or fit.plan.engine)
-    if plan.start is not None and design.labels != old.labels:
+    engine = engine or fit.plan.engine
+    if dat is not None and is_chunks(dat):
+        source = source_of_chunks(dat)
+        setup = set_up_chunks(form, source, ref, reml, **old.given, engine=engine, bars=bars)
+    elif dat is None and not old.keeps_rows:
+        setup = smaller_setup(fit.setup, form, ref, reml, engine, functions, bars)
+    else:
+        dat = old.dat if dat is None else dat
+        design = make_design(form, dat, ref, **old.given, functions=functions, bars=bars)
+        setup = set_up(design, reml, engine)
+    plan = replace(fit.plan, engine=engine)
+    if plan.start is not None and setup.labels != old.labels:
         plan = replace(plan, start=None)                        # a start belongs to its parameters
-    return fit_of(set_up(design, reml, plan.engine), plan)
+    return fit_of(setup, plan)
 
 
 def design_of_rows(old, kept):

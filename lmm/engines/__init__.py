@@ -15,7 +15,9 @@ from .many import (
     told_apart,
 )
 from .qr import back_substitute, covariance_of_beta, log_diagonal, triangle_of
-from .setup import Setup, checked_reml, responding, set_up, with_criterion
+from .setup import Setup, checked_reml, responding, set_up, set_up_condensed, with_criterion
+from .summary import cells_of
+from .summary import merged as merged_cells
 
 __all__ = [
     "Engine",
@@ -24,6 +26,7 @@ __all__ = [
     "Setup",
     "Unsuitable",
     "back_substitute",
+    "cells_of",
     "checked_reml",
     "covariance_of_beta",
     "families_of_patterns",
@@ -32,9 +35,11 @@ __all__ = [
     "log_diagonal",
     "look",
     "look_around",
+    "merged_cells",
     "padded_pieces",
     "responding",
     "set_up",
+    "set_up_condensed",
     "slopes",
     "taken",
     "told_apart",

@@ -120,19 +120,38 @@ def _set_up(design, reml, dense, beta_0, first):
     refuse_fitted_by_X(design, Q_X, U[:, -1])
 
     # -- Z
-    blocks = [design.weighted(block.matrix) for block in design.blocks]
-    entries = design.covariance.entries
-    if dense:
-        refuse_too_dense(n, design.p, entries.q)
-        engine = factorise(blocks, U, low, entries, first)
-    else:
-        engine = eliminate(blocks, U, entries)
-    refuse_untellable(design, engine, Q_X, reml)
-    refuse_fitted_by_terms(design, engine, reml)
+    engine = _engine_of(design, U, low, dense, reml, first)
     log_weights = 0.0
     if design.root_weights is not None:
         log_weights = float(np.sum(np.log(design.root_weights)))
     return Setup(design, reml, engine, Q_X, R_X, beta_0, log_weights)
+
+
+def set_up_condensed(design, reml, U, beta_0, log_weights, engine=None):
+    """The `Setup` of rows that stand for many, a `Condensed` design: of U = [Q_X e] at these rows.
+
+    `log_weights` is half the sum of the logs of the weights of all rows.
+    """
+    dense = chosen(engine, design) == "dense"
+    with few_threads(design.p if dense else 0):
+        refuse_fitted_by_X(design, U[:, :-1], U[:, -1])
+        low = np.zeros(len(U))
+        engine = _engine_of(design, U, low, dense, checked_reml(reml))
+    return Setup(design, reml, engine, U[:, :-1], design.R_X, beta_0, log_weights)
+
+
+def _engine_of(design, U, low, dense, reml, first=None):
+    """The engine of a design, which can tell its variances apart."""
+    blocks = [design.weighted(block.matrix) for block in design.blocks]
+    entries = design.covariance.entries
+    if dense:
+        refuse_too_dense(len(U), design.p, entries.q)
+        engine = factorise(blocks, U, low, entries, first, design.n)
+    else:
+        engine = eliminate(blocks, U, entries, design.n)
+    refuse_untellable(design, engine, U[:, :-1], reml)
+    refuse_fitted_by_terms(design, engine, reml)
+    return engine
 
 
 def chosen(engine, design):

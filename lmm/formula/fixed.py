@@ -75,6 +75,7 @@ class Formula:
 
     _description = None                 # patsy's, once it was asked
     _right = None                       # patsy's coding of X, once it has made one
+    _is_of_parts = False                # whether it is evaluated on a part of the rows at a time
 
     def __init__(self, form, columns, kind_of, frame, functions=(), shown=None, others=None):
         said = read_plain_names(form, columns)
@@ -218,6 +219,8 @@ class Formula:
         So many levels are text that should be numbers, or groups; but of factors nested in each
         other there are as many columns that are not zero as combinations of levels.
         """
+        if self._is_of_parts:
+            return
         n = len(next(iter(data.values()), ()))
         for summand in self.summands:
             columns = [expression.column for expression in summand if expression.column]
@@ -314,6 +317,12 @@ class Formula:
         there = np.column_stack([X, offset])[some]
         part = np.column_stack([X_part, offset_part])
         return np.allclose(there, part, rtol=LAST_DIGITS, atol=0.0)
+
+    def of_parts(self):
+        """The same formula, to be evaluated on a part of the rows at a time, however few."""
+        found = self._anew()
+        found._is_of_parts = True
+        return found
 
     def _anew(self):
         """The same formula, which remembers no data."""

@@ -193,10 +193,10 @@ class Batches:
         try:
             if plan.engine == "dense" and setup.engine.name != "dense":
                 raise Unsuitable("another engine was asked for")
-            if len(setup.design.y) <= setup.design.p + len(setup.beta_0):
+            if setup.design.n <= setup.design.p + len(setup.beta_0):
                 raise Unsuitable("X and Z have as many columns as there are rows")
             refuse_nearly_the_same(setup)
-            if self.has_several_optima(len(setup.design.y)):
+            if self.has_several_optima(setup.design.n):
                 raise Unsuitable("three or more effects, and few rows")
             self.family = family_of(setup)
         except Unsuitable as error:

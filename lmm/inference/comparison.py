@@ -297,6 +297,13 @@ def _checked(fits):
 
 def check_same_data(first, other, m0, name):
     """Raise an LMMError unless two designs, of models of these names, have the same response."""
+    if not (first.keeps_rows and other.keeps_rows):
+        if first.keeps_rows or other.keeps_rows or first.source is not other.source:
+            raise LMMError(
+                f"{m0} and {name} were made from chunks, by passes of their own, so their rows "
+                f"cannot be compared; make the smaller model of the larger one, by {name}.update()"
+            )
+        return
     n = len(first.y)
     if n != len(other.y):
         raise _other_rows(first, other, f"{m0} was fitted to {n} rows and {name} to {len(other.y)}")

@@ -574,14 +574,12 @@ def _shares(fit, grid, kept, factors, weights):
     cells = grid.cells
     if weights == "equal":
         return np.ones(len(cells))
-    data = fit.setup.design.data
     over = [name for name in factors if name not in kept]
     if weights == "cells":
         over = list(factors)
     if not over:
         return np.ones(len(cells))
-    rows = pd.DataFrame({name: np.asarray(data[name]) for name in over})
-    counts = rows.groupby(over, observed=True).size()
+    counts = fit.setup.design.counts_of(over)
     keys = list(zip(*(cells[name] for name in over)))
     if len(over) == 1:
         keys = [key[0] for key in keys]

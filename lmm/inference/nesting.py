@@ -21,7 +21,9 @@ ZERO_VARIANCE = 1e-10   # the effects being orthonormal, below which it is 0 but
 def nested(smaller, larger):
     """Whether the larger model spans the smaller one's columns of X, and its V."""
     # -- X: what the larger model's columns, Q' Q = I, leave of each of the smaller one's
-    X = smaller.setup.design.weighted(smaller.setup.design.X)
+    setup = smaller.setup
+    design = setup.design
+    X = design.weighted(design.X) if design.keeps_rows else setup.Q_X @ setup.R_X
     Q = larger.setup.Q_X
     left = X - Q @ (Q.T @ X)
     rounding = np.sqrt(len(X)) * np.finfo(float).eps

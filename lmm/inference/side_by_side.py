@@ -380,4 +380,5 @@ def _remarks(models):
 
 def _columns_of_x(fit):
     """The model matrix of the fixed effects, to be compared: REML's criterion depends on it."""
-    return fit.setup.design.X.tobytes()
+    design = fit.setup.design
+    return (design.X if design.keeps_rows else design.R_X).tobytes()

@@ -103,9 +103,10 @@ def make_blocks(term, data, structure_of, root_weights=None):
 
     # -- the effects: their values by row
     values, effects = values_of(term, numbers, data, n)
+    check_independent(term, values, effects)
     structure = structure_of(term, len(effects))
     predictors = numbers + effect_variables(term)
-    for name, column, effect in zip(_block_names(term, effects), values.T, effects):
+    for name, column, effect in zip(block_names(term, effects), values.T, effects):
         _check_size(name, effect, np.abs(column).max())
     if factors:
         _refuse_levels(term, grouping, codes, values, structure, root_weights)
@@ -122,14 +123,14 @@ def make_blocks(term, data, structure_of, root_weights=None):
     # -- a block for each: row i has its value in the column of its level
     blocks = []
     starts = np.arange(n + 1, dtype=np.int32 if n < LARGEST_SMALL else np.int64)
-    for name, column, effect in zip(_block_names(term, effects), values.T, effects):
+    for name, column, effect in zip(block_names(term, effects), values.T, effects):
         entries = (np.ascontiguousarray(column), codes, starts)
         matrix = sparse.csr_array(entries, shape=(n, len(grouping)))
         blocks.append(Block(factors, predictors, effect, grouping, matrix, name))
     return blocks, structure
 
 
-def _block_names(term, effects):
+def block_names(term, effects):
     """The names of a term's blocks: its own, with the effect if it is no intercept."""
     names = []
     for effect in effects:
@@ -304,8 +305,6 @@ def values_of(term, numbers, data, n):
             f"the random effect {names[column]!r} of {term.bar} is {values[row, column]} "
             "in some row; a function in it is not defined for the values there"
         )
-    if term.structure == "unstructured":        # others' effects may sum to each other: V decides
-        _check_independent(values, names, term.bar)
     return values, list(names)
 
 
@@ -318,28 +317,29 @@ def _product(numbers, data, n):
     return values
 
 
-def _check_independent(values, names, bar):
+def check_independent(term, values, names):
     """Raise an LMMError if an effect's values are a combination of those before it, or nearly so.
 
-    With columns of length 1, values = QR, |R_jj| is the length of what the columns before j leave
-    of column j. Columns of zeros are refused as blocks, with their name.
+    Those of other structures than unstructured may sum to each other: V decides. With columns of
+    length 1, values = QR, |R_jj| is the length of what the columns before j leave of column j.
+    Columns of zeros are refused as blocks, with their name.
     """
     norms = np.linalg.norm(values, axis=0)
-    if not norms.all():
+    if term.effects is None or term.structure != "unstructured" or not norms.all():
         return
     R = np.linalg.qr(values / norms, mode="r")
     left = np.abs(R.diagonal())
     smallest = left.min() if len(R) == len(names) else 0.0          # 0: fewer rows than effects
     if smallest < DEPENDENT_EFFECT:
         raise LMMError(
-            f"the random effects of ({bar}), {shorten(names)}, "
+            f"the random effects of ({term.bar}), {shorten(names)}, "
             "are linear combinations of each other; drop one of them"
         )
     if smallest < NEARLY_DEPENDENT:
         name = names[int(np.argmin(left))]
         raise LMMError(
-            f"the random effect {name!r} of ({bar}) is nearly a combination of those before it, "
-            "its values being so far from zero beside their spread; "
+            f"the random effect {name!r} of ({term.bar}) is nearly a combination of those before "
+            "it, its values being so far from zero beside their spread; "
             f"write center({name}), or shift it"
         )
 

@@ -120,7 +120,7 @@ def complete_rows(dat, used, numbers=None, groupings=()):
         _refuse_duplicates(dat, used)
     columns = {name: dat[name] for name in used}
     by_row = {name: pd.Series(values) for name, values in (numbers or {}).items()}
-    kept = _rows_without_missing([*columns.values(), *by_row.values()], len(dat))
+    kept = rows_without_missing([*columns.values(), *by_row.values()], len(dat))
     if not len(kept):
         missing = {name: column.isna().sum() for name, column in (columns | by_row).items()}
         most = max(missing, key=missing.get)
@@ -145,7 +145,7 @@ def _refuse_duplicates(dat, used):
             raise LMMError(f"dat has {count} columns named {name!r}; rename all but one")
 
 
-def _rows_without_missing(columns, n):
+def rows_without_missing(columns, n):
     """The positions of the rows, out of n, where no column is missing."""
     missing = np.zeros(n, bool)
     for column in columns:
@@ -385,7 +385,7 @@ def like(data, newdata, used, advice):
         source = source_of(name, newdata.columns)
         _check_there_once(newdata, source, advice.get(name, ""))
         columns[name] = newdata[source]
-    kept = _rows_without_missing(columns.values(), len(newdata))
+    kept = rows_without_missing(columns.values(), len(newdata))
     new = {}
     for name, column in columns.items():
         as_fitted = _categories_like if is_factor(data[name]) else _numbers_like

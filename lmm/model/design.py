@@ -139,6 +139,8 @@ class Design(Labelled):
     form: str
     left_out: LeftOut = field(default=FULL_RANK, repr=False)
 
+    keeps_rows = True
+
     # -- sizes and rows
 
     @cached_property
@@ -187,7 +189,7 @@ class Design(Labelled):
         return dict(zip(self.dat.columns, self.dat.dtypes))
 
     @property
-    def remembered_X(self):
+    def x_of_data(self):
         """X at the rows of `data`, by which X of other data is made."""
         return self.X
 
@@ -198,6 +200,11 @@ class Design(Labelled):
     def mean_of(self, name):
         """The mean of a variable over the rows."""
         return float(np.mean(self.data[name]))
+
+    def counts_of(self, names):
+        """How many rows have each combination of levels of these variables: a Series."""
+        rows = pd.DataFrame({name: np.asarray(self.data[name]) for name in names})
+        return rows.groupby(list(names), observed=True).size()
 
     @property
     def root_of_X(self):
@@ -284,21 +291,21 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
         raise LMMError("dat has no rows")
 
     # -- the formula of the fixed effects, and the terms of the random ones
-    weights = _column_written(weights, dat)
-    offset = _column_written(offset, dat)
-    formula, terms = _read(form, dat, ref, functions, bars, (weights, offset))
+    weights = column_given(weights, dat)
+    offset = column_given(offset, dat)
+    formula, terms = read(form, dat, ref, functions, bars, (weights, offset))
     form = with_columns_for_dots(form, formula.dotted)
 
     # -- the columns that they use, and the numbers by row, where none of them is missing
     given = {"weights": weights, "offset": offset}
     by_row = _by_row(given, dat)
-    used = _variables(formula, terms)
-    data, rows = complete_rows(dat, used, by_row, _groupings_alone(formula, terms, bars))
+    used = variables_of(formula, terms)
+    data, rows = complete_rows(dat, used, by_row, groupings_alone(formula, terms, bars))
     odd = _check_factors(formula, data, dat)
     warn_of_codes(formula, terms, data, dat)
-    _check_not_response(formula, terms)
+    check_not_response(formula, terms)
     if bars:
-        terms, data = _with_factors(formula, terms, data)
+        terms, data = with_factors(formula, terms, data)
     roots = root_of_weights(by_row["weights"], rows) if "weights" in by_row else None
 
     # -- Z: the blocks of each term
@@ -326,7 +333,7 @@ def make_design(form, dat, ref=(), weights=None, offset=None, functions=(), bars
 # -- the formula and the terms, as text
 
 
-def _read(form, dat, ref, functions, bars, given):
+def read(form, dat, ref, functions, bars, given):
     """The `Formula` of the fixed effects, and the terms: of `ref`, or of the bars in `form`.
 
     Weights and offset as they were `given` may be the names of columns.
@@ -354,7 +361,7 @@ def _read(form, dat, ref, functions, bars, given):
 def _others(columns, terms, given):
     """The columns that are in no term, nor are the weights or the offset: those of ``y ~ .``."""
     named = [name for name in given if isinstance(name, str)]
-    taken = {*named, *_variables_of(terms)}
+    taken = {*named, *_of_terms(terms)}
     others = [name for name in columns if name not in taken]
     if not all(isinstance(name, str) for name in others):
         found = NO_STRINGS.format(shorten(columns))
@@ -362,7 +369,7 @@ def _others(columns, terms, given):
     return others
 
 
-def _column_written(given, dat):
+def column_given(given, dat):
     """Weights or an offset as given; the column of `dat` that is meant, where that is a name."""
     if not isinstance(given, str) or not isinstance(dat, pd.DataFrame):
         return given
@@ -372,12 +379,12 @@ def _column_written(given, dat):
 # -- the columns that they use
 
 
-def _variables(formula, terms):
+def variables_of(formula, terms):
     """The columns that the model uses, as keys: of the formula, the effects, the groupings."""
-    return dict.fromkeys([*formula.variables, *_variables_of(terms)])
+    return dict.fromkeys([*formula.variables, *_of_terms(terms)])
 
 
-def _variables_of(terms):
+def _of_terms(terms):
     """The columns that the random effects use: of the effects, the groupings."""
     effects = [name for term in terms for name in effect_variables(term)]
     groupings = [name for term in terms for name in term.variables]
@@ -393,7 +400,7 @@ def _by_row(given, dat):
     return found
 
 
-def _groupings_alone(formula, terms, bars):
+def groupings_alone(formula, terms, bars):
     """The columns that bars group by and that are used as nothing else: there dates are groups."""
     if not bars:
         return set()
@@ -413,7 +420,7 @@ def _check_factors(formula, data, dat):
     return warned
 
 
-def _check_not_response(formula, terms):
+def check_not_response(formula, terms):
     """Raise an LMMError if a term is made of the response."""
     for term in terms:
         used = {*term.variables, *effect_variables(term)}
@@ -424,7 +431,7 @@ def _check_not_response(formula, terms):
             )
 
 
-def _with_factors(formula, terms, data):
+def with_factors(formula, terms, data):
     """The terms of bars, and `data` with their grouping variables as categories.
 
     A column of numbers that is also used as such stays, and its categories are ``factor(x)``.
@@ -452,8 +459,8 @@ def _fixed_effects(formula, data, rows):
     y, X, x_names, known = formula.evaluate(data)
     if len(y) != len(rows):
         raise LMMError(f"the response {formula.response!r} is one number, not one per row")
-    _check_finite(y[:, None], (formula.response,), rows, "the response")
-    _check_finite(X, x_names, rows, "the column of X")
+    check_finite(y[:, None], (formula.response,), rows, "the response")
+    check_finite(X, x_names, rows, "the column of X")
     if len(set(x_names)) < len(x_names):
         twice = next(name for name in x_names if x_names.count(name) > 1)
         raise LMMError(f"X has two columns named {twice!r}; rename the column of dat, or a level")
@@ -463,7 +470,7 @@ def _fixed_effects(formula, data, rows):
     return y, X, x_names, known, left_out
 
 
-def _check_finite(matrix, names, rows, what):
+def check_finite(matrix, names, rows, what):
     """Raise an LMMError that names the first element that is no finite number; `rows` are dat's."""
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0]

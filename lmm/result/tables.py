@@ -157,7 +157,7 @@ def of_summary(fit, se=False, correlation=True, df="satterthwaite"):
     return [
         *about(fit),
         criteria(fit),
-        residuals(fit),
+        *residuals(fit),
         variances(fit, se),
         *hidden_correlations(fit),
         counts(fit),
@@ -223,13 +223,12 @@ def criteria(fit):
 
 
 def residuals(fit):
-    """The quartiles of the scaled residuals."""
+    """The quartiles of the scaled residuals; no table where the rows are not kept."""
+    if not fit.setup.design.keeps_rows:
+        return []
     quartiles = np.quantile(fit.resid_scaled, [0, 0.25, 0.5, 0.75, 1])
-    return Table(
-        "Scaled residuals:",
-        ("Min", "1Q", "Median", "3Q", "Max"),
-        (tuple(rounded(quartiles, 4)),),
-    )
+    headings = ("Min", "1Q", "Median", "3Q", "Max")
+    return [Table("Scaled residuals:", headings, (tuple(rounded(quartiles, 4)),))]
 
 
 def variances(fit, se=False):

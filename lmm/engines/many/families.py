@@ -206,6 +206,8 @@ def taken(design, responses, chosen):
 def family_of(setup):
     """The `Family` of a set-up, all of its rows. Raises Unsuitable where there is none."""
     design = setup.design
+    if not design.keeps_rows:
+        raise Unsuitable("the rows are not kept")
     blocks, turn = _turned(setup)
     rows = Rows(
         None,

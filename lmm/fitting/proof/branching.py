@@ -55,7 +55,7 @@ def proved(setup, nll, tolerance, seconds, keep=False):
     """The `Verdict` on a value nll of the criterion: whether none is lower by the tolerance."""
     started = perf_counter()
     try:
-        if setup.design.p * len(setup.design.y) > MOST_IN_Z:
+        if setup.design.p * setup.design.n > MOST_IN_Z:
             raise Unsuitable("it has too many rows and columns of Z")
         problem = Problem(setup)
         if problem.lost[0]:
@@ -182,7 +182,7 @@ class _Search:
 
     def _put_at_zero(self, problem, cell, bound):
         """The cell in charts with a term in sigma's place; whether there are such charts."""
-        n = len(self.problem.setup.design.y)
+        n = self.problem.setup.design.n
         if not isinstance(problem.chart, Boxes) or n > MOST_DENSE_ROWS:
             return False
         for reference, cells in relative_to_terms(problem, cell):
