@@ -3,6 +3,7 @@
 from .algebra import triangles_or_nan
 from .contract import Engine, Evaluation, Information
 from .many import (
+    ByLevel,
     Unsuitable,
     families_of_patterns,
     family_of,
@@ -20,6 +21,7 @@ from .summary import cells_of
 from .summary import merged as merged_cells
 
 __all__ = [
+    "ByLevel",
     "Engine",
     "Evaluation",
     "Information",

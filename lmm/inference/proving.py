@@ -4,9 +4,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..errors import LMMError
-from ..fit import fit_of
+from ..errors import ConvergenceWarning, LMMError, warn
+from ..fit import certify, fit_of
 from ..fitting import OPEN, PROVED, REFUTED, proved
+from ..practical import LMMprof
+from ..result import LMMResult
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,11 +66,45 @@ class Proof:
         Returns
         -------
         LMMResult
+            With a lower criterion than the fit: where the search from there ends at no lower one,
+            as it may where sigma goes to zero, it is the better theta itself.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If its optimum could not be certified.
         """
         if not self.refuted:
             return self.fit
-        plan = replace(self.fit.plan, start=None, verbose=False)
-        return replace(fit_of(self.fit.setup, plan, self.theta), plan=self.fit.plan)
+        plan = replace(self.fit.plan, start=None, verbose=False, quiet=True)
+        found = fit_of(self.fit.setup, plan, self.theta)
+        if not found.nll <= self.nll:
+            found = self._at_theta()
+        if not found.converged:
+            warn(
+                "the better fit has no certified optimum, and a lower criterion than this one: "
+                "the model is more than these data can tell; use fewer or coarser random effects",
+                ConvergenceWarning,
+            )
+        return replace(found, plan=self.fit.plan)
+
+    def _at_theta(self):
+        """The better theta as a fit."""
+        setup = self.fit.setup
+        theta = np.array(self.theta)
+        value = LMMprof(theta, setup)
+        theta.flags.writeable = False
+        return LMMResult(
+            beta=value.beta,
+            theta=theta,
+            nll=float(value),
+            triangle=value.triangle,
+            setup=setup,
+            optimum=certify(theta, setup, value),
+            message="The better theta of a proof, from which the search ended higher.",
+            evaluated=(),
+            plan=self.fit.plan,
+        )
 
     def __repr__(self):
         cost = f"{self.boxes} boxes, {self.evaluations} evaluations, {self.seconds:.2f} s"
@@ -78,7 +114,8 @@ class Proof:
         if self.refuted:
             lower = self.fit.nll - self.nll
             return f"Proof(refuted: nll is lower by {lower:.3g} elsewhere, see .better(); {cost})"
-        return f"Proof(open: {self.reason}; nll is at least {self.lower_bound:.6g}; {cost})"
+        known = f"; nll is at least {self.lower_bound:.6g}" if np.isfinite(self.lower_bound) else ""
+        return f"Proof(open: {self.reason}{known}; {cost})"
 
 
 def prove(fit, tolerance=1e-6, seconds=30, *, keep=False):
@@ -129,7 +166,7 @@ def prove(fit, tolerance=1e-6, seconds=30, *, keep=False):
         is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not (is_number and value > 0 and np.isfinite(value)):
             raise LMMError(f"{name} is {value!r}; it is a positive number")
-    found = proved(fit.setup, fit.nll, tolerance, seconds, keep)
+    found = proved(LMMprof, fit.setup, fit.nll, tolerance, seconds, keep)
     result = Proof(
         verdict=found.verdict,
         reason=found.reason,

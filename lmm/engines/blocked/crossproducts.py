@@ -16,7 +16,7 @@ import numpy as np
 
 from .coupling import DenseCoupling, SparseCoupling, coupling_of
 from .layout import Eliminated
-from .levels import in_Q1, in_Z1, summed_products, triangles
+from .levels import in_Q1, in_Z1, summed_products
 
 ROWS_BY_LEVEL = 50_000       # of r numbers each
 
@@ -85,13 +85,11 @@ def _subtract(rows, Z, coefficients):
         rows[chosen] -= Z[chosen] @ coefficients
 
 
-def cross_products(layout, own, between, remaining):
+def cross_products(layout, R1, between, remaining):
     """The `CrossProducts`, without U, of Z'Z in the three parts of `Eliminated.unpacked`.
 
     O(pairs), or O(m q2^2) where all columns meet. `remaining` is used up.
     """
-    R1 = triangles(own)
-
     # -- R12 = R1'^-1 Z1'Z2, its entries on the pattern for each effect, (c, nnz)
     R12 = in_Q1(R1[:, :, layout.level], between[:, None])
     coupling = coupling_of(layout, R12[:, 0])

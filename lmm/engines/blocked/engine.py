@@ -46,6 +46,7 @@ from ..dense import make_pairs
 from .crossproducts import CrossProducts, cross_products
 from .elimination import filled, layout_of
 from .layout import Grouping, Kept
+from .levels import triangles_of_rows
 from .nested import NestedState, Nesting, leaves_of, nesting_of
 from .state import RelativePsi, State, StatePosterior
 
@@ -403,7 +404,8 @@ def eliminate(blocks, U, of_psi, n=None):
     upper = sparse.csr_array(sparse.triu(Z2.T @ Z2))
     overlaps = _overlaps(layout.groupings, own, between, pattern.indices, upper)
     packed = _packed(upper, layout.remaining)
-    of_Z = cross_products(layout, own, between, packed)
+    R1 = triangles_of_rows([Z.data for Z in Z1], Z1[0].indices, first.m)
+    of_Z = cross_products(layout, R1, between, packed)
     nesting = nesting_of(groupings, blocks)
     engine = Blocked(of_psi, tuple(blocks), U, n or len(U), of_Z, overlaps, nesting)
     return engine._with_U(U)

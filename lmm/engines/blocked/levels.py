@@ -100,6 +100,41 @@ def triangles(G):
     return R
 
 
+def triangles_of_rows(values, codes, m):
+    """The same R of Z = Q R in each level, from the rows: (c, c, m).
+
+    Parameters
+    ----------
+    values : sequence of ndarray, each (n,)
+        The values of the effects.
+    codes : ndarray of int, shape (n,)
+        The level of each row, of m.
+
+    Notes
+    -----
+    As a difference of squares, what an intercept leaves of a slope in a variable that is far from
+    zero would have lost its digits: (shift / spread)^2 times eps. Here it is shift / spread.
+    """
+    c = len(values)
+    R = np.zeros((c, c, m))
+    directions = []
+    for j, column in enumerate(values):
+        left = np.array(column, float)
+        whole = np.bincount(codes, left**2, m)
+        for _ in range(2 if j else 0):                  # what rounding leaves once is gone then
+            for i, direction in enumerate(directions):
+                along = np.bincount(codes, direction * left, m)
+                R[i, j] += along
+                left -= direction * along[codes]
+        squared = np.bincount(codes, left**2, m) if j else whole
+        is_some = (squared > DEPENDENT**2 * whole) & (squared > 0)
+        R[j, j] = np.sqrt(np.where(is_some, squared, 0.0))
+        if j + 1 < c:
+            inverse = is_some / np.where(is_some, R[j, j], 1.0)
+            directions.append(left * inverse[codes])
+    return R
+
+
 def in_Q1(R1, V):
     """The X with R1'X = V for each level, (c, r, m): Q1'u, of V = Z1'u.
 

@@ -32,7 +32,15 @@ from ..algebra import row_sums, scaled_columns
 from .crossproducts import cross_products
 from .last_stage import LastStage
 from .layout import Kept, Sparse
-from .levels import above_and_diagonal, in_Q1, inverse_root, summed_products, times, transposed
+from .levels import (
+    above_and_diagonal,
+    in_Q1,
+    inverse_root,
+    summed_products,
+    times,
+    transposed,
+    triangles,
+)
 from .sparse_stage import SparseStage
 
 
@@ -44,7 +52,8 @@ def stage_of(layout, relative, packed, ZU, UU):
         ZZ = packed.reshape(layout.q, layout.q)
         return LastStage(layout, relative, ZZ, ZU, UU)
     Z1U, Z2U = layout.split(ZU)
-    of_Z = cross_products(layout, *layout.unpacked(packed))
+    own, between, rest = layout.unpacked(packed)
+    of_Z = cross_products(layout, triangles(own), between, rest)
     of_Z = of_Z.with_products(Z1U, Z2U, UU)
     return Stage(of_Z, relative)
 

@@ -10,6 +10,7 @@ at one, (1, q), and `slopes` differentiates it. What differs between designs is 
 apart: `by_level.py`, `stacks.py`; `families.py` chooses.
 """
 
+from .by_level import ByLevel
 from .families import (
     Family,
     Unsuitable,
@@ -22,6 +23,7 @@ from .families import (
 from .profile import Look, Slopes, look, look_around, slopes, told_apart
 
 __all__ = [
+    "ByLevel",
     "Family",
     "Look",
     "Slopes",

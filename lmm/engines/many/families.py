@@ -9,7 +9,7 @@ from scipy import sparse
 from ...errors import LMMError
 from ...model import Entries
 from ..algebra import ends_of, numbers_within
-from ..blocked.levels import in_Q1, in_Z1, triangles
+from ..blocked.levels import in_Q1, in_Z1, triangles_of_rows
 from ..qr import back_substitute
 from . import by_level, stacks
 from .alike import SAME, Alike, alike
@@ -20,7 +20,9 @@ from .stacks import Stacks
 MOST_COMMUTING = 300        # columns of Z, up to which a common eigenbasis is looked for
 LEAST_SQUARE = 1e-300       # in place of a mean square of zero
 LEAST_OWN = 1e-9            # of an effect, what those before leave of it: below, none are mixed
-LEAST_EIGENVALUE = 1e-9     # of Z'Z, relative to the largest, above which a direction is one of Z
+LEAST_EIGENVALUE = 1e-9     # of Z'Z, its columns of length 1, relative to the largest, above which
+                            # a direction is one of Z, and ...
+NO_EIGENVALUE = 1e-12       # ... below which it is none
 MOST_EFFECTS = 6            # of one grouping, by level
 MOST_KEPT = 200             # columns that go in stacks, and ...
 MOST_IN_STACKS = 300_000    # ... products of columns with those that are eliminated
@@ -313,9 +315,9 @@ def _same_levels(blocks):
 
 def _of_grouping(rows, entries, common):
     """One grouping: a piece for each level."""
+    m = rows.blocks[0].shape[1]
     c = entries.J
-    G = np.array([[_column_sums(a, b) for b in rows.blocks] for a in rows.blocks])
-    R = triangles(G)
+    R = triangles_of_rows([Z.data for Z in rows.blocks], rows.blocks[0].indices, m)
     first = Family(None, rows, rows.blocks, R, entries=entries)
     X1, rest = first.split(rows.X)
     A = []
@@ -385,9 +387,13 @@ def _commuting(blocks):
     Z = sparse.csr_array(sparse.hstack(blocks))
     ends = ends_of(block.shape[1] for block in blocks)
     products = (Z.T @ Z).toarray()
-    squares, vectors = np.linalg.eigh(products)
+    lengths = np.sqrt(products.diagonal())
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    squares, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
     kept = squares > LEAST_EIGENVALUE * squares[-1]
-    to_basis = vectors[:, kept] / np.sqrt(squares[kept])
+    if (squares[~kept] > NO_EIGENVALUE * squares[-1]).any():         # neither there nor not there
+        return None
+    to_basis = vectors[:, kept] / np.sqrt(squares[kept]) / lengths[:, None]
     of_blocks = []
     for j in range(len(blocks)):
         root = to_basis.T @ products[:, numbers_within(ends, [j])]

@@ -18,6 +18,8 @@ from ..blocked.levels import in_Q1, in_Z1, triangles
 from .by_level import ByLevel
 from .profile import inverse_roots
 
+LEAST_SHARE_LEFT = 1e-6     # of an effect's square in a level, left by those before: as difference
+TINY_SQUARE = 1e-300        # in place of the square of what is zero
 LEAST_PIVOT = 1e-6          # of a direction of X, what the rows leave of it: below, digits are lost
 
 
@@ -133,6 +135,8 @@ def masked(family, entries, Y, lost_beyond):
         XX=XX,
     )
     lost = size > lost_beyond**2 * whole
+    share = np.einsum("iibm->ibm", R) ** 2 / np.maximum(np.einsum("iibm->ibm", G), TINY_SQUARE)
+    lost |= ((share > 0) & (share < LEAST_SHARE_LEFT)).any(axis=(0, 2))
     lost |= without | ~(pivots > np.sqrt(LEAST_PIVOT)).all(axis=1) | (n <= k + 1)
     return Masked(design, (y1, Xy, yy), beta_0, whole, lost, R_X, E)
 

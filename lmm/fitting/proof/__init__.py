@@ -28,7 +28,7 @@ section 3.1.5; that y'V^-1 y is convex in V, there, 3.1.7.
 """
 
 from .at_zero import AtZero
-from .bounds import criterion
+from .bounds import criterion, with_allowance
 from .branching import OPEN, PROVED, REFUTED, Verdict, proved
 from .cells import Boxes, Sectors, turned
 from .problem import Problem
@@ -45,4 +45,5 @@ __all__ = [
     "criterion",
     "proved",
     "turned",
+    "with_allowance",
 ]

@@ -71,6 +71,12 @@ class AtZero(Bounded):
         self.parts = self.K.T @ self.whole_parts @ self.K
         self.y = self.K.T @ y
 
+    @property
+    def numbers_of_a_point(self):
+        """How many numbers an evaluation needs, nearly: of rows by rows, and for their triangle."""
+        n = len(self.y)
+        return n * n * max(1, n // 10)
+
     def _weighted(self, parts, points):
         """V at points, (N, d, d)."""
         d = parts.shape[1]

@@ -18,6 +18,11 @@ class Bounded:
     rounding may take each, and the gradient of q if it is wanted; and ``q_at_infinity``.
     """
 
+    @property
+    def numbers_of_a_cell(self):
+        """How many numbers the corners of a cell need, nearly."""
+        return 2**self.chart.s * self.numbers_of_a_point
+
     def bounds(self, cells, target):
         """Lower bounds of nll over the cells, (N,), and where X and terms at infinity reproduce y.
 
@@ -86,7 +91,14 @@ class Bounded:
 
 def criterion(problem, points):
     """nll, (N,), inf where it cannot be evaluated."""
-    h, q, *_ = problem.at(points)
+    return with_allowance(problem, points)[0]
+
+
+def with_allowance(problem, points):
+    """The same, and how far it may be off by rounding."""
+    h, q, off_h, off_q = problem.at(points)
     with np.errstate(all="ignore"):
         values = 0.5 * (h + problem.df * np.log(q)) + problem.constant
-    return np.where(np.isnan(values), np.inf, values)
+        allowances = 0.5 * (off_h + problem.df * off_q / q)
+    bad = np.isnan(values)
+    return np.where(bad, np.inf, values), np.where(bad, 0.0, allowances)

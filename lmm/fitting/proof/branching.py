@@ -7,15 +7,21 @@ import numpy as np
 
 from ...engines import Unsuitable
 from .at_zero import AtZero, relative_to_terms
-from .bounds import criterion
+from .bounds import criterion, with_allowance
 from .cells import Boxes
 from .problem import Problem
 
-AT_A_TIME = 2000            # cells
+AT_A_TIME = 2000            # cells, and ...
+NUMBERS_IN_A_ROUND = 20_000_000     # ... numbers that their corners need, at most
+SAME = 1e-10                # of nll, and ...
+AGREED = 0.1                # of the tolerance, how far the criterion may be from the engine's
+TRIED = (0.0, 0.1, 1.0, 10.0)       # variances times their units, where the two are compared
 FEW_CELLS = 32              # up to which they are split once more before their bounds are looked at
 MOST_IN_Z = 5_000_000       # numbers, up to which terms at infinity are projected out
 MOST_DENSE_ROWS = 100       # up to which sigma = 0 is looked at
 REPRODUCED = "the fixed and random effects together can reproduce the response"
+DIGITS = "the bounds' sums have lost digits that the likelihood has"
+ROUNDED = "rounding errors may be {:.1g} in nll, more than the tolerance of {:g}"
 PROVED, REFUTED, OPEN = "proved", "refuted", "open"
 
 
@@ -51,8 +57,11 @@ class Verdict:
     cells: np.ndarray
 
 
-def proved(setup, nll, tolerance, seconds, keep=False):
-    """The `Verdict` on a value nll of the criterion: whether none is lower by the tolerance."""
+def proved(evaluate, setup, nll, tolerance, seconds, keep=False):
+    """The `Verdict` on a value nll of the criterion: whether none is lower by the tolerance.
+
+    ``evaluate(theta, setup)`` is the criterion itself, by which a better theta is confirmed.
+    """
     started = perf_counter()
     try:
         if setup.design.p * setup.design.n > MOST_IN_Z:
@@ -65,12 +74,27 @@ def proved(setup, nll, tolerance, seconds, keep=False):
     except Unsuitable as error:
         reason = f"no proof is there for this design: {error}"
         return _at_once(OPEN, reason, -np.inf, nll, started)
-    search = _Search(problem, nll, nll - tolerance, started, keep)
+    if not agrees(evaluate, problem, tolerance):
+        return _at_once(OPEN, DIGITS, -np.inf, nll, started)
+    search = _Search(evaluate, problem, nll, nll - tolerance, started, keep)
     while search.goes_on():
         search.round()
         if search.verdict is None and perf_counter() - started > seconds:
             search.end(OPEN, f"{search.left} boxes are left after {seconds:g} seconds")
     return search.verdict
+
+
+def agrees(evaluate, problem, tolerance):
+    """Whether the criterion, as the bounds know it, is the engine's at some points."""
+    if not isinstance(problem.chart, Boxes):
+        return True
+    points = np.array(TRIED)[:, None] / problem.chart.units
+    for point, value in zip(points, criterion(problem, points)):
+        if np.isfinite(value):
+            exact = evaluate(problem.theta_of(point), problem.setup)
+            if abs(value - exact) > AGREED * tolerance + SAME * max(1.0, abs(exact)):
+                return False
+    return True
 
 
 def _at_once(verdict, reason, lower, nll, started):
@@ -82,7 +106,8 @@ def _at_once(verdict, reason, lower, nll, started):
 class _Search:
     """Branch and bound: the cells that are left, by chart, and what is known so far."""
 
-    def __init__(self, problem, nll, target, started, keep):
+    def __init__(self, evaluate, problem, nll, target, started, keep):
+        self.evaluate = evaluate
         self.problem = problem
         self.nll = nll
         self.target = target
@@ -139,8 +164,9 @@ class _Search:
         cells, of_parents = self.by_chart[problem]
         chart = problem.chart
         order = np.argsort(of_parents, kind="stable")
-        now = order[:AT_A_TIME]
-        later = order[AT_A_TIME:]
+        most = int(np.clip(NUMBERS_IN_A_ROUND // problem.numbers_of_a_cell, 1, AT_A_TIME))
+        now = order[:most]
+        later = order[most:]
         self.by_chart[problem] = cells[later], of_parents[later]
         chunk = cells[now]
         bounds, reproduced = problem.bounds(chunk, self.target)
@@ -155,11 +181,16 @@ class _Search:
             return
         bounds = bounds[~good]
         middle = chart.middle(left)
-        values = criterion(problem, middle)
+        values, allowances = with_allowance(problem, middle)
         best = int(values.argmin())
         if values[best] < self.target:
             self._put(problem, left, bounds)
-            self.end(REFUTED, "", problem.theta_of(middle[best]), float(values[best]))
+            self._refuted_at(problem.theta_of(middle[best]))
+            return
+        allowed = allowances[best]
+        if values[best] - allowed < self.target and allowed > self.nll - self.target:
+            self._put(problem, left, bounds)
+            self.end(OPEN, ROUNDED.format(allowed, self.nll - self.target))
             return
 
         # -- where X and terms at infinity reproduce y: with one of these terms in sigma's place
@@ -179,6 +210,14 @@ class _Search:
             children, parents = chart.split(children)
             bounds = bounds[parents]
         self._put(problem, children, bounds)
+
+    def _refuted_at(self, theta):
+        """The verdict where the bounds' criterion is lower: whether the engine's is, too."""
+        value = float(self.evaluate(theta, self.problem.setup))
+        if value < self.target:
+            self.end(REFUTED, "", theta, value)
+        else:
+            self.end(OPEN, DIGITS)
 
     def _put_at_zero(self, problem, cell, bound):
         """The cell in charts with a term in sigma's place; whether there are such charts."""

@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...engines import Unsuitable, family_of, look, slopes, triangles_or_nan
+from ...engines import ByLevel, Unsuitable, family_of, look, slopes, triangles_or_nan
 from ...model import Unstructured, Variances
 from .bounds import ALLOWED, NO_RESIDUAL, PROJECTED, TINY, Bounded
 from .cells import Boxes, Sectors
@@ -32,6 +32,11 @@ class Problem(Bounded):
 
     reference = 0                                               # what the variances are relative to
 
+    @property
+    def numbers_of_a_point(self):
+        """How many numbers an evaluation needs, nearly."""
+        return self.design.numbers_each
+
     def theta_of(self, point):
         """theta at a point of the chart, sigma being profiled out."""
         covariance = self.setup.covariance
@@ -56,7 +61,8 @@ class Problem(Bounded):
         if len(structures) == 1 and type(one) is Unstructured and one.c == 2:
             return self._sectors()
         raise Unsuitable(
-            "its terms are neither independent effects nor one term of two correlated ones"
+            "its terms are neither independent effects, as of (1 | g), (x || g) or cs(0 + f | g), "
+            "nor one term of two correlated ones, (x | g)"
         )
 
     def _sectors(self):
@@ -93,24 +99,41 @@ class Problem(Bounded):
             q = np.where(bad, np.nan, found.quadratic)
             h = 2 * (found.nll - self.constant) - self.df * np.log(q)
         h = np.where(bad, np.nan, h)
-        off = self._allowances(rho, q)
+        off = self._allowances(rho, q, found)
         if not with_gradient:
             return h, q, *off
         of_rho = slopes(self.design, found, self.responses)
         forms = of_rho.forms * (found.quadratic / self.df)[:, None]     # -dq / d rho
         return h, q, *off, -forms @ self.chart.to_rho
 
-    def _allowances(self, rho, q):
+    def _allowances(self, rho, q, found):
         """How far h and q may be off, (N,) each, by rounding errors.
 
         h is a sum of as many logarithms as Z and X have columns; a pivot is at least 1, and is off
         by eps times what it is a difference of, at most 1 + the size of V's parts. q is a
-        difference from e'e.
+        difference from e'e. Where V is diagonal in a basis, its elements are sums of what is not
+        negative, and so is e'We: nothing is lost but where X'WX is ill-conditioned, by its kappa.
         """
         eps = ALLOWED * np.finfo(float).eps
-        size = np.abs(rho) @ self._sizes
         columns = self.setup.design.p + len(self.setup.beta_0) + 1
+        if isinstance(self.design, ByLevel) and len(self.design.X1) == 1:
+            products = np.einsum("nkk->n", found.sums.XX)
+            kappa = products * np.sum(found.root**2, axis=(1, 2))
+            of_h = self._spread + (kappa if self.setup.reml else 0.0 * kappa)
+            return eps * columns * of_h, eps * columns * (1 + kappa) * found.sums.yy
+        size = np.abs(rho) @ self._sizes
         return eps * columns * (1 + size), eps * columns * (self.whole + 0 * q)
+
+    @cached_property
+    def _spread(self):
+        """Of eigenvalues the largest over the smallest that is not zero: these are off by more."""
+        found = 1.0
+        if self.design.R is None:
+            for of_entry in self.design.A.reshape(len(self.design.A), -1):
+                some = of_entry[of_entry > 0]
+                if len(some):
+                    found = max(found, float(some.max() / some.min()))
+        return found
 
     @cached_property
     def _sizes(self):
