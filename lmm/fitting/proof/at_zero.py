@@ -148,7 +148,11 @@ class AtZero(Bounded):
 
 
 def _lost(V, L):
-    """How far log|V| may be off by rounding, and q relative to itself, for V = L L'."""
+    """How far log|V| may be off by rounding, and q relative to itself, for V = L L'.
+
+    V itself, a product with K on both sides, is off by eps times its largest element.
+    """
     eps = ALLOWED * np.finfo(float).eps
+    diagonals = np.einsum("bii->bi", V)
     pivots = np.einsum("bii->bi", L) ** 2
-    return eps * V.shape[1] * np.sum(np.einsum("bii->bi", V) / pivots, axis=1)
+    return eps * np.sum((diagonals * V.shape[1] + diagonals.max(axis=1)[:, None]) / pivots, axis=1)
