@@ -150,7 +150,7 @@ def finished(criterion, theta, message):
 
 
 def another(criterion, theta, value, optimum):
-    """What the search of many.py finds from its grid, if it is certified or better; or the same."""
+    """What the search of many/ finds from its grid, if it is certified or better; or the same."""
     with criterion.phase(ELSEWHERE):
         start = optimum_of_one(criterion.setup)
         if start is None:

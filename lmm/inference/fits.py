@@ -211,8 +211,7 @@ class Fits(tables.Shown):
         check_level(level)
         labels, whole, rhs = rows_of(self._like_a_fit(), L, rhs)
         left_out = self.setup.design.left_out
-        if left_out.not_estimable(whole).any():
-            raise LMMError("a row of L cannot be estimated, columns of X having been left out")
+        unknown = left_out.not_estimable(whole).any(axis=1)
         L = left_out.reduced(whole)
         m = len(self.names)
         variance = np.full((m, len(L)), np.nan)
@@ -225,6 +224,7 @@ class Fits(tables.Shown):
             variance[i] = table["se"] ** 2
             df[i] = table["df"]
         estimate = self.estimates.beta @ L.T
+        estimate[:, unknown] = variance[:, unknown] = df[:, unknown] = np.nan
         table = t_table_of(estimate, np.sqrt(variance), df, rhs, level)
         table["qvalue"] = np.apply_along_axis(false_discovery_rates, 0, table["pvalue"])
         if len(L) == 1:

@@ -30,15 +30,16 @@ def refit(fit, y, *, progress=True):
     ----------
     y : array_like, shape (nobs,) or (nobs, m), or with one value or row per row of `dat`
         On the scale of the formula's left-hand side. A Series or DataFrame goes by its index, which
-        is that of `dat`, anything else by position. Of several columns each is a response, and may
-        have missing values; a sparse matrix is taken too.
+        is that of `dat`, anything else by position. Of a table, a frame, a dict of columns, a
+        sparse matrix or an array of two dimensions, each column is a response, be it one, and may
+        have missing values.
     progress : bool, optional
         Whether to show a progress bar for many, after two seconds, if tqdm is installed.
 
     Returns
     -------
     LMMResult or Fits
-        A fit, or those of m columns.
+        A fit, or for a table those of its m columns.
 
     Raises
     ------
@@ -55,6 +56,7 @@ def refit(fit, y, *, progress=True):
     >>> fit.refit(fit.simulate(1000, seed=1)).sd.mean().round(2).to_dict()      # doctest: +SKIP
     {'Batch': 33.42}
     """
+    checked_flag(progress, "progress")
     if not is_table(y):
         return single.refit(fit, y)
     responses = checked_responses(y, fit.setup.design, "y")
@@ -100,9 +102,11 @@ def lmm_many(
     Notes
     -----
     One response after the other costs a millisecond; here all go through Newton's iteration in
-    stacks, some 5 to 100 microseconds each, by exact derivatives, from the lowest point of a grid.
-    Variances of zero are exactly zero. Which optimum is not certified is fitted by itself. Values
-    that are missing in a response leave out their rows for it alone.
+    stacks, 5 to 100 microseconds each in small designs, by exact derivatives, from the lowest point
+    of a grid. Variances of zero are exactly zero. Which optimum is not certified is fitted by
+    itself. Values that are missing in a response leave out their rows for it alone; each fit is
+    what `lmm` makes of these rows, so where the formula has values that depend on all of them, as
+    ``center(x)`` has, such responses go one by one.
 
     Examples
     --------
@@ -249,7 +253,9 @@ def fits_of(formula, setup, plan, responses, one, start, progress):
         for columns, found in zip(blocks, run(fitted, blocks)):
             estimates.put(columns, found)
             advance(len(columns))
+    response = repr(setup.design.response)
     for i in np.flatnonzero(estimates.reasons != ""):
-        named = estimates.reasons[i].replace(repr(setup.design.response), repr(responses.names[i]))
-        estimates.reasons[i] = named
+        name = repr(responses.names[i])
+        reason = estimates.reasons[i].replace(f"response {response}", f"response {name}")
+        estimates.reasons[i] = reason.replace(f"fit {response}", f"fit {name}")
     return Fits(responses.names, formula, setup, estimates, responses, batches, one)

@@ -1,5 +1,7 @@
 """Proofs where digits are at stake: bounds are the engine's criterion, or nothing is said."""
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pandas as pd
@@ -9,7 +11,10 @@ from numpy.testing import assert_allclose
 
 from lmm import ConvergenceWarning, LMMprof, LMMsetup, lmer, lmm, load_data
 from lmm.fitting import proved
-from lmm.fitting.proof import Problem, criterion, with_allowance
+from lmm.fitting.proof import AtZero, Boxes, Problem, criterion, with_allowance
+from lmm.fitting.proof.at_zero import relative_to_terms
+from lmm.fitting.proof.bounds import Bounded
+from lmm.inference.proving import is_stronger, said
 
 
 def levels(codes, letter):
@@ -149,3 +154,147 @@ def test_many_terms_keep_to_their_time_and_memory():
 def test_what_is_open_says_why():
     fit = lmer("score ~ 1 + (0 + Machine | Worker)", load_data("Machines"))
     assert "nor one term of two correlated ones" in str(fit.prove()) and "at least -inf" not in str(fit.prove())
+
+
+# -- units, and sigma = 0 ---------------------------------------------------------------------------------------
+
+def in_units(seed, unit):
+    """A slope in a covariate of other units, beside another grouping; as few as 6 rows."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(6, 15))
+    a, b = rng.integers(0, 4, n), rng.integers(0, 3, n)
+    x = rng.normal(size=n) * unit
+    return pd.DataFrame({"y": rng.normal(size=n), "x": x, "a": levels(a, "a"), "b": levels(b, "b")})
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e8])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_covariate_of_other_units(seed, unit):
+    """What is refuted is lower by the engine, and what is proved is not contradicted by the fit."""
+    try:
+        fit = lmer("y ~ 1 + (1 | a) + (0 + x | b)", in_units(seed, unit), reml=False)
+    except ValueError:
+        pytest.skip("no model that is fitted")
+    found = fit.prove(seconds=2)
+    if found.refuted:
+        assert LMMprof(found.theta, fit.setup) < fit.nll - 1e-6
+    assert proved(LMMprof, fit.setup, fit.nll + 1e-3, 1e-6, 2).verdict != "proved"
+
+
+def cells_at_zero(unit):
+    """The cells relative to each term, and the `AtZero` that knows the criterion there."""
+    rng = np.random.default_rng(7)
+    dat = pd.DataFrame({"a": levels(np.arange(14) % 8, "a"), "b": levels(rng.permutation(14) % 7, "b")})
+    dat["y"] = rng.normal(size=14)
+    dat["x"] = unit * (1 + rng.random(14))
+    problem = Problem(lmer_setup("y ~ 1 + (1 | a) + (0 + x | b)", dat))
+    top = problem.chart.roots()[-1]
+    for reference, cells in relative_to_terms(problem, top):
+        yield AtZero(problem, reference), cells
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e3])
+def test_nothing_in_a_cell_at_sigma_zero_is_below_its_bound(unit):
+    rng = np.random.default_rng(2)
+    count = 0
+    for problem, cells in cells_at_zero(unit):
+        for _ in range(8):
+            bounds, _ = problem.bounds(cells, np.inf)
+            low, up = problem.chart.ends(cells)
+            up = np.where(np.isinf(up), 100 * np.maximum(low, 1e-3), up)
+            for _ in range(4):
+                share = np.clip(1.6 * rng.random(low.shape) - 0.3, 0, 1)
+                values = criterion(problem, low + share * (up - low))
+                assert (values >= bounds).all()
+                count += np.isfinite(bounds).sum()
+            cells, _ = problem.chart.split(cells)
+            cells = cells[rng.permutation(len(cells))[:200]]
+    assert count > 1000
+
+
+def exact_at_zero(problem, point):
+    """h and q there, by sixty digits, for maximum likelihood."""
+    with mpmath.workdps(60):
+        V = mpmath.matrix(problem.whole_parts[problem.reference].tolist())
+        for number, share in zip(problem.numbers, point):
+            V += mpmath.mpf(float(share)) * mpmath.matrix(problem.whole_parts[number].tolist())
+        X = mpmath.matrix(problem.of.family.rows.X.tolist())
+        y = mpmath.matrix(problem.of.setup.design.y.tolist())
+        W = V**-1
+        e = y - X * mpmath.lu_solve(X.T * W * X, X.T * W * y)
+        return float(mpmath.log(mpmath.det(V))), float((e.T * W * e)[0])
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e3])
+def test_the_allowances_at_sigma_zero_hold(unit):
+    rng = np.random.default_rng(3)
+    for problem, _ in cells_at_zero(unit):
+        points = 10.0 ** rng.uniform(-4, 4, (6, 2))
+        h, q, off_h, off_q = problem.at(points)
+        for i, point in enumerate(points):
+            exact = exact_at_zero(problem, point)
+            assert abs(h[i] - exact[0]) <= off_h[i] and abs(q[i] - exact[1]) <= off_q[i]
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e3, 1e7])
+def test_q_at_infinity_is_no_more_than_q_far_away(unit):
+    """q falls as variances grow: at infinity it is below any finite one, whatever the units are."""
+    for problem, _ in cells_at_zero(unit):
+        units = problem.chart.units
+        for infinite in ([True, False], [False, True], [True, True]):
+            at = np.where(infinite, 0.0, 1 / units)[None]
+            q, off = problem.q_at_infinity(np.array(infinite), at)
+            far = np.where(infinite, 1e6 / units, 1 / units)[None]
+            _, q_far, _, off_far = problem.at(far)
+            assert q[0] - np.max(off) <= q_far[0] + off_far[0]
+
+
+class Stub(Bounded):
+    """h and q of a chart of one variance that are known: h = v, q = 1 / (1 + v), off by 0.3 and 0.01."""
+
+    df = 2.0
+    constant = 0.0
+    numbers_of_a_point = 1
+    chart = Boxes(np.ones(1), np.eye(1))
+
+    def at(self, points, with_gradient=False):
+        v = points[:, 0]
+        found = v, 1 / (1 + v), np.full(len(v), 0.3), np.full(len(v), 0.01)
+        return (*found, (-1 / (1 + v) ** 2)[:, None]) if with_gradient else found
+
+    def q_at_infinity(self, infinite, points):
+        return np.full(len(points), 0.5), 0.01
+
+
+def test_bounds_are_lowered_by_what_rounding_may_take():
+    stub = Stub()
+    (at_infinity,), _ = stub.bounds(np.array([[4.0, np.inf]]), np.inf)
+    assert_allclose(at_infinity, 0.5 * (4.0 - 0.3 + 2 * np.log(0.5 - 0.01)))
+    (ended,), _ = stub.bounds(np.array([[1.0, 1.2]]), np.inf)
+    c = stub.chart.middle(np.array([[1.0, 1.2]]))[0, 0]
+    tangents = [1 / (1 + c) - (v - c) / (1 + c) ** 2 for v in (1.0, 1.2)]
+    sizes = [abs(v - c) / (1 + c) for v in (1.0, 1.2)]
+    by_tangent = min(v - 0.3 + 2 * np.log(T - 0.01 * (1 + size)) for v, T, size in zip((1.0, 1.2), tangents, sizes))
+    by_order = 1.0 - 0.3 + 2 * np.log(1 / 2.2 - 0.01)
+    assert_allclose(ended, 0.5 * max(by_tangent, by_order))
+
+
+# -- what is said, and kept -------------------------------------------------------------------------------------
+
+def test_a_weaker_proof_replaces_none():
+    fit = lmer("Yield ~ 1 + (1 | Batch)", load_data("Dyestuff"))
+    loose = fit.prove(tolerance=10)
+    assert loose.proved and fit.proof is loose and "proved global, but for 10 of nll" in str(fit)
+    close = fit.prove()
+    assert fit.proof is close and "Optimum: proved global" in str(fit) and "but for" not in str(fit)
+    fit.prove(tolerance=10)
+    assert fit.proof is close
+
+
+def test_a_refutation_stays():
+    fit = lmer("Yield ~ 1 + (1 | Batch)", load_data("Dyestuff"))
+    lower = fit.prove()
+    refuted = replace(lower, verdict="refuted", nll=fit.nll - 1)
+    assert is_stronger(refuted, lower) and not is_stronger(replace(lower, tolerance=0.5), refuted)
+    assert "there is a better one" in said(refuted)
+    assert not is_stronger(replace(lower, verdict="open"), None)

@@ -181,6 +181,26 @@ def test_replicates_that_go_alone_search_as_the_fit_did():
     assert_allclose(found.to_numpy().ravel(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e6, 1e5, 3e4, 1e-6])
+@pytest.mark.parametrize("values", [[1, 2, 3], [-1, 0, 1]])
+def test_the_unit_of_a_covariate_is_of_no_consequence(values, unit):
+    """Balanced and crossed, so that V is diagonal in a basis: a term is none for being in other units."""
+    dat = pd.DataFrame([(f"g{i}", f"h{j}", k) for i in range(6) for j in range(5) for k in range(3)], columns=list("ghk"))
+    dat["x"] = np.array(values)[dat["k"]] * unit
+    rng = np.random.default_rng(4)
+    slopes = rng.normal(size=(5, 3))[pd.factorize(dat["h"])[0]]
+    Y = drawn(dat, 3) + slopes * dat[["x"]].to_numpy() / unit
+    formula = "~ x + (1 | g) + (0 + x | h)"
+    fits = lmer_many(formula, dat, Y)
+    assert fits.alone == ()
+    for name in Y:
+        single = lmer(f"y {formula}", dat.assign(y=Y[name]))
+        assert abs(fits.llf[name] - single.llf) < 1e-8
+        assert_allclose(fits.sd.loc[name], single.sd, rtol=1e-6)
+        assert_allclose(fits.pvalues.loc[name], single.pvalues, rtol=1e-4)
+    assert single.prove().proved
+
+
 # -- sparse responses -------------------------------------------------------------------------------------------
 
 FORMULAS = {

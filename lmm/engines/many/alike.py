@@ -18,7 +18,8 @@ import numpy as np
 
 from ..blocked.levels import transposed, triangles
 
-SAME = 1e-10            # of the largest element, differences that are rounding errors
+SAME = 1e-10            # of an element, differences that are rounding errors
+NOTHING = 1e-14         # of the largest element, below which one is zero
 SPANNED = 1e-12         # of the largest singular value, below which one is zero
 
 
@@ -85,8 +86,7 @@ class Alike:
 def alike(kinds, X1):
     """The `Alike` of pieces with these numbers, (pieces, any), which are equal where alike."""
     c, k, _ = X1.shape
-    largest = np.abs(kinds).max(axis=0, initial=0.0)
-    rounded = np.round(kinds / np.where(largest > 0, largest, 1.0) / SAME)
+    rounded = rounded_numbers(kinds)
     _, numbers = np.unique(rounded, axis=0, return_inverse=True)
     numbers = np.asarray(numbers).reshape(-1)
     order = np.argsort(numbers, kind="stable")
@@ -104,3 +104,13 @@ def alike(kinds, X1):
                 n_new = r + c
         classes.append(Class(members, mixing, n_new))
     return Alike(tuple(classes))
+
+
+def rounded_numbers(kinds):
+    """The numbers, (pieces, any), by ten digits each: those that differ by rounding are equal."""
+    sizes = np.abs(kinds)
+    largest = sizes.max(axis=0, initial=0.0)
+    is_some = sizes > NOTHING * largest
+    with np.errstate(divide="ignore"):
+        units = np.where(is_some, 10.0 ** np.ceil(np.log10(sizes)), 1.0) * SAME
+    return np.where(is_some, np.round(kinds / units) * units, 0.0)

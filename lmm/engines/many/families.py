@@ -26,6 +26,7 @@ NO_EIGENVALUE = 1e-12       # ... below which it is none
 MOST_EFFECTS = 6            # of one grouping, by level
 MOST_KEPT = 200             # columns that go in stacks, and ...
 MOST_IN_STACKS = 300_000    # ... products of columns with those that are eliminated
+MOST_OF_ROWS = 20_000_000   # numbers, of the columns that are left by row
 MADE_BY_OTHERS = 1e-7       # of a direction of X, what rows leave of it, below which it is none
 DIGITS_LOST = 1e7           # y over its residual: beyond that, digits of e are lost in floats
 LOST_IN_ONE_PASS = 1e4      # the same of squares, where e is never made
@@ -410,6 +411,9 @@ def _commuting(blocks):
         if np.abs(beside).max(initial=0.0) > SAME * diagonal.max():
             return None
         diagonal[diagonal < SAME * diagonal.max()] = 0.0
+        whole = blocks[len(eigenvalues)].power(2).sum()
+        if abs(diagonal.sum() - whole) > SAME * whole:              # a direction was left out
+            return None
         eigenvalues.append(diagonal)
     basis = Z @ (to_basis @ turned)
     return basis, np.array(eigenvalues)
@@ -428,6 +432,8 @@ def _in_stacks(rows, covariance, one_entry, common):
     p2 = len(block_of)
     if p2 > MOST_KEPT or m1 * p2 > MOST_IN_STACKS:
         raise Unsuitable(f"{p2} columns of Z are left beside {m1} that are eliminated")
+    if rows.n * p2 > MOST_OF_ROWS:
+        raise Unsuitable(f"{p2} columns of Z are left in {rows.n} rows")
     Z2 = sparse.csr_array(sparse.hstack([rows.blocks[j] for j in others])) if others else None
     if first is None:
         Z1 = [sparse.csr_array((rows.n, 0))]

@@ -32,7 +32,7 @@ class Found:
         In the coordinates for steps, sigma profiled out; rows of what is zero are those of I.
     error : ndarray, shape (B,)
         How far nll may be above the minimum, to second order.
-    reasons : list of str
+    reasons : ndarray of str, shape (B,)
         Why it is no certified optimum, "" where it is.
     """
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 
 from ...engines import triangles_or_nan
-from .bounds import ALLOWED, NO_RESIDUAL, PROJECTED, TINY, Bounded
+from .bounds import ALLOWED, NO_RESIDUAL, TINY, Bounded
 from .cells import TOP, Boxes
 
 NUMBERS_AT_A_TIME = 1_000_000       # in matrices of rows by rows
@@ -121,8 +121,10 @@ class AtZero(Bounded):
         key = tuple(infinite)
         if key not in self._infinite:
             away = [number for number, is_so in zip(self.numbers, infinite) if is_so]
-            values, vectors = np.linalg.eigh(self.parts[away].sum(axis=0))
-            self._infinite[key] = vectors[:, values <= PROJECTED * values[-1]]
+            scaled = [part / max(TINY, part.trace()) for part in self.parts[away]]
+            values, vectors = np.linalg.eigh(np.sum(scaled, axis=0))
+            beside = len(values) * np.finfo(float).eps * values[-1]     # rather more is taken out
+            self._infinite[key] = vectors[:, values <= beside]
         B = self._infinite[key]
         y = B.T @ self.y
         if y @ y < NO_RESIDUAL * (self.y @ self.y):

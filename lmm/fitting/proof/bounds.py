@@ -8,7 +8,8 @@ import numpy as np
 ALLOWED = 32.0              # times the rounding error of a float: what an operation may lose
 TINY = 1e-300               # in place of a zero that is rounding
 NO_RESIDUAL = 1e-20         # of y'y, below which what X and Z leave of y is rounding
-PROJECTED = 1e-13           # of the largest singular value, above which one is no rounding
+PROJECTED = 1e-13           # of the largest singular value of columns of length 1, above which one
+                            # is no rounding
 
 
 class Bounded:

@@ -109,10 +109,12 @@ class Problem(Bounded):
     def _allowances(self, rho, q, found):
         """How far h and q may be off, (N,) each, by rounding errors.
 
-        h is a sum of as many logarithms as Z and X have columns; a pivot is at least 1, and is off
-        by eps times what it is a difference of, at most 1 + the size of V's parts. q is a
-        difference from e'e. Where V is diagonal in a basis, its elements are sums of what is not
-        negative, and so is e'We: nothing is lost but where X'WX is ill-conditioned, by its kappa.
+        h is a sum of as many logarithms as Z and X have columns; a pivot is off by eps times what
+        it is a difference of, at most 1 + the size of V's parts, and it is at least 1, but where
+        psi is not positive: there the trace of the inverse says how small it is. q is a difference
+        from e'e, of what such pivots have divided. Where V is diagonal in a basis, its elements are
+        sums of what is not negative, and so is e'We: nothing is lost but where X'WX is
+        ill-conditioned, by its kappa.
         """
         eps = ALLOWED * np.finfo(float).eps
         columns = self.setup.design.p + len(self.setup.beta_0) + 1
@@ -121,8 +123,11 @@ class Problem(Bounded):
             kappa = products * np.sum(found.root**2, axis=(1, 2))
             of_h = self._spread + (kappa if self.setup.reml else 0.0 * kappa)
             return eps * columns * of_h, eps * columns * (1 + kappa) * found.sums.yy
-        size = np.abs(rho) @ self._sizes
-        return eps * columns * (1 + size), eps * columns * (self.whole + 0 * q)
+        size = 1 + np.abs(rho) @ self._sizes
+        if isinstance(self.design, ByLevel):
+            D, *_ = found.sums.state                            # (c, c, N, pieces)
+            size = size * np.maximum(1.0, np.einsum("iinm->nm", D).max(axis=1))
+        return eps * columns * size, eps * columns * size * self.whole
 
     @cached_property
     def _spread(self):
@@ -211,7 +216,10 @@ class Problem(Bounded):
         """Z'PZ, Z'Py, y'Py of the finite terms, P the projection beside X and the infinite ones."""
         Z, y, owner = self._columns
         away = infinite[owner]
-        U, sizes, _ = np.linalg.svd(Z[:, away], full_matrices=False)
+        infinite = Z[:, away]
+        lengths = np.linalg.norm(infinite, axis=0)
+        infinite = infinite / np.where(lengths > 0, lengths, 1.0)       # whatever their units are
+        U, sizes, _ = np.linalg.svd(infinite, full_matrices=False)
         U = U[:, sizes > PROJECTED * sizes.max(initial=0.0)]
         kept = Z[:, ~away]
         both = np.column_stack([kept, y])
