@@ -7,6 +7,7 @@
 import sys
 
 from . import plots
+from .chunks import load_setup
 from .datasets import lme4_reference, load_data, models
 from .errors import ConvergenceWarning, LMMError, LMMWarning
 from .fit import certify, derivatives, lmer
@@ -26,6 +27,7 @@ from .inference import (
 from .methods import attach
 from .practical import LMMprof, LMMsetup, lmm
 from .result import LMMResult
+from .summaries import combine, summarise
 from .translation import is_import, missing_from_package
 
 attach()
@@ -44,6 +46,7 @@ __all__ = [
     "Proof",
     "anova",
     "certify",
+    "combine",
     "compare_table",
     "derivatives",
     "drop1",
@@ -54,9 +57,11 @@ __all__ = [
     "lmm",
     "lmm_many",
     "load_data",
+    "load_setup",
     "models",
     "plots",
     "ranova",
+    "summarise",
 ]
 
 

@@ -2,6 +2,7 @@
 
 ``python -m lmm`` fits Machines and shows the answer beside lme4's and the exact one;
 ``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file;
+``lmm summarise FORMULA FILE.csv SUMS.npz`` saves a site's sums, ``lmm combine SUMS.npz ...`` fits;
 ``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
 ``lmm notebooks DIR`` copies the notebooks there.
 """
@@ -25,6 +26,7 @@ from .fit import lmer
 from .grading import command as grading
 from .practical import lmm
 from .result import tables
+from .summaries import combine, summarise
 
 CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
 OTHER_SEPARATORS = (";", "\t")      # of files that are called CSV as well
@@ -84,6 +86,8 @@ def _parser():
     parser.set_defaults(act=printing(lambda _: demonstrate()))
     commands = parser.add_subparsers(parser_class=_Parser)
     _add_fit(commands)
+    _add_summarise(commands)
+    _add_combine(commands)
     _add_grade(commands)
     _add_notebooks(commands)
     return parser
@@ -141,6 +145,52 @@ def _add_fit(commands):
     fit.set_defaults(act=printing(fit_file))
 
 
+def _add_summarise(commands):
+    summarise = commands.add_parser(
+        "summarise",
+        help="save the sums of a CSV file, without its rows",
+        description=(
+            "Save what a model needs of a CSV file, sums by levels and no row, for lmm combine: "
+            'lmm summarise "y ~ age + (1 | doctor)" here.csv here.npz --site here'
+        ),
+    )
+    summarise.add_argument("form", metavar="FORMULA", help="one of lmer's formulas")
+    summarise.add_argument("file", metavar="FILE", help="a CSV file, also compressed (.csv.gz)")
+    summarise.add_argument("out", metavar="SUMS", help="the file to write, which ends in .npz")
+    summarise.add_argument("--site", metavar="NAME", default="", help="where the data are from")
+    summarise.add_argument(
+        "--least",
+        metavar="ROWS",
+        type=int,
+        default=5,
+        help="levels of fewer rows are small; 5 unless given",
+    )
+    summarise.add_argument(
+        "--merge",
+        action="store_true",
+        help="make one level of small ones; otherwise they are named, and nothing is saved",
+    )
+    summarise.set_defaults(act=printing(summarise_file))
+
+
+def _add_combine(commands):
+    together = commands.add_parser(
+        "combine",
+        help="fit the sums of several sites",
+        description="Fit one model to all data whose sums lmm summarise has saved.",
+    )
+    together.add_argument("files", metavar="SUMS", nargs="+", help="files of lmm summarise")
+    together.add_argument(
+        "--nested",
+        metavar="FACTOR",
+        action="append",
+        default=[],
+        help="a factor whose levels are others at each site; may be given several times",
+    )
+    together.add_argument("--ml", action="store_true", help="by maximum likelihood; otherwise REML")
+    together.set_defaults(act=printing(combine_files))
+
+
 def _add_grade(commands):
     grade = commands.add_parser(
         "grade",
@@ -187,6 +237,19 @@ def printing(text):
 def copy_notebooks(options):
     """The text to print after copying the notebooks."""
     return notebooks.report(options.folder, options.force)
+
+
+def summarise_file(options):
+    """The text to print after saving the sums of a file."""
+    small = "merge" if options.merge else "refuse"
+    site, least = options.site, options.least
+    summarise([options.file], options.form, options.out, site=site, least=least, small=small)
+    return f"{options.out}: sums of {options.file}, no rows"
+
+
+def combine_files(options):
+    """The fit of several files of sums as the text to print."""
+    return str(combine(options.files, nested=options.nested, reml=not options.ml))
 
 
 def fit_file(options):

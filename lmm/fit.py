@@ -53,6 +53,7 @@ def lmer(
     if is_chunks(dat):
         source = source_of_chunks(dat)
         setup = set_up_chunks(formula, source, (), reml, weights, offset, engine, bars=True)
+        refuse_no_bars(formula, setup.design)
     else:
         design = make_design(formula, dat, (), weights, offset, bars=True)
         refuse_no_bars(formula, design)

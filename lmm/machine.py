@@ -228,3 +228,23 @@ def refuse_too_dense(n, p, entries):
         f"this machine has {memory():.1f}. Use fewer or coarser blocks, or, where each row has one "
         "level of each block, the default engine"
     )
+
+
+@contextmanager
+def bar(total, of, progress):
+    """A function to call with how many more are done: a progress bar, if tqdm is installed.
+
+    `of` says what is counted. It is shown after two seconds; where `progress` is None on a
+    terminal alone.
+    """
+    if progress is False:
+        yield lambda count: None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield lambda count: None
+        return
+    disable = None if progress is None else False       # None: unless it is a terminal
+    with tqdm(total=total, desc=of, delay=2, leave=False, disable=disable) as shown:
+        yield shown.update

@@ -5,6 +5,8 @@ fit, which its docstring leaves out of the parameters, as those of methods leave
 attribute or argument that there is not, lme4's and statsmodels' words, the answer is ours.
 """
 
+from .chunks import save_setup
+from .engines import Setup
 from .fit import update
 from .inference import (
     augment,
@@ -54,6 +56,7 @@ from .result import (
     tvalues,
     varcorr,
 )
+from .summaries import residuals
 from .translation import explained, missing_from_fit
 
 METHODS = (
@@ -80,6 +83,7 @@ METHODS = (
     # rows, old and new
     align,
     predict,
+    residuals,
     model_matrix,
     # the optimum
     prove,
@@ -118,12 +122,13 @@ PROPERTIES = (
 
 
 def attach():
-    """Make them methods and properties of `LMMResult`."""
+    """Make them methods and properties of `LMMResult`; and `Setup.save`."""
     for function in METHODS:
         setattr(LMMResult, function.__name__, _method(function))
     for function in PROPERTIES:
         setattr(LMMResult, function.__name__, property(function))
     LMMResult.__getattr__ = missing_from_fit
+    Setup.save = save_setup
 
 
 def _method(function):

@@ -9,47 +9,80 @@ there is an intercept: with X = X' A^-1, A = I - e_1 m' for the columns' means m
 no digits. U then has no large part that its squares would lose.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..engines import back_substitute, cells_of, merged_cells, set_up_condensed
 from ..errors import LMMError
-from ..machine import refuse_too_large
-from ..model import Condensed, Covariance, Recipe, check_distinct, check_response, full_rank
+from ..machine import memory, refuse_too_large
+from ..model import (
+    Condensed,
+    Covariance,
+    Recipe,
+    check_distinct,
+    check_response,
+    full_rank,
+)
 from .blocks import blocks_of
 
 SAME = 1e-12                # relative: two effects with the same values at the remembered rows
 BYTES = 8
+GIB = 2**30
 
 
 def set_up_chunks(
-    form, source, ref=(), reml=False, weights=None, offset=None, engine=None, bars=False
+    form,
+    source,
+    ref=(),
+    reml=False,
+    weights=None,
+    offset=None,
+    engine=None,
+    bars=False,
+    levels=None,
 ):
     """The `Setup` of a model from a source of chunks.
 
     Errors name the chunk. Each pass costs some 0.1 microseconds a row and column beside reading.
     """
     recipe = Recipe(form, source.first(), ref, weights, offset, bars=bars)
-    survey = source.reduced(recipe.survey, merged_surveys)
-    recipe.surveyed(survey)
+    survey = source.reduced(recipe.survey, merged_surveys, "levels")
+    recipe.surveyed(survey, levels)
+    refuse_many_cells(recipe, survey.n)
 
     # -- the triangle of [X' y']
     shift = Shift.of(recipe)
-    second = source.reduced(Triangle(recipe, shift), Triangles.merged)
-    check_same_rows(survey.n, second.n)
-    layout = Layout.of(recipe, shift, second)
-    layout.refuse_large()
+    second = source.reduced(Triangle(recipe, shift), merged_triangles, "fixed effects")
+    check_same_rows(survey.n, second and second.n)
 
     # -- the cells
-    cells = source.reduced(layout, merged_cells)
-    check_same_rows(survey.n, cells.n)
+    layout = Layout.of(recipe, shift, second)
+    cells = source.reduced(layout, layout.merged, "random effects")
+    check_same_rows(survey.n, cells and cells.n)
     return condensed(recipe, survey, second, layout, cells, reml, engine)
 
 
 def merged_surveys(one, other):
     """The survey of both."""
     return one.merged(other)
+
+
+def refuse_many_cells(recipe, n):
+    """Refuse so many cells that there is no room for them, or that their keys are no numbers."""
+    possible = np.prod([1.0, *(len(recipe.categories[name]) for name in recipe.factors)])
+    if possible > np.iinfo(np.int64).max:
+        raise LMMError(
+            "the groupings have too many combinations of levels; use fewer groupings"
+        )
+    c = sum(values.shape[1] for values in recipe.remembered_effects)
+    needed = BYTES * min(possible, n) * (1 + c * (c + len(recipe.names) + 1)) / GIB
+    if needed > memory():
+        raise LMMError(
+            f"up to {min(possible, n):.3g} combinations of levels may be met, which need "
+            f"{needed:.1f} GiB, and there are {memory():.1f}; use coarser groupings, or a machine "
+            "with more memory"
+        )
 
 
 def check_same_rows(before, now):
@@ -84,10 +117,7 @@ class Shift:
 
     def taken_off(self, rows):
         """[X' y'], (n, K + 1), weighted, of a chunk's rows."""
-        both = np.column_stack([rows.X - self.means, rows.y - rows.known - self.mean_y])
-        if rows.X.shape[1] and self.means.any():
-            both[:, 0] = rows.X[:, 0]
-        return both if rows.roots is None else both * rows.roots[:, None]
+        return rows.relative_to(self.means, self.mean_y)
 
     def undone(self, R):
         """The triangle of X, from that of X': R A^-1 = R (I + e_1 m')."""
@@ -107,19 +137,18 @@ class Triangles:
     square_of_y: float
     lowest: float               # y's lowest and highest value
     highest: float
-    is_zero: np.ndarray         # (K,) which columns of X are 0 in every row
 
-    def merged(self, other):
-        """The same of both."""
-        return Triangles(
-            np.linalg.qr(np.vstack([self.R, other.R]), mode="r"),
-            self.n + other.n,
-            self.log_roots + other.log_roots,
-            self.square_of_y + other.square_of_y,
-            min(self.lowest, other.lowest),
-            max(self.highest, other.highest),
-            self.is_zero & other.is_zero,
-        )
+
+def merged_triangles(one, other):
+    """The `Triangles` of both."""
+    return Triangles(
+        np.linalg.qr(np.vstack([one.R, other.R]), mode="r"),
+        one.n + other.n,
+        one.log_roots + other.log_roots,
+        one.square_of_y + other.square_of_y,
+        min(one.lowest, other.lowest),
+        max(one.highest, other.highest),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,24 +160,17 @@ class Triangle:
 
     def __call__(self, frame):
         rows = self.recipe.rows(frame)
-        if rows is None:
-            return None
+        return None if rows is None else self.of_rows(rows)
+
+    def of_rows(self, rows):
+        """Of the rows that the model makes of a chunk."""
         both = self.shift.taken_off(rows)
         R = np.linalg.qr(both, mode="r")
         K = both.shape[1]
         if len(R) < K:
             R = np.vstack([R, np.zeros((K - len(R), K))])
-        weighted = rows.y if rows.roots is None else rows.y * rows.roots
-        log_roots = 0.0 if rows.roots is None else float(np.sum(np.log(rows.roots)))
-        return Triangles(
-            R,
-            len(rows.y),
-            log_roots,
-            float(weighted @ weighted),
-            float(rows.y.min()),
-            float(rows.y.max()),
-            ~rows.X.any(axis=0),
-        )
+        of_y = rows.square_of_y, rows.lowest, rows.highest
+        return Triangles(R, rows.n, rows.log_roots, *of_y)
 
 
 # -- the third pass
@@ -222,18 +244,13 @@ class Layout:
         """How many cells are possible."""
         return int(np.prod([1, *self.sizes], dtype=float))
 
-    def refuse_large(self):
-        """Refuse so many cells that their keys are no numbers."""
-        if np.prod([1.0, *self.sizes]) > np.iinfo(np.int64).max:
-            raise LMMError(
-                "the groupings have too many combinations of levels; use fewer groupings"
-            )
-
     def __call__(self, frame):
         """The cells of a chunk."""
         rows = self.recipe.rows(frame)
-        if rows is None:
-            return None
+        return None if rows is None else self.of_rows(rows)
+
+    def of_rows(self, rows):
+        """The cells of the rows that the model makes of a chunk."""
         both = self.shift.taken_off(rows)
         X = both[:, self.kept]
         U = np.empty((len(X), len(self.kept) + 1))
@@ -247,7 +264,11 @@ class Layout:
         for term, effect in self.effects:
             values = of_terms[term][:, effect]
             E.append(values if rows.roots is None else values * rows.roots)
-        cells = cells_of(keys, self.size, E, U)
+        return replace(cells_of(keys, self.size, E, U), n=rows.n)
+
+    def merged(self, one, other):
+        """The cells of both, if there is room for them."""
+        cells = merged_cells(one, other)
         refuse_too_large(0, cells.nbytes // BYTES)
         return cells
 
@@ -327,6 +348,7 @@ def condensed(recipe, survey, second, layout, cells, reml, engine):
         length_of_y=float(np.sqrt(second.square_of_y)),
         is_weighted=recipe.given["weights"] is not None,
         source=object(),
+        dictionaries=recipe.dictionaries,
         given=recipe.given,
         form=recipe.form,
         left_out=layout.left_out,

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LMMError, shorten
+from ..machine import bar
 from ..model import as_frame
 
 ROWS = 200_000              # of a CSV file, read at a time
@@ -75,31 +76,43 @@ class Named:
         return False
 
 
+def merged_in_pairs(several, merged):
+    """All of several merged, as many with as many, so that a few are held at a time; or None."""
+    held = []                                           # (how many there were, merged)
+    for one in several:
+        count = 1
+        while held and held[-1][0] == count:
+            _, other = held.pop()
+            one = merged(other, one)
+            count *= 2
+        held.append((count, one))
+    total = None
+    for _, one in reversed(held):
+        total = one if total is None else merged(one, total)
+    return total
+
+
 class Local:
     """A source that is passed over in this process: ``chunks()`` gives names and frames."""
 
-    def reduced(self, made, merged, progress=None):
+    def reduced(self, made, merged, what=""):
         """What `made` makes of each chunk, merged; None where nothing is made of any.
 
-        Of 2^i chunks each, a few are held at a time.
+        `what` is looked for in this pass: a progress bar says so after two seconds.
         """
-        held = []                                       # (how many chunks, what is made of them)
+        with bar(self.count, f"chunks, {what}", None) as advance:
+            return merged_in_pairs(self._made(made, advance), merged)
+
+    count = None                                        # how many chunks there are, if it is known
+
+    def _made(self, made, advance):
+        """What is made of each chunk."""
         for name, frame in self.chunks():
             with Named(name):
                 one = made(as_frame(frame, "the chunk"))
-                count = 1
-                while one is not None and held and held[-1][0] == count:
-                    _, other = held.pop()
-                    one = merged(other, one)
-                    count *= 2
             if one is not None:
-                held.append((count, one))
-            if progress is not None:
-                progress(1)
-        total = None
-        for _, one in reversed(held):
-            total = one if total is None else merged(one, total)
-        return total
+                yield one
+            advance(1)
 
     def first(self):
         """The first frame with rows."""
@@ -183,7 +196,7 @@ class Delayed:
             raise LMMError("dat has no partition")
         self.parts = parts
 
-    def reduced(self, made, merged, progress=None):
+    def reduced(self, made, merged, what=""):
         """What `made` makes of each chunk, merged by a tree of tasks."""
         from dask import delayed
 
@@ -195,10 +208,7 @@ class Delayed:
                 on_two(*results[i : i + 2]) if i + 1 < len(results) else results[i]
                 for i in range(0, len(results), 2)
             ]
-        found = results[0].compute()
-        if progress is not None:
-            progress(len(self.parts))
-        return found
+        return results[0].compute()
 
     def first(self):
         """The first frame with rows."""

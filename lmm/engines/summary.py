@@ -126,6 +126,8 @@ def merged(a, b):
         keys = np.union1d(a.keys, b.keys)
         a = _at(keys, a)
         b = _at(keys, b)
+    if not len(a.R):                                            # no random effects
+        return Cells(keys, a.R, a.R_U, a.rest + b.rest, a.n + b.n)
     parts = (a, b)
     R = triangles(sum(times(transposed(part.R), part.R) for part in parts))
     R_U = np.zeros(a.R_U.shape)

@@ -12,12 +12,11 @@ from ..engines import set_up
 from ..errors import LMMError, checked_flag, shorten
 from ..fitting import Plan
 from ..formula import has_dot, tildes
-from ..machine import over_cores
+from ..machine import bar, over_cores
 from ..model import as_frame, make_design, with_arguments
 from ..practical import fit_of
 from .batches import Batches, Estimates
 from .fits import Fits, blocks_of
-from .replicates import bar
 from .responses import checked_responses, named_columns
 
 SEED = 8_127_364_591    # of the response that stands for all: nobody's

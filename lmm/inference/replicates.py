@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import LMMError, warn
+from ..machine import bar
 
 GUARD = 'in a script, keep what is to run under if __name__ == "__main__":'
 
@@ -73,21 +74,3 @@ def _receive(file):
 def _do(group):
     """In a worker process: the task, for one group of draws."""
     return list(_task(group))
-
-
-@contextmanager
-def bar(total, of, progress):
-    """A function to call with how many more are done: a progress bar, if tqdm is installed.
-
-    `of` says what is counted. It is shown after two seconds.
-    """
-    if not progress:
-        yield lambda count: None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield lambda count: None
-        return
-    with tqdm(total=total, desc=of, delay=2, leave=False) as shown:
-        yield shown.update

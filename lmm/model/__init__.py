@@ -38,7 +38,7 @@ from .grouping import observed_levels, plain_grouping
 from .matrices import Matrices, matrix_design
 from .psi import Entries, over_levels, root_of
 from .rank import full_rank
-from .recipe import Recipe
+from .recipe import Recipe, Survey, check_same_names
 from .traces import linear_parts, projected_trace_products, trace_product, trace_products
 from .unstructured import Unstructured
 
@@ -57,6 +57,7 @@ __all__ = [
     "Independent",
     "Matrices",
     "Recipe",
+    "Survey",
     "Unstructured",
     "Variances",
     "as_frame",
@@ -65,6 +66,7 @@ __all__ = [
     "check_independent",
     "check_not_response",
     "check_response",
+    "check_same_names",
     "codes_of",
     "effect_variables",
     "floats",

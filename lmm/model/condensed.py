@@ -46,6 +46,8 @@ class Condensed(Labelled):
     is_weighted : bool
     source : object
         Two designs of the same rows have the same one.
+    dictionaries : set of str
+        The factors whose levels are in an order that was given.
     """
 
     formula: object
@@ -66,6 +68,7 @@ class Condensed(Labelled):
     length_of_y: float
     is_weighted: bool
     source: object = field(repr=False)
+    dictionaries: set = field(repr=False)
     given: dict = field(repr=False)
     form: str
     left_out: LeftOut = field(default=FULL_RANK, repr=False)

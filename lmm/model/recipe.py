@@ -143,6 +143,16 @@ def _other_kind(name, kind, other):
     )
 
 
+def check_same_names(names, known):
+    """Refuse columns of X that are others than those of all chunks."""
+    if names != known:
+        other = [name for name in (*names, *known) if (name in names) != (name in known)]
+        raise LMMError(
+            f"it makes other columns of X than all chunks together, {shorten(other or names)}; "
+            "levels= says which levels a factor has"
+        )
+
+
 class ChunkRows:
     """What the model makes of a chunk: n rows."""
 
@@ -153,6 +163,26 @@ class ChunkRows:
         self.roots = roots          # (n,) of the weights, or None
         self.codes = codes          # by factor of a grouping: (n,)
         self.effects = effects      # a function that gives by term: (n, c)
+        self.n = len(y)
+        self.log_roots = 0.0 if roots is None else float(np.sum(np.log(roots)))
+        self.lowest = float(y.min())
+        self.highest = float(y.max())
+
+    @property
+    def square_of_y(self):
+        """y'y, weighted."""
+        weighted = self.y if self.roots is None else self.y * self.roots
+        return float(weighted @ weighted)
+
+    def relative_to(self, means, mean_y):
+        """[X' y'], (n, K + 1), weighted: columns less their means, y less the offset and its mean.
+
+        The constant stays as it is, the first column, where there are means.
+        """
+        both = np.column_stack([self.X - means, self.y - self.known - mean_y])
+        if means.any():
+            both[:, 0] = self.X[:, 0]
+        return both if self.roots is None else both * self.roots[:, None]
 
 
 class Recipe:
@@ -245,6 +275,8 @@ class Recipe:
         for name, column in data.items():
             part = column.iloc[places]
             sample[name] = np.asarray(part, object) if is_factor(column) else part.to_numpy()
+        for name, values in by_row.items():
+            sample[self.given[name]] = values[kept][places]
         dtypes = dict(zip(frame.columns, frame.dtypes))
         sample = pd.DataFrame(sample)
         return Survey(levels, sums, n, len(frame) - n, sample, counts, dtypes)
@@ -259,8 +291,7 @@ class Recipe:
         y, X, names, known = self.formula.evaluate(data)
         if len(y) != len(kept):
             raise LMMError(f"the response {self.formula.response!r} is not one number per row")
-        if names != self.names:
-            raise LMMError(f"it makes other columns of X, {shorten(list(names))}")
+        check_same_names(names, self.names)
         check_finite(y[:, None], (self.formula.response,), kept, "the response")
         check_finite(X, names, kept, "the column of X")
         if "offset" in by_row:
@@ -298,11 +329,17 @@ class Recipe:
 
     # -- after the survey
 
-    def surveyed(self, survey):
-        """The recipe with the levels that a survey has found, and some rows to remember."""
+    def surveyed(self, survey, levels=None):
+        """The recipe with the levels that a survey has found, and some rows to remember.
+
+        `levels` are those of some factors, by name, whether they are there or not.
+        """
         if not survey.n:
             raise LMMError("no chunk has a row without a missing value; nothing is left to fit")
         self.categories = survey.categories()
+        self.dictionaries = {name for name, (_, one) in survey.levels.items() if one is not None}
+        for name, given in (levels or {}).items():
+            self._give_levels(name, given)
         self.dtypes = {
             name: pd.CategoricalDtype(levels) for name, levels in self.categories.items()
         }
@@ -324,6 +361,18 @@ class Recipe:
         self.y = self.y - known
         self.remembered_effects = self.effects_of(data, terms, len(self.y))
         return self
+
+    def _give_levels(self, name, levels):
+        """Take the levels of a factor from what the user says."""
+        if name not in self.categories:
+            raise LMMError(f"levels names {name!r}, which is no factor of the model; these are "
+                           f"{shorten(list(self.categories))}")
+        levels = pd.Index(list(levels))
+        others = self.categories[name][~self.categories[name].isin(levels)]
+        if len(others):
+            raise LMMError(f"levels has no {others[0]!r} of {name!r}, which the data have")
+        self.categories[name] = levels
+        self.dictionaries.add(name)
 
     def _refuse_functions_of_all_rows(self):
         """Refuse what is another value where other rows are there."""
