@@ -12,6 +12,8 @@ no digits. U then has no large part that its squares would lose.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.linalg.blas import dtrsm
+from scipy.linalg.lapack import dgeqrf
 
 from ..engines import back_substitute, cells_of, merged_cells, set_up_condensed
 from ..errors import LMMError
@@ -165,10 +167,10 @@ class Triangle:
     def of_rows(self, rows):
         """Of the rows that the model makes of a chunk."""
         both = self.shift.taken_off(rows)
-        R = np.linalg.qr(both, mode="r")
         K = both.shape[1]
-        if len(R) < K:
-            R = np.vstack([R, np.zeros((K - len(R), K))])
+        reflectors, *_ = dgeqrf(both, overwrite_a=1)
+        R = np.zeros((K, K))
+        R[: len(both)] = np.triu(reflectors[:K])
         of_y = rows.square_of_y, rows.lowest, rows.highest
         return Triangles(R, rows.n, rows.log_roots, *of_y)
 
@@ -252,11 +254,13 @@ class Layout:
     def of_rows(self, rows):
         """The cells of the rows that the model makes of a chunk."""
         both = self.shift.taken_off(rows)
-        X = both[:, self.kept]
-        U = np.empty((len(X), len(self.kept) + 1))
-        U[:, :-1] = back_substitute(self.R, np.asfortranarray(X.T), trans=1).T
-        U[:, -1] = both[:, -1] - X @ self.beta
-        keys = np.zeros(len(X), np.int64)
+        U = both
+        if both.shape[1] > len(self.kept) + 1:
+            U = both[:, [*self.kept, both.shape[1] - 1]]
+        U[:, -1] -= U[:, :-1] @ self.beta
+        if len(self.kept):
+            U[:, :-1] = dtrsm(1.0, self.R, U[:, :-1], side=1)           # X R^-1
+        keys = np.zeros(len(U), np.int64)
         for name, size in zip(self.recipe.factors, self.sizes):
             keys = keys * size + rows.codes[name]
         E = []

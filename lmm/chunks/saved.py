@@ -207,8 +207,6 @@ class SavedRows:
         beta = self.arrays["beta"]
         constant = X[:, :1].copy() if X.shape[1] else 0.0
         away = X - constant * means
-        if X.shape[1] and means.any():
-            away[:, :1] = constant
         # -- y' = e + X beta - m_y, with X = X' A^-1: no large part
         y = self.arrays["e"] + away @ beta
         if X.shape[1]:

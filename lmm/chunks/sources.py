@@ -6,7 +6,7 @@ two, so that the order does not matter and little is held at once.
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -133,9 +133,21 @@ class Made(Local):
 
     def chunks(self):
         """Names and frames."""
-        made = self.make()
+        name = getattr(self.make, "__name__", "dat")
+        try:
+            made = self.make()
+        except TypeError as error:
+            raise LMMError(
+                f"dat is a function, {name}, which cannot be called without arguments: {error}; it "
+                "makes an iterator of frames, or give the frame that it returns, as dat()"
+            ) from error
         if isinstance(made, pd.DataFrame):
             made = [made]
+        if not isinstance(made, Iterable):
+            raise LMMError(
+                f"dat is a function, {name}, that returns {type(made).__name__}; it makes an "
+                "iterator of frames"
+            )
         if made is self.last and isinstance(made, Iterator):
             raise LMMError(
                 "dat returns the same iterator again, which was passed over; it is a function that "

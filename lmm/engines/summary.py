@@ -19,7 +19,7 @@ import numpy as np
 
 from .blocked.levels import in_Q1, in_Z1, times, transposed, triangles
 
-MOST_PLACES = 4_000_000     # possible cells, of which each has its place, up to ...
+MOST_CELLS_IN_PLACE = 4_000_000     # possible cells, of which each has its place, up to ...
 DENSE = 4                   # ... so many times the rows
 PASSES = 2                  # what rounding leaves once is gone when done twice
 
@@ -89,7 +89,7 @@ def cells_of(keys, size, E, U):
     -----
     O(rows c (c + m)); not changed are E and U.
     """
-    if size <= min(MOST_PLACES, DENSE * len(keys)):
+    if size <= min(MOST_CELLS_IN_PLACE, DENSE * len(keys)):
         found = np.arange(size)
         place = keys
     else:

@@ -176,7 +176,12 @@ class Formula:
             first, mark = 1, "T."
         names += numbers
         _refuse_same_names(names)
-        X = np.column_stack([*X, *numbers.values()])
+        parts = [*X, *(np.asarray(column)[:, None] for column in numbers.values())]
+        X = np.empty((n, len(names)), order="F")
+        start = 0
+        for part in parts:
+            X[:, start : start + part.shape[1]] = part
+            start += part.shape[1]
         nothing = np.broadcast_to(0.0, n)                       # zeros that take no memory
         return X, tuple(names), nothing
 

@@ -19,7 +19,7 @@ from .batches import Batches, Estimates
 from .fits import Fits, blocks_of
 from .responses import checked_responses, named_columns
 
-SEED = 8_127_364_591    # of the response that stands for all: nobody's
+NOBODYS_SEED = 8_127_364_591    # of the response that stands for all: nobody's
 
 
 def refit(fit, y, *, progress=True):
@@ -193,7 +193,7 @@ def free_name(columns):
 
 def uneven(n):
     """n numbers that no data have, and that no design explains unless it explains any."""
-    return np.random.default_rng(SEED).logistic(size=n)
+    return np.random.default_rng(NOBODYS_SEED).logistic(size=n)
 
 
 def refuse_on_both_sides(own, design):

@@ -118,10 +118,10 @@ class Proof:
         return f"Proof(open: {self.reason}{known}; {cost})"
 
 
-TOLERANCE = 1e-6        # of nll, unless another one is asked for
+USUAL_TOLERANCE = 1e-6        # of nll, unless another one is asked for
 
 
-def prove(fit, tolerance=TOLERANCE, seconds=30, *, keep=False):
+def prove(fit, tolerance=USUAL_TOLERANCE, seconds=30, *, keep=False):
     """Prove that the optimum is global, or find a better one.
 
     A certificate says that no theta near by is better. This one says that no theta is: branch and
@@ -201,7 +201,7 @@ def said(found):
     """What a fit says of its optimum once this is known."""
     if found.refuted:
         return "certified, but there is a better one: see fit.proof"
-    if found.tolerance == TOLERANCE:
+    if found.tolerance == USUAL_TOLERANCE:
         return "proved global"
     return f"proved global, but for {found.tolerance:g} of nll"
 

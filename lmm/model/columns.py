@@ -15,6 +15,7 @@ NUMBERS_AS_OBJECTS = ("integer", "floating", "mixed-integer-float", "decimal")
 SEVERAL_KINDS = ("mixed", "mixed-integer")
 DATES_AS_OBJECTS = ("date", "datetime", "datetime64", "period")
 DURATIONS_AS_OBJECTS = ("timedelta", "timedelta64")
+MOST_OF_RANGE = 4               # times the rows: a range of integers whose values are looked up
 LARGEST_SMALL = 2**31 - 1       # rows whose numbers take four bytes each
 LARGEST_INTEGER = np.iinfo(np.int64).max
 
@@ -278,7 +279,20 @@ def as_factor(column):
     """The column of a grouping: categories also where it holds numbers."""
     if is_factor(column):
         return column
+    if column.dtype == np.int64:
+        values = column.to_numpy()
+        low = int(values.min())
+        if int(values.max()) - low < MOST_OF_RANGE * len(values):
+            return pd.Series(_counted_levels(values - low, low), copy=False)
     return pd.Series(pd.Categorical(column), copy=False)
+
+
+def _counted_levels(values, low):
+    """The categorical of integers, not negative, of a small range; `low` is added to its levels."""
+    seen = np.zeros(int(values.max()) + 1, bool)
+    seen[values] = True
+    codes = (np.cumsum(seen, dtype=np.int32) - 1)[values]
+    return pd.Categorical.from_codes(codes, np.flatnonzero(seen) + low)
 
 
 # -- arguments with a number for each row

@@ -177,12 +177,16 @@ class ChunkRows:
     def relative_to(self, means, mean_y):
         """[X' y'], (n, K + 1), weighted: columns less their means, y less the offset and its mean.
 
-        The constant stays as it is, the first column, where there are means.
+        The constant has the mean 0 there, and stays as it is.
         """
-        both = np.column_stack([self.X - means, self.y - self.known - mean_y])
-        if means.any():
-            both[:, 0] = self.X[:, 0]
-        return both if self.roots is None else both * self.roots[:, None]
+        n, K = self.X.shape
+        both = np.empty((n, K + 1), order="F")
+        np.subtract(self.X, means, out=both[:, :K])
+        np.subtract(self.y, self.known, out=both[:, K])
+        both[:, K] -= mean_y
+        if self.roots is not None:
+            both *= self.roots[:, None]
+        return both
 
 
 class Recipe:

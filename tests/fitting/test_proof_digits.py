@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 from lmm import ConvergenceWarning, LMMprof, LMMsetup, lmer, lmm, load_data
 from lmm.fitting import proved
-from lmm.fitting.proof import AtZero, Boxes, Problem, criterion, with_allowance
+from lmm.fitting.proof import AtZero, Boxes, Problem, Sectors, criterion, turned, with_allowance
 from lmm.fitting.proof.at_zero import relative_to_terms
 from lmm.fitting.proof.bounds import Bounded
 from lmm.inference.proving import is_stronger, said
@@ -102,6 +102,40 @@ def test_the_allowance_holds_where_v_is_diagonal(ratio):
     for point, value, allowance in zip(points, values, allowances):
         assert abs(value - exact_criterion(setup, point)) <= allowance
     assert allowances.max() < 1e-6
+
+
+def exact_h_and_q(setup, psi):
+    """log|V| and q by maximum likelihood of one grouping, psi over sigma^2; 60 digits."""
+    with mpmath.workdps(60):
+        y = mpmath.matrix(setup.design.y.tolist())
+        X = mpmath.matrix(setup.design.X.tolist())
+        Z = [mpmath.matrix(block.matrix.toarray().tolist()) for block in setup.design.blocks]
+        V = mpmath.eye(len(y))
+        for i, j in np.ndindex(psi.shape):
+            V += mpmath.mpf(float(psi[i, j])) * Z[i] * Z[j].T
+        W = V**-1
+        e = y - X * mpmath.lu_solve(X.T * W * X, X.T * W * y)
+        return float(mpmath.log(mpmath.det(V))), float((e.T * W * e)[0])
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e5, 1e8])
+@pytest.mark.parametrize("formula, shift", [("y ~ x + (x | g)", 0.0), ("y ~ x + (x || g)", 1e2), ("y ~ x + (x | g)", 30.0)])
+def test_the_allowance_holds_for_two_effects(formula, shift, size):
+    """Triangles of nearly equal columns, and variances of any size."""
+    setup = lmer_setup(formula, shifted(5, shift, n=18))
+    problem = Problem(setup)
+    rng = np.random.default_rng(int(size))
+    if isinstance(problem.chart, Sectors):
+        a = size * rng.uniform(0.5, 2, 5)
+        points = turned(a, a * 10.0 ** -rng.uniform(0, 8, 5), rng.uniform(0, np.pi, 5))
+    else:
+        points = size * 10.0 ** rng.uniform(-4, 0, (5, 2)) / problem.chart.units
+    h, q, off_h, off_q = problem.at(points)
+    turn = problem.family.rows.turn
+    for i, rho in enumerate(problem.rho(points)):
+        psi = setup.covariance.entries.matrix(rho)
+        exact = exact_h_and_q(setup, turn @ psi @ turn.T)
+        assert abs(h[i] - exact[0]) <= off_h[i] and abs(q[i] - exact[1]) <= off_q[i]
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e4, 1e6])

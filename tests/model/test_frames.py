@@ -122,7 +122,8 @@ BAD = [
     (Lazy(), r"dat is of type Lazy; it is to be computed first: .collect\(\)"),
     (Foreign(pd.Series([1.0])), "dat is of type Foreign, not a pandas DataFrame"),
     ({"y": [1.0, 2.0], "x": [1.0]}, "dat cannot be made a DataFrame: its column 'x' has 1 values, and 'y' has 2"),
-    (load_data, "dat is of type function, not a pandas DataFrame"),
+    (load_data, "dat is a function, load_data, which cannot be called without arguments"),
+    (lambda: 3, "dat is a function, <lambda>, that returns int; it makes an iterator of frames"),
     ({}, "dat has no rows"),
 ]
 

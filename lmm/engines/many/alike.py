@@ -19,7 +19,7 @@ import numpy as np
 from ..blocked.levels import transposed, triangles
 
 SAME = 1e-10            # of an element, differences that are rounding errors
-NOTHING = 1e-14         # of the largest element, below which one is zero
+NO_NUMBER = 1e-14         # of the largest element, below which one is zero
 SPANNED = 1e-12         # of the largest singular value, below which one is zero
 
 
@@ -110,7 +110,7 @@ def rounded_numbers(kinds):
     """The numbers, (pieces, any), by ten digits each: those that differ by rounding are equal."""
     sizes = np.abs(kinds)
     largest = sizes.max(axis=0, initial=0.0)
-    is_some = sizes > NOTHING * largest
+    is_some = sizes > NO_NUMBER * largest
     with np.errstate(divide="ignore"):
         units = np.where(is_some, 10.0 ** np.ceil(np.log10(sizes)), 1.0) * SAME
     return np.where(is_some, np.round(kinds / units) * units, 0.0)

@@ -22,7 +22,7 @@ LEAST_SQUARE = 1e-300       # in place of a mean square of zero
 LEAST_OWN = 1e-9            # of an effect, what those before leave of it: below, none are mixed
 LEAST_EIGENVALUE = 1e-9     # of Z'Z, its columns of length 1, relative to the largest, above which
                             # a direction is one of Z, and ...
-NO_EIGENVALUE = 1e-12       # ... below which it is none
+NO_DIRECTION = 1e-12       # ... below which it is none
 MOST_EFFECTS = 6            # of one grouping, by level
 MOST_KEPT = 200             # columns that go in stacks, and ...
 MOST_IN_STACKS = 300_000    # ... products of columns with those that are eliminated
@@ -392,7 +392,7 @@ def _commuting(blocks):
     lengths = np.where(lengths > 0, lengths, 1.0)
     squares, vectors = np.linalg.eigh(products / lengths / lengths[:, None])
     kept = squares > LEAST_EIGENVALUE * squares[-1]
-    if (squares[~kept] > NO_EIGENVALUE * squares[-1]).any():         # neither there nor not there
+    if (squares[~kept] > NO_DIRECTION * squares[-1]).any():         # neither there nor not there
         return None
     to_basis = vectors[:, kept] / np.sqrt(squares[kept]) / lengths[:, None]
     of_blocks = []

@@ -110,24 +110,37 @@ class Problem(Bounded):
         """How far h and q may be off, (N,) each, by rounding errors.
 
         h is a sum of as many logarithms as Z and X have columns; a pivot is off by eps times what
-        it is a difference of, at most 1 + the size of V's parts, and it is at least 1, but where
-        psi is not positive: there the trace of the inverse says how small it is. q is a difference
-        from e'e, of what such pivots have divided. Where V is diagonal in a basis, its elements are
-        sums of what is not negative, and so is e'We: nothing is lost but where X'WX is
-        ill-conditioned, by its kappa.
+        it is a difference of, at most 1 + the size of V's parts, and it is at least 1. q is a
+        difference from e'e, of what such pivots have divided.
+
+        By level, pivots are of A, (c, c): off by eps times its condition, tr(A) tr(A^-1), and so is
+        y'A^-1 y, by that times y'y. Where V is diagonal in a basis, A is a number, a sum of what is not
+        negative, and so is e'We. Of X'WX what counts is its condition once its diagonal is 1.
         """
-        eps = ALLOWED * np.finfo(float).eps
+        eps = ALLOWED * np.finfo(float).eps * self._mixing
         columns = self.setup.design.p + len(self.setup.beta_0) + 1
-        if isinstance(self.design, ByLevel) and len(self.design.X1) == 1:
-            products = np.einsum("nkk->n", found.sums.XX)
-            kappa = products * np.sum(found.root**2, axis=(1, 2))
-            of_h = self._spread + (kappa if self.setup.reml else 0.0 * kappa)
-            return eps * columns * of_h, eps * columns * (1 + kappa) * found.sums.yy
-        size = 1 + np.abs(rho) @ self._sizes
-        if isinstance(self.design, ByLevel):
-            D, *_ = found.sums.state                            # (c, c, N, pieces)
-            size = size * np.maximum(1.0, np.einsum("iinm->nm", D).max(axis=1))
-        return eps * columns * size, eps * columns * size * self.whole
+        if not isinstance(self.design, ByLevel):
+            size = 1 + np.abs(rho) @ self._sizes
+            return eps * columns * size, eps * columns * size * self.whole
+        of_inverse = np.sum(found.root**2, axis=1)
+        of_X = np.sum(np.einsum("njj->nj", found.sums.XX) * of_inverse, axis=1)
+        if len(self.design.X1) == 1:
+            of_h = self._spread + (of_X if self.setup.reml else 0.0 * of_X)
+            return eps * columns * of_h, eps * columns * (1 + of_X) * found.sums.yy
+        D, *_ = found.sums.state                                # A^-1, (c, c, N, pieces)
+        traces = np.einsum("aiibm->am", self.design.A[:, :, :, :1])
+        condition = (len(D) + rho @ traces) * np.einsum("iinm->nm", D)
+        of_h = columns + condition @ self.design.counts[0] + of_X * condition.max(axis=1)
+        return eps * of_h, eps * (columns + of_X + condition.max(axis=1)) * self.whole
+
+    @cached_property
+    def _mixing(self):
+        """How much longer the parts are that effects are mixed of than what they make: 1 if not."""
+        K = self.family.rows.turn
+        blocks = [self.setup.design.weighted(one.matrix) for one in self.setup.design.blocks]
+        parts = [np.sqrt(np.sum(Z.data**2)) for Z in blocks]
+        made = [np.sqrt(np.sum(Z.data**2)) for Z in self.family.rows.blocks]
+        return float(np.max(parts @ np.abs(K) / np.maximum(made, TINY), initial=1.0))
 
     @cached_property
     def _spread(self):
