@@ -28,7 +28,7 @@ from ..model import (
 )
 from .blocks import blocks_of
 
-SAME = 1e-12                # relative: two effects with the same values at the remembered rows
+SAME_COLUMN = 1e-12         # relative: two effects with the same values at the remembered rows
 BYTES = 8
 GIB = 2**30
 
@@ -292,7 +292,7 @@ def distinct_effects(of_terms):
     for term, values in enumerate(of_terms):
         places = []
         for effect, column in enumerate(values.T):
-            same = [np.allclose(column, other, rtol=SAME, atol=0.0) for other in known]
+            same = [np.allclose(column, other, rtol=SAME_COLUMN, atol=0.0) for other in known]
             if any(same):
                 places.append(same.index(True))
             else:

@@ -21,7 +21,7 @@ from .sources import Named, merged_in_pairs
 VERSION = 1
 SPREAD = 0.1                # of a mean: how far the made-up values are from it
 PER_COMBINATION = 4         # made-up rows
-PLAIN = (str, int, float, bool)
+OF_JSON = (str, int, float, bool)
 
 
 def save_setup(setup, path):
@@ -108,7 +108,7 @@ def is_category(column):
 def plain(levels):
     """Levels as JSON has them; an LMMError where it has not."""
     found = [one.item() if isinstance(one, np.generic) else one for one in levels]
-    other = [one for one in found if not isinstance(one, PLAIN)]
+    other = [one for one in found if not isinstance(one, OF_JSON)]
     if other:
         kind = type(other[0]).__name__
         raise LMMError(f"a level is of type {kind}, which a file does not keep; make it text")

@@ -13,7 +13,7 @@ from .problem import Problem
 
 AT_A_TIME = 2000            # cells, and ...
 NUMBERS_IN_A_ROUND = 20_000_000     # ... numbers that their corners need, at most
-SAME = 1e-10                # of nll, and ...
+AS_GOOD_AS = 1e-10          # of nll, and ...
 AGREED = 0.1                # of the tolerance, how far the criterion may be from the engine's
 TRIED = (0.0, 0.1, 1.0, 10.0)       # variances times their units, where the two are compared
 FEW_CELLS = 32              # up to which they are split once more before their bounds are looked at
@@ -21,7 +21,7 @@ MOST_IN_Z = 5_000_000       # numbers, up to which terms at infinity are project
 MOST_DENSE_ROWS = 100       # up to which sigma = 0 is looked at
 REPRODUCED = "the fixed and random effects together can reproduce the response"
 DIGITS = "the bounds' sums have lost digits that the likelihood has"
-ROUNDED = "rounding errors may be {:.1g} in nll, more than the tolerance of {:g}"
+TOO_ROUGH = "rounding errors may be {:.1g} in nll, more than the tolerance of {:g}"
 PROVED, REFUTED, OPEN = "proved", "refuted", "open"
 
 
@@ -92,7 +92,7 @@ def agrees(evaluate, problem, tolerance):
     for point, value in zip(points, criterion(problem, points)):
         if np.isfinite(value):
             exact = evaluate(problem.theta_of(point), problem.setup)
-            if abs(value - exact) > AGREED * tolerance + SAME * max(1.0, abs(exact)):
+            if abs(value - exact) > AGREED * tolerance + AS_GOOD_AS * max(1.0, abs(exact)):
                 return False
     return True
 
@@ -190,7 +190,7 @@ class _Search:
         allowed = allowances[best]
         if values[best] - allowed < self.target and allowed > self.nll - self.target:
             self._put(problem, left, bounds)
-            self.end(OPEN, ROUNDED.format(allowed, self.nll - self.target))
+            self.end(OPEN, TOO_ROUGH.format(allowed, self.nll - self.target))
             return
 
         # -- where X and terms at infinity reproduce y: with one of these terms in sigma's place

@@ -114,8 +114,8 @@ class Problem(Bounded):
         difference from e'e, of what such pivots have divided.
 
         By level, pivots are of A, (c, c): off by eps times its condition, tr(A) tr(A^-1), and so is
-        y'A^-1 y, by that times y'y. Where V is diagonal in a basis, A is a number, a sum of what is not
-        negative, and so is e'We. Of X'WX what counts is its condition once its diagonal is 1.
+        y'A^-1 y, by that times y'y. Where V is diagonal in a basis, A is a number, a sum of what is
+        not negative, and so is e'We. Of X'WX what counts is its condition once its diagonal is 1.
         """
         eps = ALLOWED * np.finfo(float).eps * self._mixing
         columns = self.setup.design.p + len(self.setup.beta_0) + 1
