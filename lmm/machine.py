@@ -245,6 +245,6 @@ def bar(total, of, progress):
     except ImportError:
         yield lambda count: None
         return
-    disable = None if progress is None else False       # None: unless it is a terminal
-    with tqdm(total=total, desc=of, delay=2, leave=False, disable=disable) as shown:
+    only_there = {"disable": None} if progress is None else {}          # unless it is a terminal
+    with tqdm(total=total, desc=of, delay=2, leave=False, **only_there) as shown:
         yield shown.update

@@ -193,19 +193,25 @@ def combine(files, *, nested=(), reml=None, engine=None):
     return fit_of(setup, Plan(engine=engine))
 
 
-def residuals(fit, chunks):
+def residuals(fit, chunks=None):
     """The residuals of rows, chunk by chunk: y minus what `predict` says.
 
     Parameters
     ----------
     chunks : DataFrame, or chunks
-        As `lmm` takes them: those of the fit, or others.
+        As `lmm` takes them: those of the fit, or others. None stands for the rows of the fit, where
+        they are kept.
 
-    Yields
-    ------
-    Series
-        Of each chunk, by its index, the rows that lack nothing.
+    Returns
+    -------
+    iterator of Series, or Series
+        Of each chunk, by its index, the rows that lack nothing; without chunks `fit.resid`.
     """
+    return fit.resid if chunks is None else _residuals(fit, chunks)
+
+
+def _residuals(fit, chunks):
+    """Those of each chunk."""
     design = fit.setup.design
     of_response = design.formula.of_summand(())
     source = source_of_chunks(chunks) if is_chunks(chunks) else source_of_frame(as_frame(chunks))

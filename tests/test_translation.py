@@ -65,14 +65,14 @@ def test_no_name_has_two_meanings(column, by_name):
 
 def test_no_name_is_ours():
     ours = [*dir(LMMResult), *package.__all__]
-    assert set(BY_NAME) & {simple(name) for name in ours} == {"anova", "drop1", "ranova"}     # no methods of a fit
+    assert set(BY_NAME) & {simple(name) for name in ours} == {"anova", "drop1", "ranova", "residuals"}
 
 
 # -- attributes of a fit --------------------------------------------------------------------------------------
 
 ATTRIBUTES = [
     ("fixef", "fit.params"), ("VarCorr", "fit.varcorr()"), ("confint", "fit.conf_int()"), ("vcov", "fit.cov_params()"),
-    ("logLik", "fit.llf"), ("AIC", "fit.aic"), ("BIC", "fit.bic"), ("residuals", "fit.resid"), ("fitted", "fit.fittedvalues"),
+    ("logLik", "fit.llf"), ("AIC", "fit.aic"), ("BIC", "fit.bic"), ("residual", "fit.resid"), ("fitted", "fit.fittedvalues"),
     ("getME", "fit.model_matrix()"), ("isSingular", "fit.singular"), ("REMLcrit", "fit.deviance"), ("ngrps", "fit.ranef()"),
     ("formula", "fit.setup.design.form"), ("random_effects", "fit.ranef()"),
     ("cov_re", "fit.psi()"), ("scale", "fit.sigma ** 2"), ("fe_params", "fit.params"), ("bse_fe", "fit.bse"),

@@ -394,6 +394,9 @@ def test_residuals_go_over_chunks_again(pair):
     found = pd.concat(parts)
     assert len(parts) == 4 and len(found) == len(dat) - 1
     assert_allclose(found, whole.resid[found.index], atol=1e-9)
+    assert whole.residuals().equals(whole.resid)
+    with pytest.raises(LMMError, match="rows are not kept"):
+        fit.residuals()
 
 
 # -- what is wrong in a chunk -----------------------------------------------------------------------------------
