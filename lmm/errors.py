@@ -5,6 +5,8 @@ import re
 import sys
 import warnings
 
+MOST_KNOWN = 20         # names that there are, in a message about one that there is not
+
 
 class LMMError(ValueError):
     """The formula, the data, `ref` or `theta` cannot be used; the message says what to mend."""
@@ -71,7 +73,7 @@ def unknown_name(what, name, known):
     meant = nearest(name, known)
     message = f"there is no {what} {name!r}; there are "
     if meant is None:
-        return LMMError(message + shorten(known, len(known)))
+        return LMMError(message + shorten(known, MOST_KNOWN))
     return LMMError(message + f"{shorten(known)}; did you mean {meant!r}?")
 
 

@@ -342,7 +342,7 @@ def condensed(recipe, survey, second, layout, cells, reml, engine):
         n=survey.n,
         n_dropped=survey.n_dropped,
         data=recipe.data,
-        x_of_data=layout.left_out.reduced(recipe.X),
+        whole_x_of_data=recipe.X,
         effects=tuple(recipe.remembered_effects),
         dtypes=survey.dtypes,
         means=means,

@@ -90,7 +90,7 @@ def smaller_setup(setup, form, ref, reml, engine, functions, bars):
         x_names=x_names,
         blocks=tuple(blocks),
         data=data,
-        x_of_data=left_out.reduced(X_of_data),
+        whole_x_of_data=X_of_data,
         effects=tuple(effects),
         R_X=R_X,
         e=e,
@@ -104,7 +104,7 @@ def smaller_setup(setup, form, ref, reml, engine, functions, bars):
 def known_columns(old, X, names, known):
     """Which of the old columns of X these are, at the remembered rows (., K)."""
     all_names = old.left_out.all_names(old.x_names)
-    before = old.left_out.whole(old.x_of_data)
+    before = old.whole_x_of_data
     *_, known_before = old.formula.evaluate(old.data)
     if not np.allclose(known, known_before, rtol=SAME_VALUES, atol=0.0):
         raise LMMError("the offset is another one" + AGAIN)

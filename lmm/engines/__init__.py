@@ -16,7 +16,15 @@ from .many import (
     told_apart,
 )
 from .qr import back_substitute, covariance_of_beta, log_diagonal, triangle_of
-from .setup import Setup, checked_reml, responding, set_up, set_up_condensed, with_criterion
+from .setup import (
+    Setup,
+    checked_reml,
+    responding,
+    set_up,
+    set_up_again,
+    set_up_condensed,
+    with_criterion,
+)
 from .summary import cells_of
 from .summary import merged as merged_cells
 
@@ -41,6 +49,7 @@ __all__ = [
     "padded_pieces",
     "responding",
     "set_up",
+    "set_up_again",
     "set_up_condensed",
     "slopes",
     "taken",

@@ -127,7 +127,18 @@ def _set_up(design, reml, dense, beta_0, first):
     return Setup(design, reml, engine, Q_X, R_X, beta_0, log_weights)
 
 
-def set_up_condensed(design, reml, U, beta_0, log_weights, engine=None):
+def set_up_again(setup, engine, beta_0, first=None):
+    """The same model with y represented by another beta_0, and this block decomposed first."""
+    design = setup.design
+    if design.keeps_rows:
+        return set_up(design, setup.reml, engine, beta_0, first)
+    e = design.e + setup.Q_X @ (setup.R_X @ (setup.beta_0 - beta_0))
+    design = replace(design, e=e)
+    U = np.asfortranarray(np.column_stack([setup.Q_X, e]))
+    return set_up_condensed(design, setup.reml, U, beta_0, setup.log_weights, engine, first)
+
+
+def set_up_condensed(design, reml, U, beta_0, log_weights, engine=None, first=None):
     """The `Setup` of rows that stand for many, a `Condensed` design: of U = [Q_X e] at these rows.
 
     `log_weights` is half the sum of the logs of the weights of all rows.
@@ -136,7 +147,7 @@ def set_up_condensed(design, reml, U, beta_0, log_weights, engine=None):
     with few_threads(design.p if dense else 0):
         refuse_fitted_by_X(design, U[:, :-1], U[:, -1])
         low = np.zeros(len(U))
-        engine = _engine_of(design, U, low, dense, checked_reml(reml))
+        engine = _engine_of(design, U, low, dense, checked_reml(reml), first)
     return Setup(design, reml, engine, U[:, :-1], design.R_X, beta_0, log_weights)
 
 

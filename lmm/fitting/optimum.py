@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..engines import set_up
+from ..engines import set_up_again
 from ..errors import ConvergenceWarning, LMMError, shorten, warn
 from ..model import refused_theta
 from ..result import LMMResult
@@ -114,8 +114,7 @@ def finished(criterion, theta, message):
         theta, value = minimum(criterion, theta, done=criterion.done)
         first = crowding(theta, criterion.setup)
         if first is not None or lost_digits(value):             # set up anew around this optimum
-            old = criterion.setup
-            criterion.setup = set_up(old.design, old.reml, plan.engine, value.beta, first)
+            criterion.setup = set_up_again(criterion.setup, plan.engine, value.beta, first)
             theta, value = minimum(criterion, theta)
     optimum = judged(criterion, theta, value)
     if plan.elsewhere:

@@ -162,8 +162,13 @@ class Fits(tables.Shown):
 
     @property
     def alone(self):
-        """The names of the responses that were fitted one by one."""
-        return tuple(self.names[self.estimates.alone])
+        """The names of the responses that were fitted one by one, and did not fail."""
+        return tuple(self.names[self.estimates.alone & ~np.isnan(self.estimates.nll)])
+
+    @property
+    def dropped(self):
+        """The names of the columns of X that were left out, those before them making them."""
+        return self.setup.design.left_out.names
 
     @property
     def reml(self):

@@ -94,7 +94,7 @@ def rows_of_cells(design, cells):
         else:
             new[name] = pd.Series(cells[name].to_numpy().astype(column.dtype.type)
                                   if column.dtype.kind == "b" else cells[name].to_numpy(float))
-    in_fit = design.left_out.whole(design.x_of_data)
+    in_fit = design.whole_x_of_data
     if not formula.predictors:
         return np.repeat(in_fit[:1], len(cells), axis=0), np.full(len(cells), given_offset(design))
     X, offset = formula.columns_at(new, len(cells), design.data, in_fit)

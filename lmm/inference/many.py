@@ -151,12 +151,14 @@ def _many(form, dat, ref, bars, responses, reml, weights, offset, engine, progre
         kind = type(form).__name__
         raise LMMError(f"the formula is of type {kind}; it is text such as '~ Days'")
     at = tildes(form)
-    if not at or form[: at[0]].strip():
+    if not at:
+        raise LMMError(f"the formula is {form!r}, without a '~'; it is text such as '~ Days'")
+    if form[: at[0]].strip():
         raise LMMError(
             f"the formula is {form!r}; its left-hand side is left out, as in '~ Days', for "
             "responses= says what stands there"
         )
-    frame = as_frame(dat)
+    frame = as_frame(dat).copy(deep=False)
     if responses is None:
         raise LMMError(
             "responses is None; it is a list of columns of dat, or a frame or array with a column "
@@ -165,11 +167,13 @@ def _many(form, dat, ref, bars, responses, reml, weights, offset, engine, progre
     own = named_columns(responses, frame)
     if own is not None:
         responses = frame[own]
-        if has_dot(form):
-            frame = frame.drop(columns=own)             # a dot is what is no response
+
+    if has_dot(form):                                   # a dot is what is no response
+        named = getattr(responses, "columns", ())
+        frame = frame.drop(columns=[name for name in named if name in frame.columns])
 
     # -- the design, with a response that stands for all
-    name = free_name(frame.columns)
+    name = free_name(frame.columns, f"{form} {weights} {offset}")
     form = form.strip()
     stand_in = frame.assign(**{name: uneven(len(frame))})
     design = make_design(f"{name} {form}", stand_in, ref, weights, offset, bars=bars)
@@ -183,10 +187,10 @@ def _many(form, dat, ref, bars, responses, reml, weights, offset, engine, progre
     return fits_of(form, setup, Plan(engine=engine), found, one, None, progress)
 
 
-def free_name(columns):
-    """A name that no column has: "response", with underscores after it where it is taken."""
+def free_name(columns, said=""):
+    """A name that no column has, nor is said: "response", with underscores where it is taken."""
     name = "response"
-    while name in columns:
+    while name in columns or name in said:
         name += "_"
     return name
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..errors import ConvergenceWarning, LMMError, warn
+from ..errors import ConvergenceWarning, LMMError, checked_flag, warn
 from ..fit import certify, fit_of
 from ..fitting import OPEN, PROVED, REFUTED, proved
 from ..practical import LMMprof
@@ -170,6 +170,7 @@ def prove(fit, tolerance=USUAL_TOLERANCE, seconds=30, *, keep=False):
         is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not (is_number and value > 0 and np.isfinite(value)):
             raise LMMError(f"{name} is {value!r}; it is a positive number")
+    checked_flag(keep, "keep")
     found = proved(LMMprof, fit.setup, fit.nll, tolerance, seconds, keep)
     result = Proof(
         verdict=found.verdict,

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..errors import LMMError, shorten
-from ..model import as_frame, floats, in_order
+from ..model import as_frame, floats, in_order, is_numeric
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +62,10 @@ def checked_responses(Y, design, name="Y"):
     if isinstance(Y, pd.DataFrame):
         _check_columns(Y, name)
         names = pd.Index(list(Y.columns), tupleize_cols=False)
-        Y = _in_order_of(Y, design, name)
+        Y = _in_order_of(Y, design, name).copy()        # the caller's later changes do not matter
     else:
         names = pd.RangeIndex(Y.shape[1])
+        Y = Y.copy()
     if not len(names):
         raise LMMError(f"{name} has no columns; it takes one for each response")
     n = Y.shape[0]
@@ -111,8 +112,10 @@ def _as_columns(Y, name):
 
 def _check_columns(frame, name):
     """Refuse columns that are no numbers, or have one name."""
-    for column, kind in zip(frame.columns, frame.dtypes):
-        if not pd.api.types.is_numeric_dtype(kind) or kind.kind == "c":
+    for place, (column, kind) in enumerate(zip(frame.columns, frame.dtypes)):
+        is_number = pd.api.types.is_numeric_dtype(kind) and kind.kind != "c"
+        of_objects = pd.api.types.is_object_dtype(kind) and is_numeric(frame.iloc[:, place])
+        if not (is_number or of_objects):
             raise LMMError(f"{name} has {kind} values in column {column!r}; responses are numbers")
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()].unique()

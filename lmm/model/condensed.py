@@ -26,8 +26,8 @@ class Condensed(Labelled):
         How many rows were used, and left out where a variable is missing.
     data : dict of Series
         The variables at some rows, which have the columns of X in them, and ...
-    x_of_data : ndarray
-        ... X there, by which X of other data is made.
+    whole_x_of_data : ndarray
+        ... X there, with the columns that are left out, by which X of other data is made.
     effects : tuple of ndarray
         By term: the values of its effects there.
     dtypes : dict
@@ -58,7 +58,7 @@ class Condensed(Labelled):
     n: int
     n_dropped: int
     data: dict = field(repr=False)
-    x_of_data: np.ndarray = field(repr=False)
+    whole_x_of_data: np.ndarray = field(repr=False)
     effects: tuple = field(repr=False)
     dtypes: dict = field(repr=False)
     means: dict = field(repr=False)
@@ -78,6 +78,11 @@ class Condensed(Labelled):
         if name in OF_ROWS:
             raise no_rows()
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def x_of_data(self):
+        """X there, without the columns that are left out."""
+        return self.left_out.reduced(self.whole_x_of_data)
 
     def weighted(self, rows):
         """The rows as they are: they are weighted."""

@@ -189,6 +189,11 @@ class Design(Labelled):
         return dict(zip(self.dat.columns, self.dat.dtypes))
 
     @property
+    def whole_x_of_data(self):
+        """The same with the columns that are left out."""
+        return self.left_out.whole(self.X)
+
+    @property
     def x_of_data(self):
         """X at the rows of `data`, by which X of other data is made."""
         return self.X

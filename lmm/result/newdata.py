@@ -220,7 +220,7 @@ def _fixed_part(design, new):
             raise _unseen(design, new, name, row, "a fixed effect has no value there")
     left_out = design.left_out
     if new.m:
-        in_fit = left_out.whole(design.x_of_data)
+        in_fit = design.whole_x_of_data
         whole, offset = formula.columns_at(new.variables, new.m, design.data, in_fit)
         _refuse_not_estimable(left_out, whole, new.kept)
         X = left_out.reduced(whole)

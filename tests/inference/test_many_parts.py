@@ -341,6 +341,54 @@ def test_no_term_to_test(formula):
     assert ("Fixed effects" in str(fits)) == (formula == "~ 1")
 
 
+def test_later_changes_of_the_callers_are_of_no_consequence():
+    dat = design()
+    for Y in (drawn(dat, 2), drawn(dat, 2).to_numpy().copy(), sparse.csc_array(drawn(dat, 2).to_numpy().copy())):
+        own = dat.copy()
+        fits = lmer_many("~ x + (1 | g)", own, Y)
+        name = fits.names[0]
+        before = fits[name].params
+        own["x"] = 1.0 / np.arange(1, 49)
+        if sparse.issparse(Y):
+            Y.data[:] = 3.0
+        elif isinstance(Y, pd.DataFrame):
+            Y.iloc[:, :] = np.arange(96.0).reshape(48, 2)
+        else:
+            Y[:] = np.arange(96.0).reshape(48, 2)
+        assert_allclose(fits[name].params, before, rtol=1e-12)
+
+
+def test_two_optima_where_a_value_is_missing():
+    """Few rows are looked at on a grid of their own: sd 0 is a local optimum, 0.5 lower in llf."""
+    dat = pd.DataFrame({"x": [.3, -.4, -1, .6, -1, .6, -.1, 1.9, -.1, -.5, .8], "a": list("ccfeaaacbab")})
+    y = [1.26, np.nan, -.654, 1.523, 1.121, -.478, -.387, -.123, 1.363, -.243, -.15]
+    fits = lmer_many("~ x + (1 | a)", dat, pd.DataFrame({"y": y}))
+    assert fits.alone == ()
+    held_to(fits, "y", lmer("y ~ x + (1 | a)", dat.assign(y=y)))
+
+
+def test_columns_left_out_are_named():
+    dat = design().assign(twice=lambda dat: 2 * dat["x"])
+    fits = lmer_many("~ x + twice + (1 | g)", dat, drawn(dat, 2))
+    assert fits.dropped == ("twice",)
+    assert np.isnan(fits.contrast("twice")["estimate"]).all()
+
+
+def test_a_dot_is_what_is_no_response():
+    dat = design().drop(columns=["s", "h"])
+    Y = drawn(dat, 2)
+    whole = dat.join(Y)
+    expected = lmer_many("~ x + f + (1 | g)", dat, Y)
+    for given in (["a", "b"], Y):
+        assert_allclose(lmer_many("~ . + (1 | g)", whole, given).llf, expected.llf, rtol=1e-10)
+
+
+def test_numbers_as_objects():
+    dat = design()
+    Y = drawn(dat, 2)
+    assert_allclose(lmm_many("~ x", dat, "g", Y.astype(object)).llf, lmm_many("~ x", dat, "g", Y).llf)
+
+
 DAT = design()
 Y = drawn(DAT, 3)
 

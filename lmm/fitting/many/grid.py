@@ -30,11 +30,11 @@ def from_grid(batch, B, start):
     Those as numbers of responses and thetas, (several, size).
     """
     covariance = batch.covariance
-    if batch.nearly is not None:
+    few = batch.design.df.min() <= FEW_ROWS             # several optima: each at its own rows
+    if batch.nearly is not None and not few:
         batch = batch.nearly
     design = batch.design
-    own_rows = len(design.df) > 1                       # then each point costs as much as a step
-    few = design.df[0] <= FEW_ROWS
+    own_rows = len(design.df) > 1 and not few           # then each point costs as much as a step
     fine = not own_rows and (hasattr(design, "around") or few)
     thetas, neighbours, between = grid_of(covariance, batch.units, own_rows, fine, few)
     if start is not None:

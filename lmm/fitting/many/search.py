@@ -58,7 +58,7 @@ def search(batch, whole, start=None):
     starts, others = from_grid(batch, len(whole), start)
     found = descended(batch, starts)
     rows, thetas = others
-    few = batch.design.df[0] <= FEW_ROWS
+    few = batch.design.df.min() <= FEW_ROWS
     if len(rows) and not (few and is_correlated(batch.covariance)):
         apart = are_apart(batch.chosen(rows), thetas, found[0][rows])
         rows = rows[apart]

@@ -13,6 +13,7 @@ from .problem import Problem
 
 AT_A_TIME = 2000            # cells, and ...
 NUMBERS_IN_A_ROUND = 20_000_000     # ... numbers that their corners need, at most
+SURELY = 1e-12              # of nll, by which it is lower and not rounded so
 AS_GOOD_AS = 1e-10          # of nll, and ...
 AGREED = 0.1                # of the tolerance, how far the criterion may be from the engine's
 TRIED = (0.0, 0.1, 1.0, 10.0)       # variances times their units, where the two are compared
@@ -214,7 +215,7 @@ class _Search:
     def _refuted_at(self, theta):
         """The verdict where the bounds' criterion is lower: whether the engine's is, too."""
         value = float(self.evaluate(theta, self.problem.setup))
-        if value < self.target:
+        if value < min(self.target, self.nll - SURELY * max(1.0, abs(self.nll))):
             self.end(REFUTED, "", theta, value)
         else:
             self.end(OPEN, DIGITS)
