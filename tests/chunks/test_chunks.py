@@ -15,6 +15,7 @@ from lmm import (
     LMMprof,
     LMMsetup,
     anova,
+    combine,
     compare_table,
     drop1,
     lmer,
@@ -333,6 +334,30 @@ def test_means_that_count_rows():
         expected = numbers(whole.means("f", weights=weights))
         assert_allclose(numbers(fit.means("f", weights=weights)), expected, rtol=1e-8)
     assert not np.allclose(numbers(whole.means("f", weights="cells")), numbers(whole.means("f")))
+
+
+def test_a_term_that_dwarfs_sigma():
+    """Without a constant a term has the mean, and the model is set up again around its optimum."""
+    dat = harder().dropna()
+    dat["y"] = dat["y"] + 1e3
+    for form in ("y ~ 0 + (1 | a) + (1 | b)", "y ~ 0 + x + (x | a)"):
+        expected = lmer(form, dat)
+        fit = lmer(form, chunked(dat, 5))
+        assert abs(fit.nll - expected.nll) < 1e-9 * abs(expected.nll)
+        assert_allclose(fit.theta, expected.theta, rtol=1e-5, atol=1e-6)
+
+
+def test_new_rows_where_columns_are_left_out(tmp_path):
+    """x is a function of f in the data, so its column is left out; rows that are made up do not know it."""
+    dat = harder().dropna()
+    dat["x"] = pd.factorize(dat["f"], sort=True)[0].astype(float)
+    whole, fit = lmer("y ~ f + x + (1 | a)", dat), lmer("y ~ f + x + (1 | a)", chunked(dat, 4))
+    fit.setup.save(tmp_path / "sums.npz")
+    for one in (fit, combine([tmp_path / "sums.npz"])):
+        assert one.dropped == ("x",)
+        assert_allclose(one.predict(dat.iloc[:7]), whole.predict(dat.iloc[:7]), rtol=1e-8)
+        with pytest.raises(LMMError, match="cannot be estimated"):
+            one.predict(dat.iloc[:3].assign(x=7.0))
 
 
 def test_no_random_effects():
