@@ -42,6 +42,8 @@ def rows_of_terms(fit, type):
     """``[(term, L), ...]``: each `FixedTerm` and its rows, (r, k), of which r may be 0."""
     design = fit.setup.design
     coding = coding_of(fit)
+    if not coding.terms:
+        return []
     X = design.x_of_data if type == 3 else design.root_of_X
     places = [kept_columns(term, design.left_out, X.shape[1]) for term in coding.terms]
     if type == 1 or len(coding.terms) < 2:
