@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .chunks import is_chunks, set_up_chunks, smaller_setup, source_of_chunks
+from .chunks import is_chunks, set_up_chunks, smaller_setup
 from .engines import checked_reml, responding, set_up, with_criterion
 from .errors import LMMError, point_at, shorten
 from .fitting import Criterion, Plan, opened
@@ -51,8 +51,7 @@ def lmer(
     ({'Subject': 24.7405, 'Subject:Days': 5.9221}, {'Subject (Intercept, Days)': 0.0656})
     """
     if is_chunks(dat):
-        source = source_of_chunks(dat)
-        setup = set_up_chunks(formula, source, (), reml, weights, offset, engine, bars=True)
+        setup = set_up_chunks(formula, dat, (), reml, weights, offset, engine, bars=True)
         refuse_no_bars(formula, setup.design)
     else:
         design = make_design(formula, dat, (), weights, offset, bars=True)
@@ -113,8 +112,7 @@ def update(fit, form=None, ref=None, dat=None, reml=None, engine=None):
     functions = functions_of(old)
     engine = engine or fit.plan.engine
     if dat is not None and is_chunks(dat):
-        source = source_of_chunks(dat)
-        setup = set_up_chunks(form, source, ref, reml, **old.given, engine=engine, bars=bars)
+        setup = set_up_chunks(form, dat, ref, reml, **old.given, engine=engine, bars=bars)
     elif dat is None and not old.keeps_rows:
         setup = smaller_setup(fit.setup, form, ref, reml, engine, functions, bars)
     else:

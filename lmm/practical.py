@@ -28,7 +28,7 @@ from math import exp, expm1, inf
 import numpy as np
 from scipy.optimize import minimize
 
-from .chunks import is_chunks, set_up_chunks, source_of_chunks
+from .chunks import is_chunks, set_up_chunks
 from .engines import Setup, back_substitute, log_diagonal, set_up, triangle_of
 from .errors import LMMError
 from .fitting import SEARCH, Criterion, Plan, finished, first_theta
@@ -57,8 +57,7 @@ def LMMsetup(form, dat, ref=(), reml=False, weights=None, offset=None, engine=No
     63.01204267...
     """
     if is_chunks(dat):                                      # beyond memory: rows that stand for all
-        source = source_of_chunks(dat)
-        return set_up_chunks(form, source, ref, reml, weights, offset, engine)
+        return set_up_chunks(form, dat, ref, reml, weights, offset, engine)
     make = make_design if isinstance(form, str) else matrix_design
     design = make(form, dat, ref, weights, offset)
     return set_up(design, reml, engine)

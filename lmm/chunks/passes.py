@@ -22,11 +22,13 @@ from ..model import (
     Condensed,
     Covariance,
     Recipe,
+    Survey,
     check_distinct,
     check_response,
     full_rank,
 )
 from .blocks import blocks_of
+from .sources import source_of_chunks
 
 SAME_COLUMN = 1e-12         # relative: two effects with the same values at the remembered rows
 BYTES = 8
@@ -35,7 +37,7 @@ GIB = 2**30
 
 def set_up_chunks(
     form,
-    source,
+    dat,
     ref=(),
     reml=False,
     weights=None,
@@ -44,12 +46,13 @@ def set_up_chunks(
     bars=False,
     levels=None,
 ):
-    """The `Setup` of a model from a source of chunks.
+    """The `Setup` of a model from chunks, or a source of them.
 
     Errors name the chunk. Each pass costs some 0.1 microseconds a row and column beside reading.
     """
+    source = source_of_chunks(dat)
     recipe = Recipe(form, source.first(), ref, weights, offset, bars=bars)
-    survey = source.reduced(recipe.survey, merged_surveys, "levels")
+    survey = source.reduced(recipe.survey, Survey.merged, "levels")
     recipe.surveyed(survey, levels)
     refuse_many_cells(recipe, survey.n)
 
@@ -63,11 +66,6 @@ def set_up_chunks(
     cells = source.reduced(layout, layout.merged, "random effects")
     check_same_rows(survey.n, cells and cells.n)
     return condensed(recipe, survey, second, layout, cells, reml, engine)
-
-
-def merged_surveys(one, other):
-    """The survey of both."""
-    return one.merged(other)
 
 
 def refuse_many_cells(recipe, n):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LMMError, shorten
-from ..model import Recipe, Survey, check_same_names
+from ..model import Recipe, Survey, check_same_names, is_factor, source_of
 from .passes import Layout, Shift, Triangle, condensed, merged_triangles
 from .sources import Named, merged_in_pairs
 
@@ -69,8 +69,9 @@ def save(setup, path, site):
 
 def described(design, setup, site):
     """What is not an array, as JSON has it."""
-    factors = {name: column for name, column in design.data.items() if is_category(column)}
+    factors = {name: column for name, column in design.data.items() if is_factor(column)}
     numbers = [name for name in design.data if name not in factors]
+    used = {source_of(name, design.dtypes) for name in design.data}
     counts = None
     if design.counts is not None:
         counts = {
@@ -95,14 +96,9 @@ def described(design, setup, site):
         "ordered": sorted(design.dictionaries),
         "numbers": numbers,
         "means": design.means,
-        "dtypes": {str(name): str(kind) for name, kind in design.dtypes.items()},
+        "dtypes": {name: str(kind) for name, kind in design.dtypes.items() if name in used},
         "counts": counts,
     }
-
-
-def is_category(column):
-    """Whether a variable is a factor."""
-    return isinstance(column.dtype, pd.CategoricalDtype)
 
 
 def plain(levels):
@@ -274,9 +270,7 @@ def combined_setup(files, nested=(), reml=None, engine=None):
             raise LMMError(f"nested names {unknown[0]!r}, which is no factor of the model; "
                            f"these are {shorten(list(about['levels']))}")
         surveys.append(survey_of(about, nested))
-    survey = surveys[0]
-    for other in surveys[1:]:
-        survey = survey.merged(other)
+    survey = merged_in_pairs(surveys, Survey.merged)
     frame = survey.sample.copy()
     for name in survey.levels:
         frame[name] = frame[name].astype("category")

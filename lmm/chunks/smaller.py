@@ -38,23 +38,24 @@ def smaller_setup(setup, form, ref, reml, engine, functions, bars):
     if formula.response != old.response:
         raise LMMError(f"the rows of chunks are not kept, so {formula.response!r} is not known, a "
                        "response" + AGAIN)
-    data = {name: old.data[name] for name in old.data}
+    data = old.data
     if bars:
         terms, data = with_factors(formula, terms, data)
 
     # -- X: which of the old columns, and [Q_X e]
     _, X_of_data, names, known = formula.evaluate(data)
     places = known_columns(old, X_of_data, names, known)
-    whole = old.left_out.whole(setup.Q_X @ setup.R_X)[:, places]
+    old_X = setup.Q_X @ setup.R_X
+    whole = old.left_out.whole(old_X)[:, places]
     R = np.linalg.qr(whole, mode="r")
     padded = np.vstack([R, np.zeros((len(names) + 1 - len(R), len(names)))])
     _, x_names, left_out = full_rank(padded, names)
     kept = left_out.kept if left_out.names else np.arange(len(names))
     X = whole[:, kept]
-    beta = np.array([dict(zip(old.x_names, setup.beta_0)).get(name, 0.0) for name in x_names])
+    known_beta = dict(zip(old.x_names, setup.beta_0))
+    beta = np.array([known_beta.get(name, 0.0) for name in x_names])
     is_left = np.array([name not in x_names for name in old.x_names], bool)
-    others = (setup.Q_X @ setup.R_X)[:, is_left]
-    e = old.e + others @ setup.beta_0[is_left]
+    e = old.e + old_X[:, is_left] @ setup.beta_0[is_left]
     Q, R_X = np.linalg.qr(X)
     R_X = np.asfortranarray(R_X)
     for _ in range(2):
@@ -67,17 +68,18 @@ def smaller_setup(setup, form, ref, reml, engine, functions, bars):
     structures = []
     effects = []
     n_data = len(X_of_data)
+    codes = old.codes
     for term in terms:
         numbers = tuple(name for name in term.variables if not is_factor(data[name]))
         of_data, of_effects = values_of(term, numbers, data, n_data)
         values = [known_effect(old, term, name, column)
                   for name, column in zip(of_effects, of_data.T)]
         unknown = [name for name in term.variables
-                   if is_factor(data[name]) and name not in old.codes]
+                   if is_factor(data[name]) and name not in codes]
         if unknown:
             raise LMMError(f"the rows of chunks are not kept, so the levels of {unknown[0]!r} in "
                            "them are not known" + AGAIN)
-        of_term, structure = blocks_of(term, data, np.column_stack(values), old.codes)
+        of_term, structure = blocks_of(term, data, np.column_stack(values), codes)
         blocks += of_term
         structures.append(structure)
         effects.append(of_data)

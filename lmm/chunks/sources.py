@@ -41,7 +41,9 @@ def is_file(name):
 
 
 def source_of_chunks(dat):
-    """The source of what `is_chunks`."""
+    """The source of what `is_chunks`; a source as it is."""
+    if hasattr(dat, "reduced"):
+        return dat
     if hasattr(dat, "to_delayed"):
         return Delayed(list(np.ravel(dat.to_delayed())))
     if isinstance(dat, Iterator):
@@ -95,6 +97,8 @@ def merged_in_pairs(several, merged):
 class Local:
     """A source that is passed over in this process: ``chunks()`` gives names and frames."""
 
+    count = None                                        # how many chunks there are, if it is known
+
     def reduced(self, made, merged, what=""):
         """What `made` makes of each chunk, merged; None where nothing is made of any.
 
@@ -102,8 +106,6 @@ class Local:
         """
         with bar(self.count, f"chunks, {what}", None) as advance:
             return merged_in_pairs(self._made(made, advance), merged)
-
-    count = None                                        # how many chunks there are, if it is known
 
     def _made(self, made, advance):
         """What is made of each chunk."""
@@ -200,7 +202,7 @@ def parquet_parts(name):
         raise LMMError(f"{name!r} cannot be read: {str(error).splitlines()[0]}") from error
 
 
-class Delayed:
+class Delayed(Local):
     """Delayed frames, as of a Dask DataFrame: a tree of tasks, wherever its client has workers."""
 
     def __init__(self, parts):
@@ -221,14 +223,6 @@ class Delayed:
                 for i in range(0, len(results), 2)
             ]
         return results[0].compute()
-
-    def first(self):
-        """The first frame with rows."""
-        for part in self.parts:
-            frame = part.compute()
-            if len(frame):
-                return frame
-        raise LMMError("dat has no chunk with rows")
 
     def chunks(self):
         """Names and frames."""

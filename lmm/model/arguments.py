@@ -40,10 +40,12 @@ formula : str
     "dat": """
 dat : pandas.DataFrame, n rows
     The data; never changed. Also a frame of polars or pyarrow (what has ``to_pandas``), a dict
-    of columns, a record array, a list of dicts. Rows with a missing value in any variable of
-    the model are left out together; columns of X that those before them make are left out and
-    named in ``dropped``. Where `form` is y, X: array_like or sparse, (n, k); a DataFrame's
-    columns give the names.""",
+    of columns, a record array, a list of dicts. Or chunks of a frame, beyond memory: names of
+    CSV or Parquet files in a list, a pattern such as ``"data/*.parquet"``, a function that
+    makes an iterator of frames, or what has ``to_delayed``, as a Dask DataFrame. Rows with a
+    missing value in any variable of the model are left out together; columns of X that those
+    before them make are left out and named in ``dropped``. Where `form` is y, X: array_like or
+    sparse, (n, k); a DataFrame's columns give the names.""",
     "ref": """
 ref : str or list, optional
     The random effects, one element per block of Z: a column of `dat` or a list of columns,

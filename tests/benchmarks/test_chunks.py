@@ -6,7 +6,6 @@ LMM_LARGE=1 has 20 million rows in place of 2, which takes a minute and 600 MB o
 """
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -117,4 +116,4 @@ def test_beside_a_frame_in_memory(tmp_path, monkeypatch):
     ratio = min(times["chunks"]) / min(times["frame"])
     print(f"\nInstEval in chunks: {ratio:.2f} times the CPU of a frame in memory (aim 1.3)")
     assert abs(fits["chunks"].nll - fits["frame"].nll) < 1e-12 * fits["frame"].nll
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+    assert ratio < 2.0

@@ -75,6 +75,14 @@ def test_no_row_of_the_data_is_in_it(path):
     assert not any(f"{value}" in json.dumps(about) for value in dat["Reaction"])
 
 
+def test_nothing_of_other_columns_is_in_it(tmp_path):
+    """Not even their names."""
+    dat = load_data("sleepstudy").assign(diagnosis="secret", income=3.0)
+    summarise(dat, DAYS, tmp_path / "sums.npz")
+    written = (tmp_path / "sums.npz").read_bytes()
+    assert not any(word in written for word in (b"diagnosis", b"secret", b"income"))
+
+
 def test_a_file_that_is_cut_off_or_altered_is_refused(path, tmp_path):
     whole = path.read_bytes()
     for length in (0, 100, len(whole) // 2, len(whole) - 30):

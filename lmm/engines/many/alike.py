@@ -19,7 +19,7 @@ import numpy as np
 from ..blocked.levels import transposed, triangles
 
 SAME = 1e-10            # of an element, differences that are rounding errors
-NO_NUMBER = 1e-14         # of the largest element, below which one is zero
+NO_NUMBER = 1e-14       # of the largest element, below which one is zero
 SPANNED = 1e-12         # of the largest singular value, below which one is zero
 
 

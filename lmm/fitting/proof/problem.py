@@ -229,10 +229,9 @@ class Problem(Bounded):
         """Z'PZ, Z'Py, y'Py of the finite terms, P the projection beside X and the infinite ones."""
         Z, y, owner = self._columns
         away = infinite[owner]
-        infinite = Z[:, away]
-        lengths = np.linalg.norm(infinite, axis=0)
-        infinite = infinite / np.where(lengths > 0, lengths, 1.0)       # whatever their units are
-        U, sizes, _ = np.linalg.svd(infinite, full_matrices=False)
+        lengths = np.linalg.norm(Z[:, away], axis=0)
+        scaled = Z[:, away] / np.where(lengths > 0, lengths, 1.0)       # whatever their units are
+        U, sizes, _ = np.linalg.svd(scaled, full_matrices=False)
         U = U[:, sizes > PROJECTED * sizes.max(initial=0.0)]
         kept = Z[:, ~away]
         both = np.column_stack([kept, y])
