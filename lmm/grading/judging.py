@@ -267,7 +267,7 @@ def read(judge, answer, facts):
 
     # -- the causes: those that have a name first
     causes = [cause for verdict in verdicts for cause in verdict.causes]
-    causes.sort(key=lambda cause: UNKNOWN in cause)
+    causes.sort(key=_is_vague)
     if facts.misplaced and "error" in answer.get("fit", {}):
         causes.insert(0, facts.misplaced)
     if answer.get("changed"):

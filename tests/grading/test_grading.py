@@ -24,7 +24,7 @@ from lmm.grading.diagnosis import UNKNOWN, Judge, Likelihood
 from lmm.grading.inside import running
 from lmm.grading.inside.calling import parameters
 from lmm.grading.loading import Submission
-from lmm.grading.mistakes import is_minimum, matches
+from lmm.grading.mistakes import is_minimum, matches, triangles
 from lmm.machine import few_threads
 
 HERE = Path(__file__).parent / "submissions"
@@ -434,6 +434,26 @@ def test_beta_in_another_order_is_told_beside_any_theta(order):
     assert "the standard deviations themselves" in first and words in second
     (cause,) = judge.fit(answer(case.beta[order] + [0, 0, judge.se[2]], case.theta), NOT_KNOWN).causes
     assert f"{UNKNOWN}; theta is right" in cause
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "no random effects"])
+def test_a_mistake_is_one_step_away_from_what_is_right(name):
+    """With every step right the sheet's algebra is (4) and (3); and each mistake moves one of them."""
+    judge = judge_of(name)
+    theta = judge.case.thetas[0]
+    right = [judge.nll(theta), *LMMprof(theta, judge.setup).beta]
+    steps = (triangles._right_weights, triangles._by_square, triangles._whole, True)
+    for value, beta in (
+        triangles._evaluated(judge.model, theta),
+        triangles._with_weights(judge.model, *steps, theta),
+        judge.model.evaluate(theta),
+    ):
+        np.testing.assert_allclose([value, *beta], right, rtol=1e-9)
+    values = [judge.nll(theta) for theta in judge.case.thetas]
+    balanced = name in (M, "Dyestuff2")             # where beta of OLS is no mistake
+    for mistake in judge.mistakes:
+        if not (balanced and "OLS" in mistake.sentence):
+            assert matches(values, mistake.nll, judge.case.thetas) is None, mistake.sentence
 
 
 # -- causes that need a second look --------------------------------------------------------------

@@ -11,11 +11,11 @@ the one asked (`readings`). Another mistake is a sentence and what it makes of t
 from .betas import wrong_beta
 from .comparing import is_flat, is_minimum, matches
 from .model import Mistake, Model
-from .readings import columns_as_products, readings
+from .readings import columns_as_products, mistaken_readings
 from .scales import in_another_scale_or_order
-from .sums import sums
-from .thetas import thetas
-from .triangles import triangles
+from .sums import mistaken_sums
+from .thetas import mistaken_thetas
+from .triangles import mistaken_triangles
 
 __all__ = [
     "Mistake",
@@ -25,15 +25,14 @@ __all__ = [
     "is_minimum",
     "matches",
     "mistakes",
-    "readings",
     "wrong_beta",
 ]
 
 
 def mistakes(case, model):
     """The usual mistakes in the likelihood of a case, each a `Mistake`."""
-    yield from readings(case, model)
-    yield from sums(model, columns_as_products(case))
+    yield from mistaken_readings(case, model)
+    yield from mistaken_sums(model, columns_as_products(case))
     if model.p:
-        yield from thetas(model)
-        yield from triangles(model)
+        yield from mistaken_thetas(model)
+        yield from mistaken_triangles(model)

@@ -18,7 +18,7 @@ from .model import Mistake, Model
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
-def readings(case, model):
+def mistaken_readings(case, model):
     """The misreadings of a case, each a `Mistake`; `model` is the case read rightly."""
     if all(name in case.dat for names in case.ref for name in names):
         yield from _of_blocks(case, model)

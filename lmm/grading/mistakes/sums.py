@@ -7,7 +7,7 @@ import numpy as np
 from .model import Mistake
 
 
-def sums(model, columns_counted=()):
+def mistaken_sums(model, columns_counted=()):
     """The mistakes in adding up the criterion d + q / 2.
 
     d is 1/2 log|V|, q the weighted sum of squares, and x, of REML, 1/2 log|X' V^-1 X|.

@@ -7,7 +7,7 @@ from .model import Mistake
 TINY_SD = 1e-300            # whose log can be taken
 
 
-def thetas(model):
+def mistaken_thetas(model):
     """The mistakes, each a `Mistake`."""
     def moved(sentence, change):
         def evaluate(theta):

@@ -13,7 +13,7 @@ from .model import Mistake
 ZERO_DIAGONAL = 1e-10       # of the diagonal of R: zero but for rounding errors
 
 
-def triangles(model):
+def mistaken_triangles(model):
     """The mistakes, each a `Mistake`."""
     n, r = model.n, len(model.decomposed[1])
     diagonal = np.abs(np.diag(model.decomposed[1]))
@@ -61,12 +61,17 @@ def triangles(model):
             f"{rows} are divided by the root of sigma: their squares are to be divided by sigma^2",
             beyond=_divided_by_root,
         )
-    yield from _half_weights(model, is_full)
+    for sentence, weigh, beyond, squares in WEIGHTS:
+        for read in (_whole, _from_below, _from_above):
+            evaluate = partial(_with_weights, model, weigh, beyond, read, squares)
+            yield Mistake(sentence, evaluate, n, exact=is_full)
+    yield Mistake(HALF_WEIGHTS, partial(_with_half_weights_of_X, model), n, exact=is_full)
 
     # -- pivots
     pivots = linalg.qr(model.Z, mode="r", pivoting=True)[1]
-    if not np.array_equal(pivots, np.arange(model.p)):
-        unpermuted = np.argsort(pivots)
+    unpermuted = np.argsort(pivots)
+    block_of_column = np.repeat(np.arange(len(model.blocks)), [Z.shape[1] for Z in model.blocks])
+    if (block_of_column[unpermuted] != block_of_column).any():
         yield Mistake(
             "QR with pivoting: psi must be permuted as the columns of Z are, or R back",
             lambda theta: model.evaluate(theta, model.variances(theta)[unpermuted]),
@@ -166,21 +171,44 @@ def _divided_by_root(rows, sigma):
     return rows / np.sqrt(sigma)
 
 
-# -- half of the weights -------------------------------------------------------------------------
+# -- other weights: W U by other solves, and U' W U from it --------------------------------------
 
-def _half_weights(model, is_full):
-    """L^-1 on one side of a cross-product alone, in place of (L L')^-1 between its two sides."""
-    sentence = "X'WX has half of the weights: they are on one side of the product alone"
-    n = model.n
-    for beyond in (_divided, _divided_by_square):
-        for read in (_whole, _from_below, _from_above):
-            evaluate = partial(_with_half_weights, model, beyond, read)
-            yield Mistake(sentence, evaluate, n, exact=is_full)
-    yield Mistake(sentence, partial(_with_half_weights_of_X, model), n, exact=is_full)
+def _half(L, U):
+    return _forward(None, L, U)
 
 
-def _divided_by_square(rows, sigma):
+def _half_twice(L, U):
+    return _half(L, _half(L, U))
+
+
+def _half_backward_twice(L, U):
+    return _backward(None, L, _backward(None, L, U))
+
+
+def _half_in_reverse(L, U):
+    return _half(L, _backward(None, L, U))
+
+
+def _by_square(rows, sigma):
     return rows / sigma**2
+
+
+HALF_WEIGHTS = "X'WX has half of the weights: they are on one side of the product alone"
+TWO_SOLVES = "W takes two solves with the triangle, by L and then by L': here they are"
+
+# what is wrong, W for the first rows of Q'U, for the others, and whether the squares have it too
+WEIGHTS = (
+    (HALF_WEIGHTS, _half, _divided, True),
+    (HALF_WEIGHTS, _half, _by_square, True),
+    (HALF_WEIGHTS, _half, _divided, False),
+    (HALF_WEIGHTS, _half, _by_square, False),
+    (f"{TWO_SOLVES} both by L", _half_twice, _by_square, True),
+    (f"{TWO_SOLVES} both by L", _half_twice, _by_square, False),
+    (f"{TWO_SOLVES} both by L'", _half_backward_twice, _by_square, True),
+    (f"{TWO_SOLVES} both by L'", _half_backward_twice, _by_square, False),
+    (f"{TWO_SOLVES} by L' and then by L", _half_in_reverse, _by_square, True),
+    (f"{TWO_SOLVES} by L' and then by L", _half_in_reverse, _by_square, False),
+)
 
 
 def _whole(G):
@@ -196,29 +224,46 @@ def _from_above(G):
     return _from_below(G.T)
 
 
-def _half_weighted(model, theta, beyond=_divided):
-    """Q'U and, beside it, this with the half weights; and 1/2 log|V|."""
+def _factored(model, theta):
+    """Q'U, L, sigma and 1/2 log|V|."""
     QtU, R = model.decomposed
     sigma = np.exp(theta[0])
     L = np.linalg.cholesky(_right_matrix(R, model.variances(theta), sigma))
-    half = np.vstack([_forward(None, L, QtU[:len(R)]), beyond(QtU[len(R):], sigma)])
     half_logdet = np.sum(np.log(np.diag(L))) + (model.n - len(R)) * theta[0]
-    return QtU, half, half_logdet
+    return QtU, L, sigma, half_logdet
 
 
-def _with_half_weights(model, beyond, read, theta):
-    """beta and the squares from U' W^1/2 U, whose triangle is read by `read`."""
-    QtU, half, half_logdet = _half_weighted(model, theta, beyond)
-    G = read(QtU.T @ half)
+def _cross(QtU, L, sigma, weigh, beyond):
+    """U' W U, where `weigh` and `beyond` make W U."""
+    r = len(L)
+    weighted = np.vstack([weigh(L, QtU[:r]), beyond(QtU[r:], sigma)])
+    return QtU.T @ weighted
+
+
+def _right_weights(L, U):
+    return _backward(None, L, _forward(None, L, U))
+
+
+def _with_weights(model, weigh, beyond, read, squares, theta):
+    """(4) and (3) with other weights in beta, and perhaps in the squares; `read` reads X'WX."""
+    QtU, L, sigma, half_logdet = _factored(model, theta)
+    G = read(_cross(QtU, L, sigma, weigh, beyond))
     beta = np.linalg.solve(G[:-1, :-1], G[:-1, -1])
-    contrast = np.append(-beta, 1.0)
-    return half_logdet + contrast @ G @ contrast / 2, beta
+    if not squares:
+        G = _cross(QtU, L, sigma, _right_weights, _by_square)
+    return half_logdet + _squares(G, beta) / 2, beta
 
 
 def _with_half_weights_of_X(model, theta):
     """beta from X' W^1/2 X and X'Wy, the squares by W."""
-    QtU, half, half_logdet = _half_weighted(model, theta)
-    whole = half.T @ half
-    beta = np.linalg.solve((QtU.T @ half)[:-1, :-1], whole[:-1, -1])
+    QtU, L, sigma, half_logdet = _factored(model, theta)
+    half = _cross(QtU, L, sigma, _half, _divided)
+    G = _cross(QtU, L, sigma, _right_weights, _by_square)
+    beta = np.linalg.solve(half[:-1, :-1], G[:-1, -1])
+    return half_logdet + _squares(G, beta) / 2, beta
+
+
+def _squares(G, beta):
+    """(y - X beta)' W (y - X beta) of [X y]' W [X y]."""
     contrast = np.append(-beta, 1.0)
-    return half_logdet + contrast @ whole @ contrast / 2, beta
+    return contrast @ G @ contrast
