@@ -450,9 +450,10 @@ def test_a_mistake_is_one_step_away_from_what_is_right(name):
     ):
         np.testing.assert_allclose([value, *beta], right, rtol=1e-9)
     values = [judge.nll(theta) for theta in judge.case.thetas]
-    balanced = name in (M, "Dyestuff2")             # where beta of OLS is no mistake
+    if name == "Dyestuff2":                         # R is diagonal: many a wrong step is right there
+        return
     for mistake in judge.mistakes:
-        if not (balanced and "OLS" in mistake.sentence):
+        if not (name == M and "OLS" in mistake.sentence):       # balanced, so that OLS is right
             assert matches(values, mistake.nll, judge.case.thetas) is None, mistake.sentence
 
 

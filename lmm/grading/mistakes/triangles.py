@@ -61,7 +61,7 @@ def mistaken_triangles(model):
             f"{rows} are divided by the root of sigma: their squares are to be divided by sigma^2",
             beyond=_divided_by_root,
         )
-    for sentence, weigh, beyond, squares in WEIGHTS:
+    for sentence, weigh, beyond, squares in OTHER_WEIGHTS:
         for read in (_whole, _from_below, _from_above):
             evaluate = partial(_with_weights, model, weigh, beyond, read, squares)
             yield Mistake(sentence, evaluate, n, exact=is_full)
@@ -197,7 +197,7 @@ HALF_WEIGHTS = "X'WX has half of the weights: they are on one side of the produc
 TWO_SOLVES = "W takes two solves with the triangle, by L and then by L': here they are"
 
 # what is wrong, W for the first rows of Q'U, for the others, and whether the squares have it too
-WEIGHTS = (
+OTHER_WEIGHTS = (
     (HALF_WEIGHTS, _half, _divided, True),
     (HALF_WEIGHTS, _half, _by_square, True),
     (HALF_WEIGHTS, _half, _divided, False),
