@@ -359,7 +359,13 @@ def demonstrate(name="Machines"):
 
 
 def run():
-    """The entry point of the installed command: it ends quietly where nobody reads any more."""
+    """The entry point of the installed command: it ends quietly where nobody reads any more.
+
+    What the terminal's encoding has no character for is written as Python writes it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _status()
         sys.stdout.flush()

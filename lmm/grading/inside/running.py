@@ -62,7 +62,8 @@ class Channel:
         token = self.first["token"]
         with contextlib.suppress(OSError):
             os.write(2, token.encode())
-        line = f"{token}{json.dumps(message)}\n".encode()
+        text = json.dumps(message, ensure_ascii=False)
+        line = f"{token}{text}\n".encode("utf-8", "replace")       # halves of a character as ?
         while line:
             written = os.write(self.answers, line)
             line = line[written:]
@@ -87,10 +88,11 @@ def main():
 
     # -- load
     watch.begin()
-    module, error = load(path, first["name"])
+    module, error, failed = load(path, first["name"], first["cells"])
     channel.send({
         "loaded": error is None,
         "error": error,
+        "failed": failed,
         "functions": {name: _has(module, name) for name in FUNCTIONS},
         "events": watch.taken(),
     })
@@ -129,10 +131,11 @@ def limit(memory, seconds):
 
 # -- loading -------------------------------------------------------------------------------------
 
-def load(path, name):
+def load(path, name, cells=()):
     """The submission as a module under a private name, `name` being its `lmm`; or what went wrong.
 
-    A pair of the module and None, or the description of an exception.
+    The module, None or the description of an exception, and those of a notebook's cells that
+    failed: the next ones are executed all the same, as long as one defines `lmm`.
     """
     loader = SourceFileLoader(MODULE_NAME, str(path))
     spec = importlib.util.spec_from_loader(MODULE_NAME, loader)
@@ -140,13 +143,33 @@ def load(path, name):
     sys.modules[MODULE_NAME] = module
     if path.stem == "lmm":
         sys.modules["lmm"] = module                 # a helper that imports lmm means this one
+    failed = []
     try:
-        loader.exec_module(module)
+        if cells:
+            failed = execute(cells, module, path)
+        else:
+            loader.exec_module(module)
     except BaseException as error:
-        return module, explained(error, path)
+        return module, explained(error, path), failed
     if name != "lmm" and hasattr(module, name):
         module.lmm = getattr(module, name)
-    return module, None
+    if failed and not _has(module, "lmm"):
+        return module, failed[0], failed
+    return module, None, failed
+
+
+def execute(cells, module, path):
+    """Execute a notebook's cells, and describe the exceptions; a SyntaxError is raised."""
+    module.display = print                          # as a notebook has it
+    files = [str(path.with_name(label)) for label, _ in cells]
+    codes = [compile(text, file, "exec") for file, (_, text) in zip(files, cells)]
+    failed = []
+    for code in codes:
+        try:
+            exec(code, module.__dict__)
+        except BaseException as error:
+            failed.append(explained(error, path))
+    return failed
 
 
 def _has(module, name):
@@ -157,9 +180,10 @@ def explained(error, path):
     """An exception as its type, message, and the innermost place in the submission's folder."""
     is_syntax = isinstance(error, SyntaxError)
     place = {}
-    if is_syntax and error.filename == str(path):
+    if is_syntax and os.path.dirname(error.filename or "") == str(path.parent):
         source = (error.text or "").strip()
-        place = {"file": path.name, "line": error.lineno, "source": source[:LONGEST_LINE]}
+        file = os.path.basename(error.filename)
+        place = {"file": file, "line": error.lineno, "source": source[:LONGEST_LINE]}
     else:
         for frame, line in traceback.walk_tb(error.__traceback__):
             code = frame.f_code
