@@ -132,12 +132,14 @@ def run(options):
     if options.all is None:
         report = _report_on_one(options.submission, grading)
     else:
-        progress = sys.stderr if sys.stderr.isatty() else None
+        progress = sys.stderr if sys.stderr and sys.stderr.isatty() else None
         leave_out = _other_files(options)
         folder, jobs, attempts = options.all, options.jobs, options.attempts
         report = grade_all(folder, grading, jobs, progress, attempts, leave_out)
-    print(report, file=sys.stderr if STDOUT in _outputs(options).values() else sys.stdout)
-    _write_outputs(options, report)
+    try:
+        _write_outputs(options, report)     # first: who reads what is printed may leave, as head
+    finally:
+        print(report, file=sys.stderr if STDOUT in _outputs(options).values() else sys.stdout)
     return 0 if report.passed else 1
 
 

@@ -102,7 +102,7 @@ def submission(given, helpers=True):
 # -- a path --------------------------------------------------------------------------------------
 
 def _of_path(given, helpers):
-    path = Path(given).absolute()
+    path = Path(os.path.abspath(given))
     if not os.path.exists(path):
         if path.is_symlink():
             raise LMMError(f"{printable(path.name)} is a link to nothing")
@@ -264,7 +264,9 @@ def _source_of(name, value):
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno
     }
-    alike = [one for one in found if _told(_code_of_lambda(one)) == _told(code)] or list(found)
+    alike = list(found)
+    if len(alike) > 1:
+        alike = [one for one in found if _told(_code_of_lambda(one)) == _told(code)]
     if len(alike) != 1:
         raise OSError("several lambdas in a line, or none")
     return f"{name} = ({alike[0]})\n"
@@ -277,8 +279,12 @@ def _code_of_lambda(text):
 
 
 def _told(code):
-    """What tells the code of one lambda from another's in the same line."""
-    return code.co_code, code.co_names, code.co_varnames, repr(code.co_consts)
+    """What tells the code of one lambda from another's in the same line.
+
+    Not the instructions: they depend on what the module imports.
+    """
+    constants = [one for one in code.co_consts if not inspect.iscode(one)]
+    return code.co_names, code.co_varnames, repr(constants)
 
 
 def _taken_from_around(value):

@@ -4,7 +4,8 @@ import numpy as np
 
 from ..result import rendering, tables
 
-DIGITS = 7          # significant, of an answer
+DIGITS = 7              # significant, of an answer
+WIDEST_NAME = len("-log-likelihood")
 
 
 def shown_cases(cases):
@@ -24,9 +25,16 @@ def _tables_of_case(case):
     yield tables.Table(f"{case.name}: {worth}{hidden}")
     if case.why:
         yield tables.Table(f"  {case.why}")
-    yield tables.Table("", ("<", "<"), tuple(_question(case)))
+    yield from _lines(_question(case))
     yield tables.Table("", ("<", "Estimate", "log"), tuple(_answer(case)))
-    yield tables.Table("", ("<", "<"), tuple(_criterion(case)))
+    yield tables.Table("")
+    yield from _lines(_criterion(case))
+
+
+def _lines(pairs):
+    """Lines of a name and what there is to say."""
+    for name, said in pairs:
+        yield tables.Table(f" {name:<{WIDEST_NAME}}  {said}")
 
 
 def _question(case):
