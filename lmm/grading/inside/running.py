@@ -88,7 +88,8 @@ def main():
 
     # -- load
     watch.begin()
-    module, error, failed = load(path, first["name"], first["cells"])
+    failed = []
+    module, error = load(path, first["name"], first["cells"], failed)
     channel.send({
         "loaded": error is None,
         "error": error,
@@ -131,11 +132,11 @@ def limit(memory, seconds):
 
 # -- loading -------------------------------------------------------------------------------------
 
-def load(path, name, cells=()):
+def load(path, name, cells=(), failed=None):
     """The submission as a module under a private name, `name` being its `lmm`; or what went wrong.
 
-    The module, None or the description of an exception, and those of a notebook's cells that
-    failed: the next ones are executed all the same, as long as one defines `lmm`.
+    A pair of the module and None, or the description of an exception. `failed` takes those of a
+    notebook's cells: the next ones are executed all the same, as long as one defines `lmm`.
     """
     loader = SourceFileLoader(MODULE_NAME, str(path))
     spec = importlib.util.spec_from_loader(MODULE_NAME, loader)
@@ -143,33 +144,30 @@ def load(path, name, cells=()):
     sys.modules[MODULE_NAME] = module
     if path.stem == "lmm":
         sys.modules["lmm"] = module                 # a helper that imports lmm means this one
-    failed = []
     try:
         if cells:
-            failed = execute(cells, module, path)
+            execute(cells, module, path, failed)
         else:
             loader.exec_module(module)
     except BaseException as error:
-        return module, explained(error, path), failed
+        return module, explained(error, path)
     if name != "lmm" and hasattr(module, name):
         module.lmm = getattr(module, name)
     if failed and not _has(module, "lmm"):
-        return module, failed[0], failed
-    return module, None, failed
+        return module, failed[0]
+    return module, None
 
 
-def execute(cells, module, path):
-    """Execute a notebook's cells, and describe the exceptions; a SyntaxError is raised."""
+def execute(cells, module, path, failed):
+    """Execute a notebook's cells; those that fail are described, a SyntaxError is raised."""
     module.display = print                          # as a notebook has it
     files = [str(path.with_name(label)) for label, _ in cells]
     codes = [compile(text, file, "exec") for file, (_, text) in zip(files, cells)]
-    failed = []
     for code in codes:
         try:
             exec(code, module.__dict__)
         except BaseException as error:
             failed.append(explained(error, path))
-    return failed
 
 
 def _has(module, name):
