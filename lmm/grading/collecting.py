@@ -278,8 +278,7 @@ def _likeliest(one):
 def _check(given, own, folder):
     """Raise an LMMError where what was handed in cannot be graded."""
     if not given:
-        names = ", ".join(printable(one.path.name) for one in own)
-        raise LMMError(f"no file was handed in: there is only the platform's own {names}")
+        raise LMMError(f"no file was handed in: there is only {own[0].companion}")
     for one in given:
         if one.path.is_symlink():
             check_no_link(one.path, folder)

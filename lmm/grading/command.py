@@ -338,7 +338,8 @@ def grade_all(folder, grading, jobs=2, progress=None, attempts=ATTEMPTS[0], leav
     try:
         entries = collected(opened, attempts, leave_out)
         if not entries:
-            raise LMMError(f"the folder {str(folder)!r} holds no Python files, nor folders with one")
+            given = repr(str(folder))
+            raise LMMError(f"the folder {given} holds no Python files, nor folders with one")
         return ClassReport(_graded(entries, grading, jobs, progress))
     finally:
         if room is not None:

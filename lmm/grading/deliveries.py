@@ -51,8 +51,8 @@ class Delivery:
         What the file was called when it was handed in; "" for a folder, which is left as it is.
     attachment : str
         Canvas's number of the file, of which no two are alike.
-    companion : bool
-        Whether the platform wrote it beside what was handed in.
+    companion : str
+        What it is, if it goes along with what was handed in, and is no file of the student's.
     platform : bool
         Whether it is the name that a platform gives.
     notes : tuple of str
@@ -65,7 +65,7 @@ class Delivery:
     when: str | int | None = None
     file: str = ""
     attachment: str = ""
-    companion: bool = False
+    companion: str = ""
     platform: bool = True
     notes: tuple = ()
 
@@ -89,7 +89,8 @@ def _learn(path, name, is_folder, people):
     if found["end"] and not is_own:
         file = name
     whose = ("Learn", found["whose"])
-    return Delivery(path, whose, found["student"], found["time"], file, companion=is_own)
+    companion = "Learn's own text" if is_own else ""
+    return Delivery(path, whose, found["student"], found["time"], file, companion=companion)
 
 
 def _moodle(path, name, is_folder, people):
@@ -97,9 +98,9 @@ def _moodle(path, name, is_folder, people):
     if not found:
         return None
     file = "" if is_folder else (found["file"] or name)
-    is_text = found["part"] == "onlinetext"
+    companion = "a text that was typed in" if found["part"] == "onlinetext" else ""
     whose = ("Moodle", found["whose"])
-    return Delivery(path, whose, found["student"], None, file, companion=is_text)
+    return Delivery(path, whose, found["student"], None, file, companion=companion)
 
 
 def _canvas(path, name, is_folder, people):

@@ -336,7 +336,8 @@ def unloadable(title, error):
         source = f": {error['source']}" if error.get("source") else ""
         place = f"line {error['line']}" if error.get("line") else ""
         if error.get("file", title) != title:           # a notebook's cell, a file of its folder
-            place = f"{place} of {error['file']}" if place else error["file"]
+            file = error["file"].removesuffix(f" of {title}")
+            place = f"{place} of {file}" if place else file
         said = ": ".join(filter(None, (place, error["message"])))
         return f"{title} does not parse: {said}{source}"
     if error["type"] == "ModuleNotFoundError":

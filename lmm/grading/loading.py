@@ -264,12 +264,13 @@ def _source_of(name, value):
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno
     }
-    alike = list(found)
-    if len(alike) > 1:
-        alike = [one for one in found if _told(_code_of_lambda(one)) == _told(code)]
+    alike = {one: _code_of_lambda(one) for one in found}
+    for told in (_names_and_constants, lambda code: code.co_code):
+        if len(alike) > 1:
+            alike = {one: its for one, its in alike.items() if told(its) == told(code)}
     if len(alike) != 1:
         raise OSError("several lambdas in a line, or none")
-    return f"{name} = ({alike[0]})\n"
+    return f"{name} = ({next(iter(alike))})\n"
 
 
 def _code_of_lambda(text):
@@ -278,11 +279,8 @@ def _code_of_lambda(text):
     return next(one for one in constants if inspect.iscode(one))
 
 
-def _told(code):
-    """What tells the code of one lambda from another's in the same line.
-
-    Not the instructions: they depend on what the module imports.
-    """
+def _names_and_constants(code):
+    """What a code is told by first: its instructions depend on what the module imports."""
     constants = [one for one in code.co_consts if not inspect.iscode(one)]
     return code.co_names, code.co_varnames, repr(constants)
 

@@ -64,19 +64,19 @@ def _content(path):
     if not is_notebook:
         raise LMMError(f"{path.name} is no notebook: its JSON has no cells")
     language = _language(content)
-    if language not in ("", "python", "ipython"):
+    if language.lower().rstrip("23") not in ("", "python", "ipython"):
         raise LMMError(f"{path.name} is a notebook of {language}, not of Python")
     return content
 
 
 def _language(content):
-    """The language of a notebook in lower case, "" where it says none."""
+    """The language of a notebook, "" where it says none."""
     metadata = content.get("metadata")
     for name, key in (("kernelspec", "language"), ("language_info", "name")):
         about = metadata.get(name) if isinstance(metadata, dict) else None
         language = about.get(key) if isinstance(about, dict) else None
         if isinstance(language, str):
-            return language.lower().rstrip("23")
+            return language
     return ""
 
 
