@@ -171,7 +171,7 @@ KINDS = {
     "why": (lambda value: isinstance(value, str), "a text"),
     "points": (_is_positive, "a positive number"),
     "hidden": (lambda value: isinstance(value, bool), "true or false"),
-    "sd": (_is_sd, "a list of numbers, sigma first, which is positive, none of them negative"),
+    "sd": (_is_sd, "a list of numbers that are not negative, sigma first, which is positive"),
     "beta": (_is_numbers, "a list of numbers"),
     "source": (_is_text, "a text"),
     "nll_tolerance": (_is_positive, "a positive number"),
@@ -210,8 +210,15 @@ def _check_model(case, where, file):
         case.fit  # noqa: B018
     except (ValueError, ArithmeticError, TypeError, PatsyError) as error:
         said = str(error).replace("a column of dat;", f"a column of {file};")
-        said = " ".join(line.strip() for line in said.splitlines() if set(line.strip()) != {"^"})
-        raise LMMError(f"{where}: {said}") from error
+        raise LMMError(f"{where}: {_on_one_line(said, case.form)}") from error
+
+
+def _on_one_line(said, form):
+    """A message that shows the formula with carets below it as one that names it first."""
+    lines = [line.strip() for line in said.splitlines()]
+    kept = [line for line in lines if line != form.strip() and set(line) != {"^"}]
+    shown = f"'form' is {form!r}: " if len(kept) < len(lines) else ""
+    return shown + " ".join(kept)
 
 
 def _check_answer(case, where):

@@ -17,7 +17,7 @@ from lmm.__main__ import main
 from lmm.grading import Grading, built_in_cases, grade_all
 from lmm.grading.collecting import collected
 from lmm.grading.folders import not_python, printable
-from lmm.grading.loading import submission
+from lmm.grading.loading import source_with_all_it_uses, submission
 from lmm.grading.notebook_files import read_notebook
 from lmm.grading.unpacking import Limits, unpack
 
@@ -172,7 +172,7 @@ def test_gradescope():
     """Its metadata say who that is, and are no submission; the folder around it is looked into."""
     found = list(collected(CLASS / "gradescope"))
     assert [(Path(one.title).name, one.student) for one in found] == [("submission_1", "Student One"), ("submission_2", "Student Two")]
-    with pytest.raises(LMMError, match="holds no Python file, but report.docx"):
+    with pytest.raises(LMMError, match=r"holds no Python file, but report\.docx"):
         found[1].submission()
 
 
@@ -533,8 +533,10 @@ half = lambda x: x / 2; double = lambda x: x * 2                # noqa: E702, E7
 
 
 def test_lambdas_that_share_a_line():
-    assert grade(lambda form, dat, ref: [half(4), double(1), 0.0], "no random effects").results[0].causes == (
-        "beta has 1 element, where X has 3 columns",)
+    """They have the same names and constants: their instructions tell them apart."""
+    source = source_with_all_it_uses(lambda form, dat, ref: half(4) + double(1), "mine")
+    assert source == ("half = (lambda x: x / 2)\n\n\ndouble = (lambda x: x * 2)\n\n\n"
+                      "mine = (lambda form, dat, ref: half(4) + double(1))\n\n")
 
 
 def test_a_lambda_whose_source_is_lost():
