@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import LMMError
-from .deliveries import METADATA, delivery, people_of_gradescope
+from .deliveries import METADATA, attempts_within, delivery, people_of_gradescope
 from .folders import (
     ARCHIVE,
     GRADED,
@@ -119,8 +119,8 @@ def collected(folder, attempts="last", leave_out=()):
     people = {path.parent: people_of_gradescope(path.parent) for path in paths}
     together = {}
     for path in paths:
-        found = delivery(path, path.is_dir(), people[path.parent])
-        together.setdefault((path.parent, *found.whose), []).append(found)
+        for found in _within(path) or [delivery(path, path.is_dir(), people[path.parent])]:
+            together.setdefault((path.parent, *found.whose), []).append(found)
     entries = [
         entry
         for deliveries in together.values()
@@ -148,6 +148,14 @@ def _listed(folder):
     if folder.name == NBGRADER_FOLDER:
         return _students_of_nbgrader(folder)
     return paths
+
+
+def _within(path):
+    """The attempts in a student's folder, where it holds nothing but a folder for each, or None."""
+    paths = _names_in(path) if _is_plain_folder(path) else []
+    if any(suffix_of(one.name) in GRADED for one in paths):
+        return None
+    return attempts_within(path, [one for one in paths if _is_plain_folder(one)])
 
 
 def _names_in(folder):

@@ -158,6 +158,8 @@ def _check_options(options):
         raise LMMError("grade takes either a submission or --all DIR; see 'lmm grade --help'")
     if options.all is not None and options.gradescope:
         raise LMMError("--gradescope is for one submission, not for --all")
+    if options.all is None and options.attempts != ATTEMPTS[0]:
+        raise LMMError("--attempts is for --all; give the attempt that is to be graded")
     if options.all is None and options.csv:
         raise LMMError("--csv is for --all, a line for each submission")
     in_range = (

@@ -31,6 +31,11 @@ GRADESCOPE = re.compile(r"submission_\d+")
 NUMBERED = re.compile(
     r"(?P<student>.+?)[ _-]+attempt[ _-]?(?P<number>\d{1,4})(?P<end>\..+)?", re.IGNORECASE
 )
+ATTEMPT = re.compile(
+    r".*?(?P<time>\d{4}-\d\d-\d\d(?:[-_ T]\d\d[-:.]\d\d(?:[-:.]\d\d)?)?).*"
+    r"|(?:attempt|version|v)[ _-]?(?P<number>\d{1,4})",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,24 @@ def _numbered(path, name, is_folder, people):
     whose = ("numbered", found["student"])
     file = "" if is_folder else name
     return Delivery(path, whose, found["student"], int(found["number"]), file, platform=False)
+
+
+def attempts_within(path, folders):
+    """A `Delivery` for each folder in a student's, if all are called by a time, or all by a number.
+
+    None otherwise.
+    """
+    found = [ATTEMPT.fullmatch(folder.name) for folder in folders]
+    for order in ("time", "number"):
+        if len(found) > 1 and all(one and one[order] for one in found):
+            break
+    else:
+        return None
+    whens = [re.sub(r"\D", "", one[order]) for one in found]
+    if order == "number":
+        whens = [int(when) for when in whens]
+    whose = ("attempts", path.name)
+    return [Delivery(folder, whose, when=when) for folder, when in zip(folders, whens)]
 
 
 def people_of_gradescope(folder):

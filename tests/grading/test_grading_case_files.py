@@ -151,7 +151,7 @@ Rail: 3 points, hidden from students
  beta Intercept      66.5
 
  -log-likelihood  64.28002, as R's -logLik
- LMMprof          47.73913, without n/2 log(2 pi)
+ LMMprof          47.73912, without n/2 log(2 pi)
  passed           LMMprof within 0.0001 of that, beta within 0.005 standard errors
  source           the file of cases
 """

@@ -86,6 +86,7 @@ def test_every_attempt_if_asked(capsys):
     printed = capsys.readouterr().out
     assert "_attempt_2026-11-20-10-15-30_lmm.py            0 / 1  attempt 1 of 2: no random effects: lmm returned None" in printed
     assert "_attempt_2026-11-21-09-00-00_lmm.py            1 / 1  attempt 2 of 2: passed" in printed
+    assert main(["grade", "anne.py", *options]) == 2 and "--attempts is for --all" in capsys.readouterr().err
     with pytest.raises(LMMError, match="attempts is 'first'; it is one of 'last', 'all'"):
         grade_all(CLASS / "learn", least_squares(), attempts="first")
 
@@ -182,6 +183,20 @@ def test_attempts_without_a_time_are_each_graded_and_it_is_said(tmp_path):
     both = collected(tmp_path)
     assert [one.attempt for one in both] == ["one of 2 attempts without times"] * 2
     assert both[0].notes == ("no name tells which attempt was the last, so each is graded",)
+
+
+@pytest.mark.parametrize("names, words", [
+    (["2026-11-20-10-15-30", "2026-11-21-09-00-00"], ["the last of 2 attempts"]),
+    (["attempt_9", "attempt_10"], ["the last of 2 attempts"]),
+    (["first", "second"], [""]),
+])
+def test_attempts_in_a_students_folder(names, words, tmp_path):
+    for name in names:
+        (tmp_path / "anne" / name).mkdir(parents=True)
+        (tmp_path / "anne" / name / "lmm.py").write_text("")
+    found = collected(tmp_path)
+    assert [one.attempt for one in found] == words
+    assert found[0].title == ("anne" if words == [""] else str(Path("anne") / names[1]))
 
 
 # -- as students call them -----------------------------------------------------------------------------------
