@@ -80,15 +80,17 @@ def test_learn():
     assert str(report).count("Practical 1_s") == 4
 
 
-def test_every_attempt_if_asked(capsys):
-    options = ["--case", "no random effects", "--attempts", "all", "--jobs", "1"]
-    assert main(["grade", "--all", str(CLASS / "learn"), *options]) == 1
-    printed = capsys.readouterr().out
-    assert "_attempt_2026-11-20-10-15-30_lmm.py            0 / 1  attempt 1 of 2: no random effects: lmm returned None" in printed
-    assert "_attempt_2026-11-21-09-00-00_lmm.py            1 / 1  attempt 2 of 2: passed" in printed
+def test_every_attempt_if_asked(monkeypatch, capsys):
+    folder = CLASS / "learn"
+    assert [one.attempt for one in collected(folder, "all")] == ["attempt 1 of 2", "attempt 2 of 2", "", "", ""]
+    asked = []
+    monkeypatch.setattr("lmm.grading.command.collected", lambda *given: asked.append(given) or [])
+    options = ["--case", "no random effects", "--attempts", "all"]
+    assert main(["grade", "--all", str(folder), *options]) == 2
+    assert asked == [(folder, "all", set())]
     assert main(["grade", "anne.py", *options]) == 2 and "--attempts is for --all" in capsys.readouterr().err
     with pytest.raises(LMMError, match="attempts is 'first'; it is one of 'last', 'all'"):
-        grade_all(CLASS / "learn", least_squares(), attempts="first")
+        grade_all(folder, least_squares(), attempts="first")
 
 
 def test_moodle():
