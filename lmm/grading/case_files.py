@@ -162,7 +162,7 @@ def _is_sd(value):
     return sigma > 0 and all(sd >= 0 for sd in sds)
 
 
-KINDS = {
+KINDS_OF_VALUES = {
     "name": (_is_text, "a text"),
     "form": (_is_text, "a text"),
     "data": (_is_text, "a text"),
@@ -194,7 +194,7 @@ def _check_entry(entry, where):
         if name not in entry:
             raise LMMError(f"{where} has no {name!r}; it needs {shorten(NEEDED)}")
     for name, value in entry.items():
-        is_right, words = KINDS[name]
+        is_right, words = KINDS_OF_VALUES[name]
         if not is_right(value):
             shown = json.dumps(value) if isinstance(value, bool) else repr(value)
             empty = " an empty text" if value == "" else ""

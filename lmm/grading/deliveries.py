@@ -23,7 +23,9 @@ MOODLE = re.compile(
 CANVAS = re.compile(
     r"(?P<student>[^_]+)(?:_(?P<late>LATE))?_(?P<number>\d{3,})_(?P<attachment>\d{3,})_(?P<file>.+)"
 )
-VERSION = re.compile(r"(?P<stem>.+)-(?P<version>\d+)(?P<end>\.(?:py|ipynb|zip))", re.IGNORECASE)
+HANDED_IN_AGAIN = re.compile(
+    r"(?P<stem>.+)-(?P<version>\d+)(?P<end>\.(?:py|ipynb|zip))", re.IGNORECASE
+)
 NBGRADER = re.compile(
     r"(?P<whose>(?P<student>[^+]+)\+[^+]+)\+(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^+]*)(?:\+.*)?"
 )
@@ -115,7 +117,7 @@ def _canvas(path, name, is_folder, people):
         return None
     file = found["file"]
     when = 0
-    version = VERSION.fullmatch(file)
+    version = HANDED_IN_AGAIN.fullmatch(file)
     if version:
         file = version["stem"] + version["end"]
         when = int(version["version"])

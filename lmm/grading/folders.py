@@ -9,7 +9,7 @@ from ..errors import LMMError, shorten
 
 MOST_FILES = 5_000      # in a student's folder
 DEEPEST_FOLDER = 12
-MOST_NAMED = 3          # files, in a sentence
+FEW_NAMED = 3          # files, in a sentence
 MAIN_STEM = "lmm"       # of the file that is graded among several
 IGNORED = frozenset((
     "__macosx",
@@ -25,7 +25,7 @@ PYTHON = ".py"
 NOTEBOOK = ".ipynb"
 ARCHIVE = ".zip"
 GRADED = (PYTHON, NOTEBOOK, ARCHIVE)
-KINDS = {
+KINDS_OF_FILES = {
     "": "a file whose name has no ending",
     ".txt": "a text",
     ".md": "a text",
@@ -76,7 +76,7 @@ def printable(name):
 def not_python(name):
     """The sentence on a file that is neither Python nor a notebook nor a zip file."""
     suffix = suffix_of(name)
-    kind = KINDS.get(suffix, f"a file that ends in {suffix}")
+    kind = KINDS_OF_FILES.get(suffix, f"a file that ends in {suffix}")
     said = f"{printable(name)} is no Python file, but {kind}"
     stem = os.path.splitext(name)[0]
     if suffix_of(stem) in GRADED:
@@ -145,11 +145,11 @@ def graded_file(folder, called):
     if len(archives) == 1:
         return archives[0], ()
     if archives:
-        names = shorten([path.name for path in archives], MOST_NAMED)
+        names = shorten([path.name for path in archives], FEW_NAMED)
         raise LMMError(f"{called} holds {len(archives)} zip files, {names}; give one")
     others = [said for one in listings for said in one.others]
-    but = f", but {', '.join(others[:MOST_NAMED])}" if others else ""
-    if len(others) > MOST_NAMED:
+    but = f", but {', '.join(others[:FEW_NAMED])}" if others else ""
+    if len(others) > FEW_NAMED:
         but += f", ... ({len(others)} files)"
     raise LMMError(f"{called} holds no Python file{but}")
 
@@ -209,7 +209,7 @@ def _chosen_of_level(listings, folder, called):
     if len(listings) > 1:
         with_main = [one for one in listings if _main(one)]
         if len(with_main) != 1:
-            names = shorten([str(one.folder.relative_to(folder)) for one in listings], MOST_NAMED)
+            names = shorten([str(one.folder.relative_to(folder)) for one in listings], FEW_NAMED)
             raise LMMError(
                 f"{called} holds several folders with Python files, {names}; give one"
             )
@@ -224,7 +224,7 @@ def _chosen_of_level(listings, folder, called):
         suffix_of(one.name) != PYTHON for one in others
     )
     if others and is_beside:
-        names = ", ".join(printable(one.name) for one in others[:MOST_NAMED])
+        names = ", ".join(printable(one.name) for one in others[:FEW_NAMED])
         notes.append(f"graded is {printable(path.name)}, not what is beside it: {names}")
     return path, tuple(notes)
 

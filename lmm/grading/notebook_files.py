@@ -15,7 +15,7 @@ LINE_MAGIC = re.compile(
     r"|[A-Za-z_][\w.]*\?{1,2}\s*"                       # lmm?
     r"|(?:pip|conda)\s+install\b.*)"                    # as IPython understands without a mark
 )
-TIMED = re.compile(r"(?P<indent>\s*)%time(?:\s+(?P<statement>.+))?")
+TIME_MAGIC = re.compile(r"(?P<indent>\s*)%time(?:\s+(?P<statement>.+))?")
 
 
 def read_notebook(path):
@@ -110,7 +110,7 @@ def _python(source):
     for i, line in enumerate(lines):
         if not LINE_MAGIC.fullmatch(line) or _is_open("\n".join(lines[:i])):
             continue
-        timed = TIMED.fullmatch(line)
+        timed = TIME_MAGIC.fullmatch(line)
         if timed:
             lines[i] = timed["indent"] + (timed["statement"] or "pass")
         else:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..result import rendering, tables
 
-DIGITS = 7              # significant, of an answer
+ANSWER_DIGITS = 7       # significant, of an answer
 WIDEST_NAME = len("-log-likelihood")
 
 
@@ -78,4 +78,4 @@ def _criterion(case):
 
 
 def _number(value):
-    return f"{value:.{DIGITS}g}"
+    return f"{value:.{ANSWER_DIGITS}g}"

@@ -1,18 +1,20 @@
 """A zip file opened so that nothing it holds can do harm: by its size, its names, or its links."""
 
 import os
+import shutil
 import stat
 import zipfile
 import zlib
 from dataclasses import dataclass
 
 from ..errors import LMMError
+from .folders import DEEPEST_FOLDER
 
-CHUNK = 65_536          # bytes, unpacked at a time
-DEEPEST = 12            # folders within folders
 LONGEST_NAME = 255      # bytes of one name in a path, as most systems have it
+SHOWN_NAME = 80         # characters of a name, in a sentence
 ENCRYPTED = 0x1         # the bit of a member's flags
 MEBIBYTE = 2**20
+PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)    # which need no more memory than asked for
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,9 @@ def unpack(path, folder, limits=OF_STUDENT):
     try:
         with zipfile.ZipFile(path) as archive:
             members = _checked(archive.infolist(), name, limits)
-            _write_all(archive, members, folder, name, limits)
+            _write_all(archive, members, folder)
     except LMMError:
         raise
-    except NotImplementedError as error:
-        raise LMMError(f"{name} is compressed in a way that is not known here: {error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
         raise LMMError(f"{name} is no zip file, or a broken one: {error}") from error
     except OSError as error:
@@ -60,8 +60,9 @@ def _checked(members, name, limits):
             f"{name} holds {len(members):,} files and folders; more than {limits.members:,} "
             "are not unpacked"
         )
-    if sum(member.file_size for member in members) > limits.bytes:
-        raise _too_large(name, limits)
+    if sum(member.file_size for member in members) > limits.bytes:      # and no more is read
+        largest = limits.bytes // MEBIBYTE
+        raise LMMError(f"{name} is too large when unpacked: more than {largest} MiB")
     checked = []
     seen = set()
     for member in members:
@@ -84,39 +85,35 @@ def _parts(member, name):
     is_absolute = path.startswith("/") or path[1:2] == ":"
     if is_absolute or ".." in parts:
         raise LMMError(
-            f"{name} holds {member.filename!r}, a path that leads out of its folder; "
+            f"{name} holds {member.filename[:SHOWN_NAME]!r}, a path that leads out of its folder; "
             "it is not unpacked"
         )
-    if len(parts) > DEEPEST:
-        raise LMMError(f"{name} holds more than {DEEPEST} folders within folders")
+    if len(parts) > DEEPEST_FOLDER:
+        raise LMMError(f"{name} holds more than {DEEPEST_FOLDER} folders within folders")
     for part in parts:
         if len(os.fsencode(part)) > LONGEST_NAME or not part.isprintable():
-            raise LMMError(f"{name} holds a name that no file can have: {part[:40]!r}")
+            raise LMMError(f"{name} holds a name that no file can have: {part[:SHOWN_NAME]!r}")
     return parts
 
 
 def _check_kind(member, name):
-    """Raise an LMMError for a member that is encrypted, or no plain file or folder."""
+    """Raise an LMMError for a member that is encrypted, packed oddly, or no file or folder."""
     if member.flag_bits & ENCRYPTED:
         raise LMMError(f"{name} is encrypted; it takes a zip file without a password")
+    if member.compress_type not in PACKED_BY:
+        raise LMMError(f"{name} is compressed in a way that is not opened here; zip it as usual")
+    said = repr(member.filename[:SHOWN_NAME])
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        raise LMMError(f"{name} holds a link, {member.filename!r}; it is not unpacked")
+        raise LMMError(f"{name} holds a link, {said}; it is not unpacked")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise LMMError(f"{name} holds {member.filename!r}, which is no file; it is not unpacked")
-
-
-def _too_large(name, limits):
-    return LMMError(
-        f"{name} is too large when unpacked: more than {limits.bytes // MEBIBYTE} MiB"
-    )
+        raise LMMError(f"{name} holds {said}, which is no file; it is not unpacked")
 
 
 # -- writing -------------------------------------------------------------------------------------
 
-def _write_all(archive, members, folder, name, limits):
-    """Write the members; what they hold is counted, whatever they say that they hold."""
-    left = limits.bytes
+def _write_all(archive, members, folder):
+    """Write the members, none over another; of each as many bytes as it says that it has."""
     for member, parts in members:
         target = folder.joinpath(*parts)
         if member.is_dir() or member.filename.endswith("\\"):
@@ -124,8 +121,4 @@ def _write_all(archive, members, folder, name, limits):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as packed, open(target, "xb") as file:
-            while chunk := packed.read(CHUNK):
-                left -= len(chunk)
-                if left < 0:
-                    raise _too_large(name, limits)
-                file.write(chunk)
+            shutil.copyfileobj(packed, file)
