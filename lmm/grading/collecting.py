@@ -104,7 +104,7 @@ def collected(folder, attempts="last", leave_out=()):
     attempts : str, optional
         Whether of a student's attempts the ``"last"`` is an entry, or ``"all"`` are.
     leave_out : collection of Path, optional
-        Resolved paths of what is there for another purpose, such as the reports.
+        What is there for another purpose, such as the reports.
 
     Returns
     -------
@@ -115,7 +115,8 @@ def collected(folder, attempts="last", leave_out=()):
     LMMError
         If the folder cannot be read.
     """
-    paths = [path for path in _listed(folder) if path.resolve() not in leave_out]
+    left_out = {_place(Path(path)) for path in leave_out}
+    paths = [path for path in _listed(folder) if _place(path) not in left_out]
     people = {path.parent: people_of_gradescope(path.parent) for path in paths}
     together = {}
     for path in paths:
@@ -127,6 +128,11 @@ def collected(folder, attempts="last", leave_out=()):
         for entry in _entries_of_student(deliveries, folder, attempts)
     ]
     return _told_apart(sorted(entries, key=lambda entry: entry.title))
+
+
+def _place(path):
+    """Where a path is, a link being where it is itself."""
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _listed(folder):
@@ -152,7 +158,10 @@ def _listed(folder):
 
 def _within(path):
     """The attempts in a student's folder, where it holds nothing but a folder for each, or None."""
-    paths = _names_in(path) if _is_plain_folder(path) else []
+    try:
+        paths = _names_in(path) if _is_plain_folder(path) else []
+    except LMMError:                    # said in its row
+        return None
     if any(suffix_of(one.name) in GRADED for one in paths):
         return None
     return attempts_within(path, [one for one in paths if _is_plain_folder(one)])

@@ -216,7 +216,7 @@ def _outputs(options):
 def _other_files(options):
     """What may be in the class's folder and is no submission: the outputs, and the cases."""
     files = [*_outputs(options).values(), options.cases]
-    return {Path(file).resolve() for file in files if file and file != STDOUT}
+    return {file for file in files if file and file != STDOUT}
 
 
 def _is_read(path, options):

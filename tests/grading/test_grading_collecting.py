@@ -277,6 +277,7 @@ def test_links_pipes_and_odd_names(tmp_path):
     os.symlink(outside / "lmm.py", folder / "out.py")
     os.symlink(outside, folder / "out")
     os.symlink("nowhere.py", folder / "nothing.py")
+    os.symlink("loop.py", folder / "loop.py")
     os.symlink("anne.py", folder / "copy.py")
     os.symlink(outside / "lmm.py", folder / "ben" / "lmm.py")
     os.mkfifo(folder / "pipe.py")
@@ -288,11 +289,13 @@ def test_links_pipes_and_odd_names(tmp_path):
     except OSError:                     # a file system that takes UTF-8 alone
         pytest.skip("names that are no UTF-8")
     found = problems(folder)
+    assert [one.title for one in collected(folder, leave_out={folder / "anne.py"})] == sorted(found)[1:]
     assert found == {
         "anne.py": "",
         "ben": "the folder 'ben' holds no Python file, but lmm.py, a link that is not followed",
         "caf\\udce9.py": "",
         "copy.py": "copy.py is a link to something else in the folder; it is not followed",
+        "loop.py": "loop.py is a link to nothing",
         "nothing.py": "nothing.py is a link to nothing",
         "out": "out is a link to a place outside of its folder; it is not followed",
         "out.py": "out.py is a link to a place outside of its folder; it is not followed",
