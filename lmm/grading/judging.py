@@ -42,8 +42,9 @@ def grade(
     ----------
     given : path, module or function
         The submission: a Python file that defines ``lmm(form, dat, ref)``, and, if it follows the
-        practical, `LMMsetup` and `LMMprof`; a folder with one such file; a module; or the
-        function itself, of a notebook, say, which is judged with what it uses.
+        practical, `LMMsetup` and `LMMprof`; a notebook, whose code cells are taken; a folder or a
+        zip file with one of them; a module; or the function itself, of a notebook, say, which is
+        judged with what it uses.
     cases : list of Case and str, or one of them, optional
         What to ask, a built-in case also by its name, as ``"Machines"``; by default all built-in
         cases. `read_cases` reads others from a file.
