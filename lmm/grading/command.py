@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from ..errors import LMMError, shorten
+from . import confinement
 from .case_files import read_cases
 from .catalogue import built_in_cases
 from .judging import Grading
@@ -266,6 +267,7 @@ def grade_all(folder, grading, jobs=2, progress=None):
     given = sorted(path for path in folder.iterdir() if _is_submission(path))
     if not given:
         raise LMMError(f"the folder {str(folder)!r} holds no Python files, nor folders with one")
+    grading.class_folder = folder
     reports = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -280,7 +282,8 @@ def grade_all(folder, grading, jobs=2, progress=None):
             grading.stop()
             raise
     _show(progress, CLEAR_LINE)
-    return ClassReport(tuple(reports[path] for path in given))
+    notes = () if grading.confined else (confinement.note(),)
+    return ClassReport(tuple(reports[path] for path in given), notes)
 
 
 def _is_submission(path):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ..machine import few_threads
+from . import confinement
 from .answers import raised
 from .catalogue import built_in_cases
 from .costs import costs
@@ -65,8 +66,9 @@ def grade(
     Notes
     -----
     Whatever the submission does - raise, loop, print, fork, leave - is a sentence in the report.
-    It runs with the rights of the user who grades: it is kept from hanging, crashing and
-    misleading the judge, not from ill will; to grade strangers' code, do it in a container.
+    It is kept from hanging, crashing and misleading the judge. On Linux, where the kernel allows
+    it, it has no network, and writes nothing to the disk; where not, a note says so, and it runs
+    with the rights of the user who grades: grade strangers' code in a virtual machine then.
     """
     if cases is None:
         cases = built_in_cases()
@@ -90,6 +92,8 @@ class Grading:
         self.judges = [Judge(case) for case in cases]
         self.time_limit = time_limit
         self.memory_limit = memory_limit
+        self.class_folder = None        # whose submissions do not see each other
+        self.confined = True            # whether the kernel confined all of them, so far
         self.stopped = False
 
     def stop(self):
@@ -101,7 +105,8 @@ class Grading:
         submitted = submission(given, helpers)
         facts = Facts(submitted.title)
         results = []
-        with Processes(submitted, self.time_limit, self.memory_limit) as processes:
+        limits = (self.time_limit, self.memory_limit, self.class_folder)
+        with Processes(submitted, *limits) as processes:
             for judge in self.judges:
                 if self.stopped:
                     break
@@ -113,7 +118,12 @@ class Grading:
         if facts.problem:
             results = [replace(result, passed=False, points=0.0) for result in results]
         results = compared(results, self.judges)
-        return Report(submitted.title, results, facts.problem, tuple(facts.notes()))
+        notes = facts.notes()
+        if not facts.confined:
+            self.confined = False
+            if self.class_folder is None:           # for the report on a class says it once
+                notes.append(confinement.note())
+        return Report(submitted.title, results, facts.problem, tuple(notes))
 
     def unread(self, title, problem):
         """The `Report` on a submission of which there is nothing to judge."""
@@ -131,10 +141,11 @@ class Processes:
     Where calls are counted, the process is another one, whose functions are wrapped.
     """
 
-    def __init__(self, submitted, time_limit, memory_limit):
+    def __init__(self, submitted, time_limit, memory_limit, class_folder=None):
         self.submitted = submitted
         self.time_limit = time_limit
         self.memory_limit = memory_limit
+        self.class_folder = class_folder
         self.box = None
         self.counts = False         # whether the process counts calls
         self.lost = 0               # how many processes ended without an answer
@@ -161,11 +172,18 @@ class Processes:
         self.counts = counts
         title = self.submitted.title
         try:
-            self.box = Sandbox(self.submitted, self.time_limit, self.memory_limit, counts)
+            self.box = Sandbox(
+                self.submitted,
+                self.time_limit,
+                self.memory_limit,
+                counts,
+                self.class_folder,
+            )
         except Ended as ended:
             raise Unfit(f"{title} {ended}, when it was loaded") from None
         loaded = self.box.loaded
         facts.hear(loaded["events"])
+        facts.confined = facts.confined and self.box.confined
         if not loaded["loaded"]:
             raise Unfit(unloadable(title, loaded["error"]))
         if not loaded["functions"]["lmm"]:
@@ -192,6 +210,7 @@ class Facts:
         self.sentences = {}         # as keys: what it did, each once, in order
         self.right = {}             # as keys: in what way its `LMMprof` is right
         self.wrong = False          # whether its `LMMprof` is wrong in a case
+        self.confined = True        # whether it was, wherever it ran
 
     def hear(self, events):
         """What it did besides computing."""
