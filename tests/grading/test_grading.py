@@ -134,8 +134,9 @@ class InThisProcess:
     """
 
     output = ""
+    confined = True
 
-    def __init__(self, submitted, time_limit, memory_limit, count):
+    def __init__(self, submitted, time_limit, memory_limit, count, class_folder):
         assert not count
         self.path = submitted.path
         with quietly():
