@@ -249,6 +249,8 @@ class ClassReport(tables.Shown):
         count = len(self.reports)
         yield tables.Table(f"{count} submissions, {passed} of them passed every case")
         yield tables.Table("", ("<Submission", "Points", "<First of all"), tuple(rows))
+        if self.notes:
+            yield tables.Table("")
         for note in self.notes:
             yield tables.Table(f"Note: {note}")
 
