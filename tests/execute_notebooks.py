@@ -22,7 +22,7 @@ PICTURE = re.compile(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">')
 COLOURS = 128           # of a picture: a third of the bytes, and no difference to see
 NAMES = sorted(path.name for path in NOTEBOOK_FOLDER.glob("*.ipynb"))
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-ANSWER = re.compile(r"```python\n(.*?)```\n\n```\n(.*?)```", re.DOTALL)
+ANSWER = re.compile(r"```python\n(.*?)```\n\nprints\n\n```\n(.*?)```", re.DOTALL)
 LEFT_OUT = ("MPLBACKEND", "PYTHONWARNINGS")         # of the environment, which a user's lacks
 
 
@@ -86,7 +86,7 @@ def with_answers(notebook, printed):
     texts = iter(printed)
 
     def answered(found):
-        return f"```python\n{found[1]}```\n\n```\n{next(texts)}```"
+        return f"```python\n{found[1]}```\n\nprints\n\n```\n{next(texts)}```"
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

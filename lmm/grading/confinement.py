@@ -187,7 +187,7 @@ def _arrange_disk(scratch, hidden, emptied, kept):
     """Make the disk read-only, hide folders, and give a place to write."""
     with contextlib.suppress(OSError):          # no further namespaces within
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
-    devices = {f"/dev/{name}": os.open(f"/dev/{name}", os.O_PATH) for name in DEVICES}
+    devices = os.open("/dev", os.O_PATH)
     _set_attributes("/", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_RECURSIVE)
 
     # -- folders that are not seen
@@ -200,9 +200,10 @@ def _arrange_disk(scratch, hidden, emptied, kept):
 
     # -- devices, processes, and a place to write
     _mount_memory("/dev", LITTLE_ROOM)
-    _bind(devices)
-    for device in devices:
-        _set_attributes(device, 0, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)
+    for name in DEVICES:
+        _bind(f"/proc/self/fd/{devices}/{name}", f"/dev/{name}")
+        _set_attributes(f"/dev/{name}", 0, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)
+    os.close(devices)
     for name, rest in LINKS.items():
         os.symlink(f"/proc/self/fd{rest}", f"/dev/{name}")
     os.mkdir("/dev/shm")
@@ -215,18 +216,24 @@ def _arrange_disk(scratch, hidden, emptied, kept):
 
 def _cover(folder, kept, tree=()):
     """Put a folder in memory over one: with what is kept of it, and with the names of a tree."""
-    within = {}
+    places = {}
     for path in kept:
         where = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        for place in {where.rstrip("/"), os.path.realpath(path)}:
-            if place == folder:
-                return
-            if place.startswith(os.path.join(folder, "")) and os.path.exists(place):
-                within[place] = os.open(place, os.O_PATH)
+        real = os.path.realpath(path)           # of a link both are there
+        places.update(dict.fromkeys([where.rstrip("/"), real], real))
+    if folder in places:
+        return
+    below = os.open(folder, os.O_PATH)
+    beneath = f"/proc/self/fd/{below}/"
+    inside = os.path.join(folder, "")
     _mount_memory(folder, LITTLE_ROOM)
     for place, is_folder in tree:
         _create(place, is_folder)
-    _bind(within)
+    for place, real in places.items():
+        source = beneath + real.removeprefix(inside) if real.startswith(inside) else real
+        if place.startswith(inside) and os.path.exists(source):
+            _bind(source, place)
+    os.close(below)
 
 
 def _tree(folder):
@@ -238,15 +245,12 @@ def _tree(folder):
             yield os.path.join(parent, name), False
 
 
-def _bind(places):
-    """Mount at each place what a file descriptor, which is closed, is open on."""
-    for place, file in places.items():
-        source = f"/proc/self/fd/{file}"
-        if not os.path.exists(place):
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            _create(place, os.path.isdir(source))
-        _mount(source, place, None, MS_BIND | MS_REC)
-        os.close(file)
+def _bind(source, place):
+    """Mount at a place what is at another."""
+    if not os.path.exists(place):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        _create(place, os.path.isdir(source))
+    _mount(source, place, None, MS_BIND | MS_REC)
 
 
 def _create(place, is_folder):

@@ -235,7 +235,8 @@ class Sandbox:
             hidden.insert(0, self.class_folder)
         kept = [own]
         if self.submission.helpers:
-            kept += own.parent.iterdir()
+            with contextlib.suppress(OSError):      # of a folder that cannot be listed
+                kept += own.parent.iterdir()
         return {
             "scratch": self.scratch,
             "hidden": [str(folder) for folder in hidden],

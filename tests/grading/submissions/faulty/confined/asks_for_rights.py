@@ -20,7 +20,7 @@ ATTEMPTS = {
     "user": lambda: os.setuid(os.getuid() + 1),
     "root": lambda: os.chroot("."),
     "device": lambda: os.mknod("disk", stat.S_IFBLK | 0o600, DISK),
-    "sysctl": lambda: open("/proc/sys/kernel/core_pattern", "w"),
+    "sysctl": lambda: os.close(os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY)),
     "mount": lambda: libc.mount(b"tmpfs", b"/usr", b"tmpfs", 0, None),
     "uncover": lambda: libc.umount2(PACKAGE.encode(), 2),
     "namespace": lambda: libc.unshare(NEW_USERS),

@@ -8,3 +8,4 @@ def lmm(form, dat, ref=()):
     for number in itertools.count():
         with open(f"{number}.bin", "wb") as file:
             file.write(piece)
+        print(number + 1)
