@@ -40,8 +40,8 @@ LITTLE_ROOM = "16m"         # of others that can be written
 MOST_PROCESSES = 256        # at a time
 BETWEEN_COUNTS = 0.05       # seconds
 TOO_MANY = "too many"       # the verdict on more processes; else it is how the process ended
-TEMPORARY = ("/tmp", "/var/tmp", "/run", "/var/run")
-DEVICES = ("null", "zero", "full", "random", "urandom")
+OPEN_TO_ALL = ("/tmp", "/var/tmp", "/run", "/var/run")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 
 # -- the kernel's numbers, of Linux's headers ----------------------------------------------------
@@ -104,7 +104,7 @@ def note():
 
 def hidden_folders():
     """The folders of temporary files and of sockets."""
-    return [*TEMPORARY, tempfile.gettempdir()]
+    return [*OPEN_TO_ALL, tempfile.gettempdir()]
 
 
 # -- done by the process to itself ---------------------------------------------------------------
@@ -187,7 +187,6 @@ def _arrange_disk(scratch, hidden, emptied, kept):
     """Make the disk read-only, hide folders, and give a place to write."""
     with contextlib.suppress(OSError):          # no further namespaces within
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
-    devices = os.open("/dev", os.O_PATH)
     _set_attributes("/", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_RECURSIVE)
 
     # -- folders that are not seen
@@ -199,16 +198,12 @@ def _arrange_disk(scratch, hidden, emptied, kept):
         _set_attributes(folder, MOUNT_ATTR_RDONLY)
 
     # -- devices, processes, and a place to write
-    _mount_memory("/dev", LITTLE_ROOM)
-    for name in DEVICES:
-        _bind(f"/proc/self/fd/{devices}/{name}", f"/dev/{name}")
-        _set_attributes(f"/dev/{name}", 0, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)
-    os.close(devices)
+    _cover("/dev", [*DEVICES, *kept])
+    for device in DEVICES:
+        _set_attributes(device, 0, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)
     for name, rest in LINKS.items():
         os.symlink(f"/proc/self/fd{rest}", f"/dev/{name}")
-    os.mkdir("/dev/shm")
-    _mount_memory("/dev/shm", LITTLE_ROOM)
-    _set_attributes("/dev", MOUNT_ATTR_RDONLY)
+    os.makedirs("/dev/shm", exist_ok=True)
     _mount("proc", "/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _mount_memory(scratch, ROOM)
     os.chdir(scratch)

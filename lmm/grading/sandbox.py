@@ -30,8 +30,6 @@ from . import confinement
 
 GRADING_FOLDER = Path(__file__).resolve().parent
 MARK_NAME = "LMM_GRADING"       # of the environment variable that marks a process
-PACKAGE_FOLDER = GRADING_FOLDER.parent
-INSIDE_FOLDER = GRADING_FOLDER / "inside"
 STARTUP = """
 import json, sys
 sys.path.insert(0, {folder!r})
@@ -81,7 +79,7 @@ LOADING = 60.0              # seconds for Python, numpy and pandas to start, on 
 ENDING = 5.0                # seconds for a process that has closed its output to end
 PRINTING = 2.0              # seconds for what was printed before an answer to come in
 MOST_CASES = 20             # that one process may spend the limit of time on
-TOO_MANY = f"started more than {confinement.MOST_PROCESSES} processes, and was ended with them"
+MANY_PROCESSES = f"started more than {confinement.MOST_PROCESSES} processes, and was ended with them"
 
 USUAL_CAUSES = {
     "SIGSEGV": ": a crash of compiled code, or too deep a recursion",
@@ -139,7 +137,7 @@ class Sandbox:
             "memory_limit": int(memory_limit * 2**20),
             "cpu_limit": int(MOST_CASES * time_limit + 2 * LOADING),
             "startup_path": str(GRADING_FOLDER),
-            "closed": [str(PACKAGE_FOLDER), str(DATA_FOLDER)],
+            "closed": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
         }
         self.confined = not confinement.refused()
         try:
@@ -240,8 +238,8 @@ class Sandbox:
         return {
             "scratch": self.scratch,
             "hidden": [str(folder) for folder in hidden],
-            "emptied": [str(PACKAGE_FOLDER), str(DATA_FOLDER)],
-            "kept": [str(path) for path in (*kept, INSIDE_FOLDER)],
+            "emptied": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
+            "kept": [str(path) for path in (*kept, GRADING_FOLDER / "inside")],
         }
 
     def _environment(self):
@@ -308,7 +306,7 @@ class Sandbox:
         if self.verdict is not None:
             verdict = os.read(self.verdict, PIECE).decode()
             if verdict == confinement.TOO_MANY:
-                return TOO_MANY
+                return MANY_PROCESSES
             status = int(verdict or status)
         if status >= 0:
             return f"ended the whole process, with exit status {status}"
