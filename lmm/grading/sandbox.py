@@ -79,7 +79,9 @@ LOADING = 60.0              # seconds for Python, numpy and pandas to start, on 
 ENDING = 5.0                # seconds for a process that has closed its output to end
 PRINTING = 2.0              # seconds for what was printed before an answer to come in
 MOST_CASES = 20             # that one process may spend the limit of time on
-MANY_PROCESSES = f"started more than {confinement.MOST_PROCESSES} processes, and was ended with them"
+MANY_PROCESSES = (
+    f"started more than {confinement.MOST_PROCESSES} processes, and was ended with them"
+)
 
 USUAL_CAUSES = {
     "SIGSEGV": ": a crash of compiled code, or too deep a recursion",
