@@ -1,11 +1,12 @@
 """The notebooks: they run, print what is stored, and are copied by the command."""
 
+import ast
 import os
 import re
 
 import pytest
 from ahead import Ahead, asked
-from execute_notebooks import NAMES, executed, stored
+from execute_notebooks import ANSWER, NAMES, PICTURE, answers, executed, stored, text_of
 
 from lmm.__main__ import main
 from lmm.notebooks import NOTEBOOK_FOLDER
@@ -16,13 +17,6 @@ OF_A_MACHINE = r"/home/|/Users/|/tmp/|/usr/|[A-Z]:\\\\|0x[0-9a-f]{6}"       # pa
 
 def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def text_of(output):
-    """What an output prints and shows, pictures left out."""
-    shown = sorted(output.get("data", {}).items())
-    texts = [text for kind, text in shown if kind.startswith("text/")]
-    return output.get("text", "") + "".join(texts)
 
 
 def texts(notebook):
@@ -36,8 +30,25 @@ def outputs(notebook):
 
 
 def pictures(notebook):
-    """For each output whether it is a picture."""
-    return ["image/png" in output.get("data", {}) for output in outputs(notebook)]
+    """The text of each picture."""
+    shown = [output.get("data", {}).get("text/html", "") for output in outputs(notebook)]
+    return [found[1] for text in shown for found in PICTURE.finditer(text)]
+
+
+def exercises(notebook):
+    """The text of each exercise, to the next one."""
+    (text,) = [cell.source for cell in notebook.cells if "## Exercises" in cell.source]
+    return re.split(r"^\*\*\d+\.\*\*", text, flags=re.MULTILINE)[1:]
+
+
+def fits_bound(notebook):
+    """The names that are bound to fits, or to what may be one, as often as they are."""
+    code = "\n".join([*(cell.source for cell in code_cells(notebook)), *(text for text, _ in answers(notebook))])
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            function = ast.unparse(node.value.func)
+            if function in ("lmm", "lmer") or function.endswith(".update"):
+                yield from map(ast.unparse, node.targets)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +61,38 @@ def run(request):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_and_shows_what_is_stored(name, run):
     """Pictures are not compared, for they depend on matplotlib's version; warnings would be on stderr, and there is none."""
-    now, then = run(name), stored(name)
+    (now, answered), then = run(name), stored(name)
     assert not [output.text for output in outputs(now) if output.get("name") == "stderr"]
     for (source, printed), (_, prints) in zip(texts(then), texts(now), strict=True):
         assert prints == printed, source         # if that is as it should be: python tests/execute_notebooks.py
-    assert pictures(now) == pictures(then) and sum(pictures(then)) >= 1
+    for (code, said), printed in zip(answers(then), answered, strict=True):
+        assert printed == said, code
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_exercise_has_an_answer_folded_away(name):
+    found = exercises(stored(name))
+    assert len(found) >= 2
+    for text in found:
+        folded = re.findall(r"<details><summary>(?:Hint|Answer)</summary>\n\n.*?\n</details>", text, re.DOTALL)
+        assert len(ANSWER.findall(folded[-1])) == 1 and folded[-1].startswith("<details><summary>Answer")
+        assert "```" not in "".join(re.split(r"<details>.*?</details>", text, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_picture_has_a_text(name):
+    """So there is none of those that Jupyter makes, to which it gives no text."""
+    notebook = stored(name)
+    kinds = {kind for output in outputs(notebook) for kind in output.get("data", {})}
+    found = pictures(notebook)
+    assert kinds <= {"text/plain", "text/html"}
+    assert len(found) >= 1 and min(map(len, found)) > 40 and len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_means_one_fit(name):
+    names = list(fits_bound(stored(name)))
+    assert len(names) == len(set(names)), names
 
 
 @pytest.mark.parametrize("name", NAMES)

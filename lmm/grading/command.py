@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import LMMError, shorten
+from . import confinement
 from .case_files import read_cases
 from .catalogue import built_in_cases
 from .collecting import ATTEMPTS, collected, opened_class
@@ -342,7 +343,10 @@ def grade_all(folder, grading, jobs=2, progress=None, attempts=ATTEMPTS[0], leav
         if not entries:
             given = repr(str(folder))
             raise LMMError(f"the folder {given} holds no Python files, nor folders with one")
-        return ClassReport(_graded(entries, grading, jobs, progress))
+        grading.class_folder = opened
+        reports = _graded(entries, grading, jobs, progress)
+        notes = () if grading.confined else (confinement.note(),)
+        return ClassReport(reports, notes)
     finally:
         if room is not None:
             shutil.rmtree(room, ignore_errors=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ..errors import LMMError, unknown_name
 from ..machine import few_threads
+from . import confinement
 from .answers import raised
 from .cases import Case
 from .catalogue import built_in_cases
@@ -76,8 +77,9 @@ def grade(
     Notes
     -----
     Whatever the submission does - raise, loop, print, fork, leave - is a sentence in the report.
-    It runs with the rights of the user who grades: it is kept from hanging, crashing and
-    misleading the judge, not from ill will; to grade strangers' code, do it in a container.
+    It is kept from hanging, crashing and misleading the judge. On Linux, where the kernel allows
+    it, it has no network, and writes nothing to the disk; where not, a note says so, and it runs
+    with the rights of the user who grades: grade strangers' code in a virtual machine then.
     """
     return Grading(cases, time_limit, memory_limit).report(given, helpers)
 
@@ -101,6 +103,8 @@ class Grading:
             judge.others = [other for other in self.judges if other is not judge]
         self.time_limit = time_limit
         self.memory_limit = memory_limit
+        self.class_folder = None        # whose submissions do not see each other
+        self.confined = True            # whether the kernel confined all of them, so far
         self.stopped = False
 
     def stop(self):
@@ -118,7 +122,8 @@ class Grading:
     def _report_on(self, submitted):
         facts = Facts(submitted.title)
         results = []
-        with Processes(submitted, self.time_limit, self.memory_limit) as processes:
+        limits = (self.time_limit, self.memory_limit, self.class_folder)
+        with Processes(submitted, *limits) as processes:
             for judge in self.judges:
                 if self.stopped:
                     break
@@ -130,9 +135,13 @@ class Grading:
         if facts.problem:
             results = [replace(result, passed=False, points=0.0) for result in results]
         results = compared(results, self.judges)
-        notes = (*submitted.notes, *facts.notes())
+        notes = [*submitted.notes, *facts.notes()]
+        if not facts.confined:
+            self.confined = False
+            if self.class_folder is None:           # for the report on a class says it once
+                notes.append(confinement.note())
         title, taken = submitted.title, submitted.taken
-        return Report(title, results, facts.problem, notes, taken=taken)
+        return Report(title, results, facts.problem, tuple(notes), taken=taken)
 
     def unread(self, title, problem):
         """The `Report` on a submission of which there is nothing to judge."""
@@ -181,10 +190,11 @@ class Processes:
     Where calls are counted, the process is another one, whose functions are wrapped.
     """
 
-    def __init__(self, submitted, time_limit, memory_limit):
+    def __init__(self, submitted, time_limit, memory_limit, class_folder=None):
         self.submitted = submitted
         self.time_limit = time_limit
         self.memory_limit = memory_limit
+        self.class_folder = class_folder
         self.box = None
         self.counts = False         # whether the process counts calls
         self.lost = 0               # how many processes ended without an answer
@@ -211,13 +221,20 @@ class Processes:
         self.counts = counts
         title = self.submitted.title
         try:
-            self.box = Sandbox(self.submitted, self.time_limit, self.memory_limit, counts)
+            self.box = Sandbox(
+                self.submitted,
+                self.time_limit,
+                self.memory_limit,
+                counts,
+                self.class_folder,
+            )
         except Ended as ended:
             raise Unfit(f"{title} {ended}, when it was loaded") from None
         loaded = self.box.loaded
         facts.hear(loaded["events"])
         facts.misplaced = misplaced(loaded["parameters"])
         facts.hear_cells(loaded["failed"])
+        facts.confined = facts.confined and self.box.confined
         if not loaded["loaded"]:
             raise Unfit(unloadable(title, loaded["error"]))
         if not loaded["functions"]["lmm"]:
@@ -245,6 +262,7 @@ class Facts:
         self.right = {}             # as keys: in what way its `LMMprof` is right
         self.wrong = False          # whether its `LMMprof` is wrong in a case
         self.misplaced = ""         # that its arguments seem to be in another order
+        self.confined = True        # whether it was, wherever it ran
 
     def hear(self, events):
         """What it did besides computing."""

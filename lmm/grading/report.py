@@ -261,9 +261,12 @@ class ClassReport(tables.Shown):
     ----------
     reports : tuple of Report
         In the order of their titles.
+    notes : tuple of str
+        What concerns all of them.
     """
 
     reports: tuple
+    notes: tuple = ()
 
     @property
     def passed(self):
@@ -282,6 +285,10 @@ class ClassReport(tables.Shown):
         count = len(self.reports)
         yield tables.Table(f"{count} submissions, {passed} of them passed every case")
         yield tables.Table("", ("<Submission", "Points", "<First of all"), tuple(rows))
+        if self.notes:
+            yield tables.Table("")
+        for note in self.notes:
+            yield tables.Table(f"Note: {note}")
 
     def to_json(self):
         """The reports as JSON text."""

@@ -3,9 +3,9 @@
 The judge cannot be hung or crashed by it. The process gets a session of its own, one BLAS thread,
 a folder of its own to work in, a few environment variables, and limits of memory and time. It is
 ended with everything it started: by its process group, and on Linux, where a descendant may have
-left the group, by a mark in its environment. What is missing elsewhere: Windows has no limit of
-memory, macOS does not enforce one; on both a descendant that hides from its group or tree lives
-on.
+left the group, by a mark in its environment. Where the kernel allows it, it is confined besides:
+see `confinement`. What is missing elsewhere: Windows has no limit of memory, macOS does not
+enforce one; on both a descendant that hides from its group or tree lives on.
 """
 
 import base64
@@ -26,15 +26,20 @@ import time
 from pathlib import Path
 
 from ..datasets import DATA_FOLDER
+from . import confinement
 
 GRADING_FOLDER = Path(__file__).resolve().parent
 MARK_NAME = "LMM_GRADING"       # of the environment variable that marks a process
 STARTUP = """
-import sys
+import json, sys
 sys.path.insert(0, {folder!r})
+settings = json.loads(sys.argv.pop())
+if settings:
+    from confinement import confine
+    confine(**settings)
 from inside.running import main
 for name in list(sys.modules):
-    if name.partition('.')[0] == 'inside':
+    if name.partition('.')[0] in ('inside', 'confinement'):
         del sys.modules[name]
 main()
 """
@@ -74,6 +79,9 @@ LOADING = 60.0              # seconds for Python, numpy and pandas to start, on 
 ENDING = 5.0                # seconds for a process that has closed its output to end
 PRINTING = 2.0              # seconds for what was printed before an answer to come in
 MOST_CASES = 20             # that one process may spend the limit of time on
+MANY_PROCESSES = (
+    f"started more than {confinement.MOST_PROCESSES} processes, and was ended with them"
+)
 
 USUAL_CAUSES = {
     "SIGSEGV": ": a crash of compiled code, or too deep a recursion",
@@ -103,6 +111,8 @@ class Sandbox:
         MiB of address space.
     count : bool
         Whether calls of linear algebra are to be counted.
+    class_folder : path, optional
+        The folder of the class: nothing of it is to be seen but the submission's own.
 
     Attributes
     ----------
@@ -110,18 +120,16 @@ class Sandbox:
         How loading went: ``loaded``, ``error``, ``functions``, ``events``.
     output : str
         What was printed, up to the last answer.
+    confined : bool
+        Whether the kernel keeps the process from the network, the disk and others' processes.
     """
 
-    def __init__(self, submission, time_limit, memory_limit, count=False):
+    def __init__(self, submission, time_limit, memory_limit, count=False, class_folder=None):
         self.time_limit = time_limit
         self.token = f"\0{secrets.token_hex(12)}\0"     # before each answer: no submission knows it
         self.mark = secrets.token_hex(12)               # of its environment, which it can read
-        self.output = ""
-        self.scratch = tempfile.mkdtemp(prefix="lmm-grading-")
-        self.process = self._started()
-        self.answers = queue.Queue()
-        self.printed = Printed(self.process.stderr, self.token)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.submission = submission
+        self.class_folder = class_folder
         first = {
             "path": str(submission.path),
             "name": submission.name,
@@ -134,10 +142,32 @@ class Sandbox:
             "startup_path": str(GRADING_FOLDER),
             "closed": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
         }
+        self.confined = not confinement.refused()
+        try:
+            self._begin(first)
+        except Ended:
+            if not self.confined:
+                raise
+            self.confined = False           # it failed before anything of the submission was run
+            self._begin(first)
+        try:
+            self.loaded = self._receive(time_limit)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, first):
+        """Start the process, and wait until it has what it needs to load the submission."""
+        self.output = ""
+        self.scratch = tempfile.mkdtemp(prefix="lmm-grading-")
+        self.verdict = None                 # a file descriptor: how a confined process ended
+        self.process = self._started()
+        self.answers = queue.Queue()
+        self.printed = Printed(self.process.stderr, self.token)
+        threading.Thread(target=self._listen, daemon=True).start()
         try:
             self._write(json.dumps(first).encode())
-            self._receive(max(time_limit, LOADING))
-            self.loaded = self._receive(time_limit)
+            self._receive(max(self.time_limit, LOADING))
         except BaseException:
             self.close()
             raise
@@ -167,6 +197,9 @@ class Sandbox:
         end_marked(self.mark)
         with contextlib.suppress(OSError):
             self.process.stdin.close()      # the two threads that read close theirs, at its end
+        if self.verdict is not None:
+            os.close(self.verdict)
+            self.verdict = None
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _started(self):
@@ -175,15 +208,42 @@ class Sandbox:
         if os.name != "posix":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         startup = STARTUP.format(folder=str(GRADING_FOLDER))
-        return subprocess.Popen(
-            [sys.executable, "-B", "-c", startup],
-            cwd=self.scratch,
-            env=self._environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **apart,
-        )
+        settings = {}
+        writing = None
+        if self.confined:
+            self.verdict, writing = os.pipe()
+            apart["pass_fds"] = [writing]
+            settings = {**self._seen(), "verdict": writing}
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-B", "-c", startup, json.dumps(settings)],
+                cwd=self.scratch,
+                env=self._environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                **apart,
+            )
+        finally:
+            if writing is not None:
+                os.close(writing)
+
+    def _seen(self):
+        """What a confined process sees of the disk, as arguments of `confinement.confine`."""
+        own = self.submission.path
+        hidden = [*confinement.hidden_folders(), own.parent]
+        if self.class_folder is not None:
+            hidden.insert(0, self.class_folder)
+        kept = [own]
+        if self.submission.helpers:
+            with contextlib.suppress(OSError):      # of a folder that cannot be listed
+                kept += own.parent.iterdir()
+        return {
+            "scratch": self.scratch,
+            "hidden": [str(folder) for folder in hidden],
+            "emptied": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
+            "kept": [str(path) for path in (*kept, GRADING_FOLDER / "inside")],
+        }
 
     def _environment(self):
         kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -246,6 +306,11 @@ class Sandbox:
             status = self.process.wait(ENDING)
         except subprocess.TimeoutExpired:
             return "closed its standard output"
+        if self.verdict is not None:
+            verdict = os.read(self.verdict, PIECE).decode()
+            if verdict == confinement.TOO_MANY:
+                return MANY_PROCESSES
+            status = int(verdict or status)
         if status >= 0:
             return f"ended the whole process, with exit status {status}"
         try:

@@ -1,5 +1,11 @@
-"""The notebooks that come with the package, and how to get a copy: ``lmm notebooks DIR``."""
+"""The notebooks that come with the package, and how to get a copy: ``lmm notebooks DIR``.
 
+And their pictures, which come with a text.
+"""
+
+import html
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 from ..errors import LMMError, shorten
@@ -61,3 +67,31 @@ def report(folder, force=False):
         f"Copied:\n{listed}\n"
         "Open them with: jupyter notebook (where there is none: pip install notebook matplotlib)"
     )
+
+
+class Picture:
+    """The current figure of matplotlib as a notebook shows it, with a text for who cannot see it.
+
+    Jupyter gives none to the pictures that it makes itself. The figure is closed.
+
+    Parameters
+    ----------
+    text : str
+        What is to be seen.
+    """
+
+    def __init__(self, text):
+        from matplotlib import pyplot
+
+        file = BytesIO()
+        pyplot.savefig(file, format="png", bbox_inches="tight")
+        pyplot.close()
+        self.text = text
+        self.png = file.getvalue()
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_html_(self):
+        source = f"data:image/png;base64,{b64encode(self.png).decode()}"
+        return f'<img alt="{html.escape(self.text)}" src="{source}">'

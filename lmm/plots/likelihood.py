@@ -18,8 +18,23 @@ LABEL_MARGIN = 0.05     # of the Axes, nearer to whose frame no label stands
 CONTOURS = np.outer(10.0 ** np.arange(9), [1, 2, 5]).ravel()
 
 PATHS = {
-    "simplex": {"label": "Nelder-Mead", "color": "C0"},
-    "newton": {"label": "Newton", "color": "C1"},
+    "simplex": {
+        "label": "Nelder-Mead",
+        "color": "C0",
+        "marker": ".",
+        "ms": 4,
+        "lw": 0.6,
+    },
+    "newton": {             # rings, for its steps may all be where the optimum is marked
+        "label": "Newton",
+        "color": "C1",
+        "marker": "o",
+        "ms": 13,
+        "mfc": "none",
+        "mew": 1.5,
+        "lw": 1.5,
+        "zorder": 2.5,
+    },
 }
 START = {
     "color": "C0",
@@ -27,7 +42,7 @@ START = {
     "label": "start",
 }
 OPTIMUM = {
-    "ms": 9,
+    "ms": 7,
     "mew": 2,
     "clip_on": False,
     "zorder": 3,
@@ -105,7 +120,7 @@ def surface(fit, first=None, second=None, ax=None):
     contours = _draw_contours(ax, x, y, drop)
     for phase, path in paths.items():
         if len(path):
-            ax.plot(*path.T, ".-", lw=0.6, ms=4, **PATHS[phase])
+            ax.plot(*path.T, **PATHS[phase])
     if len(tried):
         ax.plot(*tried[0], "s", **START)
     at_edge = "" if np.isfinite(estimate).all() else " (sd 0, at the edge)"

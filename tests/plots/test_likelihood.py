@@ -90,6 +90,19 @@ def test_no_contour_is_labelled_where_the_frame_or_the_legend_cuts_it(name, requ
     assert below_its_legend(ax)
 
 
+@pytest.mark.parametrize("name", ["machines", "zero"])
+def test_both_ways_are_seen(name, request):
+    """Newton's steps used to lie under the mark of the optimum."""
+    to_rgb = pytest.importorskip("matplotlib.colors").to_rgb
+    ax = plots.surface(request.getfixturevalue(name))
+    ax.get_legend().remove()
+    ax.figure.canvas.draw()
+    pixels = np.asarray(ax.figure.canvas.buffer_rgba())[..., :3] / 255
+    for color in ("C0", "C1"):
+        near = np.abs(pixels - to_rgb(color)).max(axis=-1) < 0.1
+        assert near.sum() > 50
+
+
 def test_values_stand_away_from_the_path_of_the_search(machines):
     ax = plots.surface(machines, "sigma")
     ax.figure.canvas.draw()

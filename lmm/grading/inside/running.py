@@ -31,6 +31,8 @@ FUNCTIONS = ("lmm", "LMMsetup", "LMMprof")
 LONGEST_MESSAGE = 300           # characters of an exception's
 LONGEST_LINE = 100              # characters of a line that does not parse
 LONGEST_NAMES = 80              # characters of the names of columns
+LARGEST_FILE = 2**28            # bytes that it may write into one
+MOST_OPEN_FILES = 256                # that it may have open
 
 
 class Channel:
@@ -124,6 +126,8 @@ def limit(memory, seconds):
         "RLIMIT_AS": memory,
         "RLIMIT_CPU": seconds,
         "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": LARGEST_FILE,
+        "RLIMIT_NOFILE": MOST_OPEN_FILES,
     }
     for name, value in limits.items():
         if hasattr(resource, name):

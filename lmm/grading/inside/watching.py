@@ -181,7 +181,8 @@ class Watch(MetaPathFinder):
     def _is_open_to_all(self, where):
         """Whether a path is the process's own folder, or the machine's."""
         is_null = where == os.path.realpath(os.devnull)
-        return is_null or where.startswith((*self.scratch, *SYSTEM))
+        within = os.path.join(where, "")        # a nameless temporary file opens the folder itself
+        return is_null or within.startswith((*self.scratch, *SYSTEM))
 
     def _may_read(self, where):
         """Whether a path is the submission's, its folder's, or a library's."""

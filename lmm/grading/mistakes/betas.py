@@ -64,10 +64,10 @@ def _by_wrong_triangles(model, theta):
 def _in_other_contrasts(case, model, beta):
     """The same fitted values by other columns of X."""
     response, _, fixed = case.form.partition("~")
-    for name, column in case.dat.items():
-        if not is_factor(column) or not re.search(rf"\b{re.escape(str(name))}\b", fixed):
+    for name, column in case.setup.design.data.items():
+        if not is_factor(column) or not re.search(rf"\b{re.escape(name)}\b", fixed):
             continue
-        last = column.cat.categories[-1] if hasattr(column, "cat") else sorted(set(column))[-1]
+        last = column.cat.categories[-1]
         for words, written in CONTRASTS:
             other = _recoded(fixed, name, written.format(name=name, last=last))
             X = _X_of(f"{response} ~ {other}", case)
@@ -81,7 +81,7 @@ def _in_other_contrasts(case, model, beta):
 
 
 def _recoded(fixed, name, other):
-    return re.sub(rf"\b{re.escape(str(name))}\b", lambda _: other, fixed)
+    return re.sub(rf"\b{re.escape(name)}\b", lambda _: other, fixed)
 
 
 def _X_of(form, case):

@@ -35,8 +35,8 @@ def _mistake(sentence, model):
 
 def _of_blocks(case, model):
     """Other columns in all blocks in which they can be others."""
-    used = case.dat.iloc[case.setup.design.rows]
-    blocks = [[used[name] for name in names] for names in case.ref]
+    used = case.setup.design.data                   # categories, whatever dat has, or numbers
+    blocks = [[used[name].rename(name) for name in names] for names in case.ref]
     for sentence, coded in _codings(blocks):
         others = tuple(coded(columns) for columns in blocks)
         if not all(map(np.array_equal, others, map(_right, blocks))):
@@ -255,7 +255,12 @@ def _first_rows(case, model):
     """The model with the first rows of Z in place of those that y and X have, or None."""
     if not case.setup.design.n_dropped:
         return None
-    first = case.dat.iloc[:model.n]
+    design = case.setup.design
+    first = {
+        name: case.dat[name].iloc[:model.n].astype(design.data[name].dtype)
+        for names in case.ref
+        for name in names
+    }
     blocks = tuple(_right([first[name] for name in names]) for names in case.ref)
     if any(np.isnan(block).any() for block in blocks):
         return None

@@ -1,6 +1,7 @@
 """BFGS with numerical derivatives; LMMprof is a float with an attribute, the deviance with its constant; returns a tuple."""
 
 import functools
+import re
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ class Value(float):
 
 
 def LMMsetup(form, dat, ref=()):
-    variables = [name for name in dat.columns if name in form or any(name in names for names in ref)]
+    used = set(re.findall(r"\w+", form)).union(*ref)
+    variables = [name for name in dat.columns if name in used]
     dat = dat.dropna(subset=variables)
     y, X = patsy.dmatrices(form, dat)
     Z, block = np.empty((len(dat), 0)), []
