@@ -5,6 +5,7 @@ from dataclasses import replace
 from ..machine import few_threads
 from .answers import raised
 from .catalogue import built_in_cases
+from .comparing import drawing, numbers
 from .costs import costs
 from .diagnosis import PERHAPS, UNKNOWN, Judge, Likelihood
 from .loading import submission
@@ -148,8 +149,10 @@ class Processes:
         if self.box is None or self.counts != case.costs:
             self._start(case.costs, facts)
         thetas = [theta.tolist() for theta in case.thetas]
+        lines = [] if case.costs else [line.tolist() for line in case.lines]
+        drawing = self.time_limit / 2       # so that a picture takes no answer's time
         try:
-            answer = self.box.ask((case.form, case.dat, case.ref, thetas))
+            answer = self.box.ask((case.form, case.dat, case.ref, thetas, lines, drawing))
         except Ended:
             self.lost += 1
             self.close()
@@ -280,6 +283,8 @@ def read(judge, answer, facts):
         mistake=likelihood.mistake,
         seconds=answer.get("fit", {}).get("seconds"),
         hidden=case.hidden,
+        numbers=tuple(numbers(judge, answer, bool(causes))),
+        drawing=drawing(judge, answer, likelihood),
     )
 
 

@@ -15,6 +15,7 @@ import pickle
 import sys
 import time
 import traceback
+import warnings
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
@@ -31,6 +32,7 @@ FUNCTIONS = ("lmm", "LMMsetup", "LMMprof")
 LONGEST_MESSAGE = 300           # characters of an exception's
 LONGEST_LINE = 100              # characters of a line that does not parse
 LONGEST_NAMES = 80              # characters of the names of columns
+DRAWING = 1.5                   # seconds at most for `LMMprof` along lines, for a picture
 
 
 class Channel:
@@ -181,16 +183,22 @@ def explained(error, path):
 # -- a case --------------------------------------------------------------------------------------
 
 def run(module, given, path):
-    """One case: the likelihood at some thetas, then the fit, and whether arguments are changed."""
-    form, dat, ref, thetas = given
+    """One case: the likelihood at some thetas, then the fit, and whether arguments are changed.
+
+    Then, for a picture, the likelihood along lines: as far as `seconds` from the start allow.
+    """
+    form, dat, ref, thetas, lines, seconds = given
+    start = time.perf_counter()
     dat_before = dat.copy(deep=True)
     ref_before = json.dumps(ref)
     likelihood = evaluations(module, form, dat.copy(deep=True), ref, thetas, path)
     fit = attempt(lambda: module.lmm(form, dat, ref), path)
+    changed = difference(dat_before, ref_before, dat, ref)
     return {
         "likelihood": likelihood,
         "fit": fit,
-        "changed": difference(dat_before, ref_before, dat, ref),
+        "changed": changed,
+        "lines": along(module, form, dat_before, json.loads(ref_before), lines, start + seconds),
     }
 
 
@@ -222,6 +230,51 @@ def evaluations(module, form, dat, ref, thetas, path):
         call = functools.partial(function, np.array(theta))
         values.append(attempt(call, path))
     return {"way": words, "values": values}
+
+
+def along(module, form, dat, ref, lines, latest):
+    """What `LMMprof` returns along each of some lines of thetas, None where it raises.
+
+    An empty list if it cannot be called; lines are left out, or end early, when time is up. What
+    is printed meanwhile is lost.
+    """
+    if not _has(module, "LMMsetup") or not _has(module, "LMMprof"):
+        return []
+    end = min(latest, time.perf_counter() + DRAWING)
+    values = []
+    with quiet():
+        try:
+            _, function = likelihood_of(module, form, dat, ref)
+        except BaseException:
+            return []
+        for line in lines:
+            values.append([])
+            for theta in line:
+                if time.perf_counter() > end:
+                    return values
+                values[-1].append(value_or_none(function, np.array(theta)))
+    return values
+
+
+def value_or_none(function, theta):
+    """The description of what a function of theta returns, or None where it raises."""
+    try:
+        return describe(function(theta))
+    except BaseException:
+        return None
+
+
+@contextlib.contextmanager
+def quiet():
+    """Without warnings, and with whatever is printed lost."""
+    with (
+        open(os.devnull, "w") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def difference(dat_before, ref_before, dat, ref):
@@ -261,7 +314,7 @@ def costs(module, given, path, watch, channel, counts):
     As soon as the memory is that of half an n x n matrix, or the calls are as many as there are
     evaluations, what is known is sent, and the process ends.
     """
-    form, dat, ref, thetas = given
+    form, dat, ref, thetas, *_ = given
     rows = len(dat)
     columns = 1 + sum(_levels(dat, names) for names in ref)
     answer = {"rows": rows}
