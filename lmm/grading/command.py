@@ -1,6 +1,5 @@
 """The command `lmm grade`: one submission, or a folder of them on several cores."""
 
-import html
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from ..errors import LMMError, shorten
 from .case_files import read_cases
 from .catalogue import built_in_cases
 from .judging import Grading
+from .pages import page, write_reports
 from .report import ClassReport
 
 HELP = "judge a submission of the practical, or a class's"
@@ -60,6 +60,11 @@ def add_arguments(parser):
         help="write it as HTML",
     )
     add(
+        "--reports",
+        metavar="DIR",
+        help="with --all: write a page and a text for each submission, and a page of the class",
+    )
+    add(
         "--csv",
         metavar="FILE",
         help="with --all: write the points, a line for each submission",
@@ -99,6 +104,7 @@ def run(options):
     """
     _check_options(options)
     _check_outputs(options)
+    _check_reports(options)
     cases = _cases(options)
     grading = Grading(cases, options.time_limit, options.memory_limit)
     if options.all is None:
@@ -156,6 +162,25 @@ def _check_outputs(options):
             raise LMMError(f"--{name} {file} cannot be written: there is no folder {folder}")
 
 
+def _check_reports(options):
+    """Raise an LMMError for a folder of reports that cannot be made, or is in the class's."""
+    if not options.reports:
+        return
+    folder = Path(options.reports).resolve()
+    where = f"--reports {options.reports}"
+    if options.all is None:
+        raise LMMError("--reports is for --all; --html writes the page of one submission")
+    if folder.is_relative_to(Path(options.all).resolve()):
+        raise LMMError(
+            f"{where} is in the folder of the submissions, and would be taken for one of them; "
+            "give another folder"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise LMMError(f"{where} is a file; give a folder")
+    if not folder.parent.is_dir():
+        raise LMMError(f"{where} cannot be made: there is no folder {str(folder.parent)!r}")
+
+
 def _is_read(path, options):
     """Whether a path is that of the submission, of the cases, or of one of the class's files."""
     given = [Path(file).resolve() for file in (options.submission, options.cases) if file]
@@ -202,6 +227,8 @@ def _write_outputs(options, report):
     """Write the files that were asked for."""
     if options.json:
         _write(options.json, report.to_json())
+    if options.reports:
+        write_reports(report, options.reports)
     if options.html:
         _write(options.html, page(report))
     if options.csv:
@@ -211,24 +238,7 @@ def _write_outputs(options, report):
 
 
 def _write(file, text):
-    Path(file).write_text(text + "\n", encoding="utf-8")
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{font-family: sans-serif; max-width: 60em; margin: 2em auto}}
-td, th {{padding: 0.2em 1.5em 0.2em 0; text-align: left}}
-</style>
-</head><body>
-{body}
-</body></html>"""
-
-
-def page(report):
-    """The HTML of a report as a page of its own."""
-    title = getattr(report, "title", "Submissions")
-    return PAGE.format(title=html.escape(title), body=report._repr_html_())
+    Path(file).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
 # -- a class -------------------------------------------------------------------------------------
