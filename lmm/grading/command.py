@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from ..errors import LMMError, shorten
+from .autograders import write_autograders
 from .case_files import read_cases
 from .catalogue import built_in_cases
 from .judging import Grading
@@ -75,6 +76,11 @@ def add_arguments(parser):
         help="write Gradescope's results.json",
     )
     add(
+        "--autograders",
+        metavar="DIR",
+        help="grade nothing: write files for otter, nbgrader and Gradescope, points by case",
+    )
+    add(
         "--jobs",
         metavar="N",
         type=int,
@@ -102,12 +108,17 @@ def run(options):
 
     An LMMError is a mistake in the options.
     """
+    _check_cases(options)
+    if options.autograders:
+        return _write_autograders(options)
     _check_options(options)
     _check_outputs(options)
     _check_reports(options)
     cases = _cases(options)
     grading = Grading(cases, options.time_limit, options.memory_limit)
-    if options.all is None:
+    if options.gradescope:
+        report = _grade_one(Path(options.submission), grading, helpers=True)
+    elif options.all is None:
         report = _report_on_one(options.submission, grading)
     else:
         progress = sys.stderr if sys.stderr.isatty() else None
@@ -135,6 +146,10 @@ def _check_options(options):
             "--jobs is at least 1, --time-limit positive, "
             f"--memory-limit at least {LEAST_MEMORY}"
         )
+
+
+def _check_cases(options):
+    """Raise an LMMError for options about cases that do not go together."""
     if options.only_cases and options.case:
         raise LMMError("--case chooses among the built-in cases, which --only-cases leaves out")
     if options.only_cases and not options.cases:
@@ -223,6 +238,15 @@ def _report_on_one(submission, grading):
         raise LMMError(f"{error}; or, for all of a class, give --all {submission}") from None
 
 
+def _write_autograders(options):
+    """Write the files for autograders, and say so; returns 0."""
+    if options.submission or options.all:
+        raise LMMError("--autograders grades nothing: leave out the submission, or the option")
+    write_autograders(options.autograders, _cases(options), options.cases)
+    print(f"written to {options.autograders}: otter, nbgrader, gradescope")
+    return 0
+
+
 def _write_outputs(options, report):
     """Write the files that were asked for."""
     if options.json:
@@ -279,7 +303,7 @@ def grade_all(folder, grading, jobs=2, progress=None):
     reports = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            waiting = {pool.submit(_grade_one, path, grading): path for path in given}
+            waiting = {pool.submit(_grade_one, path, grading, path.is_dir()): path for path in given}
             for future in as_completed(waiting):
                 path = waiting[future]
                 reports[path] = future.result()
@@ -300,10 +324,10 @@ def _is_submission(path):
     return path.is_dir() or path.suffix in (".py", ".ipynb")
 
 
-def _grade_one(path, grading):
+def _grade_one(path, grading, helpers):
     """The report on a submission, come what may: a class is graded to its end."""
     try:
-        return grading.report(path, helpers=path.is_dir())
+        return grading.report(path, helpers)
     except LMMError as error:
         return grading.unread(path.name, str(error))
     except Exception as error:
