@@ -154,10 +154,13 @@ def write_autograders(folder, cases, file=None):
     """
     folder = Path(folder)
     file = None if file is None else Path(file).name
+    every = [case.name for case in built_in_cases()]
+    asked = [case.name for case in cases if case.name in every]
+    chosen = None if asked == every else asked
     texts = {
-        **_otter_tests(cases, file),
-        "nbgrader/source/lmm/lmm.ipynb": _nbgrader_assignment(cases, file),
-        "gradescope/run_autograder": _run_autograder(cases, file),
+        **_otter_tests(cases, asked, file),
+        "nbgrader/source/lmm/lmm.ipynb": _nbgrader_assignment(cases, chosen, file),
+        "gradescope/run_autograder": _run_autograder(chosen, file),
     }
     try:
         for name, text in texts.items():
@@ -169,9 +172,8 @@ def write_autograders(folder, cases, file=None):
         raise LMMError(f"the files for autograders cannot be written: {error}") from error
 
 
-def _otter_tests(cases, file):
+def _otter_tests(cases, built_in, file):
     """The text of a test file for each case, by its name."""
-    built_in = {case.name for case in built_in_cases()}
     texts = {}
     for i, case in enumerate(cases):
         slug = NOT_IN_FILE_NAMES.sub("_", case.name.lower()).strip("_")
@@ -185,10 +187,10 @@ def _otter_tests(cases, file):
     return texts
 
 
-def _nbgrader_assignment(cases, file):
+def _nbgrader_assignment(cases, chosen, file):
     """The text of a notebook: the task, the student's cell, and the one that is worth points."""
     total = float(sum(case.points for case in cases))
-    test = NBGRADER_TEST.format(cases=_cases_in_python(cases, file))
+    test = NBGRADER_TEST.format(cases=_cases_in_python(chosen, file))
     cells = (
         _cell("markdown", "task", NBGRADER_TASK, locked=True),
         _cell("code", "submission", NBGRADER_SOLUTION, solution=True),
@@ -203,17 +205,13 @@ def _nbgrader_assignment(cases, file):
     return json.dumps(notebook, indent=1) + "\n"
 
 
-def _cases_in_python(cases, file):
-    """The lines that make a list of the cases."""
-    every = [case.name for case in built_in_cases()]
-    asked = [case.name for case in cases if case.name in every]
-    lines = ["cases = []"]
-    if asked == every:
-        lines = ["cases = [*built_in_cases()]"]
-    elif asked:
+def _cases_in_python(chosen, file):
+    """The lines that make a list of the cases: all built-in ones, or the chosen, and the file's."""
+    lines = ["cases = [*built_in_cases()]"]
+    if chosen is not None:
         lines = [
-            f"asked = {asked!r}",
-            "cases = [case for case in built_in_cases() if case.name in asked]",
+            f"chosen = {chosen!r}",
+            "cases = [case for case in built_in_cases() if case.name in chosen]",
         ]
     if file is not None:
         lines.append(f"cases += read_cases({file!r})")
@@ -237,16 +235,13 @@ def _cell(kind, name, source, **marks):
     return cell
 
 
-def _run_autograder(cases, file):
+def _run_autograder(chosen, file):
     """The text of Gradescope's script; the file of cases stands beside it."""
-    every = [case.name for case in built_in_cases()]
-    asked = [case.name for case in cases if case.name in every]
     options = []
     if file is not None:
         options += ["--cases", f"/autograder/source/{file}"]
-    if not asked:
+    if chosen == []:
         options.append("--only-cases")
-    elif asked != every:
-        for name in asked:
-            options += ["--case", name]
+    for name in chosen or ():
+        options += ["--case", name]
     return GRADESCOPE.format(options="".join(f" {shlex.quote(option)}" for option in options))

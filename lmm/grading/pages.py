@@ -187,7 +187,7 @@ def _what_is_right(report):
 def _folded_case(result, place, is_open=False):
     """The numbers of a case, to be unfolded."""
     state = " open" if is_open else ""
-    yield f'<details id="case-{place}"{state}><summary>{escape(result.name)}</summary>'
+    yield f'<details id="case-{place}"{state}><summary><h3>{escape(result.name)}</h3></summary>'
     yield _why(result)
     yield from _beside(result)
     yield "</details>"

@@ -75,6 +75,7 @@ td.number { white-space: nowrap; }
 .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 details { margin: 0.5rem 0; }
 summary { cursor: pointer; font-weight: 600; }
+summary h3 { display: inline; font-size: 1rem; margin: 0; }
 pre {
   overflow-x: auto; border: 1px solid var(--rule); padding: 0.6rem; font-size: 0.85rem;
   font-family: ui-monospace, Menlo, Consolas, "Liberation Mono", monospace;
