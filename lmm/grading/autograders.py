@@ -113,15 +113,6 @@ def check(given, name, file=None):
         If the case is not passed.
     LMMError
         If there is nothing to judge, or no such case.
-
-    Examples
-    --------
-    >>> from lmm.grading.autograders import check
-    >>> def mine(form, dat, ref=()):
-    ...     return None
-    >>> check(mine, "Machines")
-    Traceback (most recent call last):
-    AssertionError: Machines: lmm returned None: is a return statement missing?
     """
     report = graded(given, file)
     by_name = {result.name: result for result in report.results}

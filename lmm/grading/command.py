@@ -303,7 +303,10 @@ def grade_all(folder, grading, jobs=2, progress=None):
     reports = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            waiting = {pool.submit(_grade_one, path, grading, path.is_dir()): path for path in given}
+            waiting = {
+                pool.submit(_grade_one, path, grading, helpers=path.is_dir()): path
+                for path in given
+            }
             for future in as_completed(waiting):
                 path = waiting[future]
                 reports[path] = future.result()

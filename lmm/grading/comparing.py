@@ -25,12 +25,14 @@ OWN_SCALE = {           # by what a criterion is multiplied with
 
 @np.errstate(all="ignore")                          # a submission's numbers may be anything
 def numbers(judge, answer, is_wrong):
-    """A `Number` for each standard deviation, each beta, and each theta of `LMMprof`."""
+    """A tuple of `Number`: each standard deviation, each beta, and each theta of `LMMprof`."""
+    found = []
     if "returned" in answer.get("fit", {}):
-        yield from _of_fit(judge, answer["fit"]["returned"], is_wrong)
+        found += _of_fit(judge, answer["fit"]["returned"], is_wrong)
     values = _values(answer)
     if values is not None and not judge.case.costs:
-        yield from _of_likelihood(judge, values)
+        found += _of_likelihood(judge, values)
+    return tuple(found)
 
 
 def _of_fit(judge, returned, is_wrong):
@@ -41,8 +43,10 @@ def _of_fit(judge, returned, is_wrong):
     except Unusable:
         return
     wrong_theta = is_wrong and not judge.is_right(given.theta)
-    for name, expected, found in zip(_elements(judge), np.exp(case.theta), np.exp(given.theta)):
-        off = wrong_theta and not abs(found - expected) <= SD_OFF * expected
+    sds = np.exp(case.theta)
+    least = SD_OFF * sds[0]             # what is as good as zero
+    for name, expected, found in zip(_elements(judge), sds, np.exp(given.theta)):
+        off = wrong_theta and not abs(found - expected) <= SD_OFF * max(expected, least)
         yield Number("sd", name, float(expected), float(found), float(found), bool(off))
     far = np.abs(given.beta - case.beta) / judge.se
     for name, expected, found, distance in zip(judge.names, case.beta, given.beta, far):

@@ -283,7 +283,7 @@ def read(judge, answer, facts):
         mistake=likelihood.mistake,
         seconds=answer.get("fit", {}).get("seconds"),
         hidden=case.hidden,
-        numbers=tuple(numbers(judge, answer, bool(causes))),
+        numbers=numbers(judge, answer, bool(causes)),
         drawing=drawing(judge, answer, likelihood),
     )
 

@@ -31,12 +31,12 @@ RESERVED = frozenset((
     *(f"{port}{i}" for port in ("com", "lpt") for i in range(10)),
 ))
 MOST_CAUSES = 12                # in the table of the most frequent ones
-COMPARED = re.compile(r"^\S[^:]*? = \S+, expected \S+?: ")     # at a cause's beginning
+COMPARED_NUMBERS = re.compile(r"^\S[^:]*? = \S+, expected \S+?: ")     # at a cause's beginning
 A_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 PASSED = "&#10003; passed"      # a check mark
 NOT_PASSED = "&#10007; not passed"
-HEADINGS = {
+TABLE_HEADINGS = {
     "sd": ("Standard deviations", "sd of"),
     "beta": ("Fixed effects", "beta"),
     "LMMprof": ("LMMprof at fixed theta", "theta"),
@@ -204,7 +204,7 @@ def _sentence(text):
 
 def _beside(result):
     """What was expected and found: tables, and the picture of the criterion."""
-    for of, (heading, what) in HEADINGS.items():
+    for of, (heading, what) in TABLE_HEADINGS.items():
         numbers = [number for number in result.numbers if number.of == of]
         if numbers:
             yield f"<h4>{heading}</h4>"
@@ -250,14 +250,16 @@ def _picture(drawing):
     if drawing.missing:
         yield f"<p>There is no picture of it: {escape(_sentence(drawing.missing))}</p>"
         return
-    said = f" Your LMMprof is {drawing.words}." if drawing.words else ""
-    what = "log sigma moves" if drawing.name == "sigma" else f"log sd of {drawing.name} moves"
-    yield (
-        f"<figure>{pictures.criterion(drawing)}<figcaption>The criterion, LMMprof, while {escape(what)} "
-        "and the other elements of theta stay at the right optimum. Each curve is drawn from its "
-        f"own smallest value, so that a constant makes no difference.{escape(said)} "
-        f"{escape(pictures.described(drawing))}</figcaption></figure>"
-    )
+    moves = "log sigma" if drawing.name == "sigma" else f"log sd of {drawing.name}"
+    said = [
+        f"The criterion, LMMprof, while {moves} moves and the other elements of theta stay at the "
+        "right optimum.",
+        "Each curve is drawn from its own smallest value, so that a constant makes no difference.",
+        f"Your LMMprof is {drawing.words}." if drawing.words else "",
+        pictures.described(drawing),
+    ]
+    caption = escape(" ".join(filter(None, said)))
+    yield f"<figure>{pictures.criterion(drawing)}<figcaption>{caption}</figcaption></figure>"
 
 
 def _notes(report):
@@ -378,7 +380,7 @@ def _causes(report):
     if report.problem:
         return [report.problem.removeprefix(report.title).strip()]
     failed = [result for result in report.results if not result.passed and result.causes]
-    return [COMPARED.sub("", result.mistake or result.causes[0]) for result in failed]
+    return [COMPARED_NUMBERS.sub("", result.mistake or result.causes[0]) for result in failed]
 
 
 def kind_of_cause(cause):

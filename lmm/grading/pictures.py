@@ -12,9 +12,9 @@ from .comparing import HIGHEST
 
 WIDTH_OF_PICTURE = 480
 HEIGHT_OF_PICTURE = 300
-LEFT = 56               # of the frame, from the picture's edge
+LEFT_MARGIN = 56               # of the frame, from the picture's edge
 RIGHT_MARGIN = 14
-TOP = 12
+TOP_MARGIN = 12
 BOTTOM_MARGIN = 52
 ROOM_FOR_LEGEND = 46
 LOWEST_TOP = 2.0        # of the criterion, where both curves are flat
@@ -38,14 +38,14 @@ class Frame:
 
     x: tuple
     y: tuple
-    top: float = TOP
+    top: float = TOP_MARGIN
 
-    left = LEFT
+    left = LEFT_MARGIN
     right = WIDTH_OF_PICTURE - RIGHT_MARGIN
 
     @property
     def bottom(self):
-        return self.top + HEIGHT_OF_PICTURE - TOP - BOTTOM_MARGIN
+        return self.top + HEIGHT_OF_PICTURE - TOP_MARGIN - BOTTOM_MARGIN
 
     def across(self, number):
         """The place of a number on the horizontal axis."""
@@ -97,7 +97,7 @@ def _frame(drawing):
     finite = [value for value in (*drawing.right, *drawing.own) if isfinite(value)]
     highest = max(LOWEST_TOP, min(max(finite), HIGHEST))
     positions = drawing.positions
-    return Frame((positions[0], positions[-1]), (0.0, highest), TOP + ROOM_FOR_LEGEND)
+    return Frame((positions[0], positions[-1]), (0.0, highest), TOP_MARGIN + ROOM_FOR_LEGEND)
 
 
 def _pairs(drawing):
@@ -186,13 +186,13 @@ def _legend(frame, drawing, whose):
     marks = {"right": "the best value", "own": f"what {_who(whose)} returned"}
     seen = _seen(frame, drawing)
     for i, kind in enumerate(curves):
-        y = TOP + 8 + 22 * i
-        yield f'<line class="{kind}" x1="{LEFT}" x2="{LEFT + 40}" y1="{y}" y2="{y}"/>'
+        y = TOP_MARGIN + 8 + 22 * i
+        yield f'<line class="{kind}" x1="{LEFT_MARGIN}" x2="{LEFT_MARGIN + 40}" y1="{y}" y2="{y}"/>'
         if kind == "own":
-            yield f'<circle class="dot" cx="{LEFT + 20}" cy="{y}" r="3"/>'
-        yield f'<text x="{LEFT + 48}" y="{y + 5}">{escape(curves[kind])}</text>'
+            yield f'<circle class="dot" cx="{LEFT_MARGIN + 20}" cy="{y}" r="3"/>'
+        yield f'<text x="{LEFT_MARGIN + 48}" y="{y + 5}">{escape(curves[kind])}</text>'
         if kind in seen:
-            x = LEFT + 200
+            x = LEFT_MARGIN + 200
             yield f'<line class="mark {kind}" x1="{x}" x2="{x}" y1="{y - 9}" y2="{y + 9}"/>'
             yield f'<text x="{x + 10}" y="{y + 5}">{escape(marks[kind])}</text>'
 
@@ -216,7 +216,8 @@ def histogram(points, total):
     are_whole = all(abs(one / width - round(one / width)) < SLACK for one in points)
     rounded = "" if are_whole else f", rounded down to multiples of {width:g}"
     below = f"points of {total:g}{rounded}"
-    parts = [*_axes(frame, below, "submissions", labels, dict.fromkeys(range(0, highest + 1, step)))]
+    heights = range(0, highest + 1, step)
+    parts = [*_axes(frame, below, "submissions", labels, heights)]
     for i, count in enumerate(counts):
         parts += _bar(frame, i, count)
     said = ", ".join(f"{labels[i]}: {count}" for i, count in enumerate(counts) if count)
@@ -240,9 +241,12 @@ def _bar(frame, place, count):
 # -- axes ----------------------------------------------------------------------------------------
 
 def _axes(frame, below, beside, x_ticks=None, y_ticks=None):
-    """The frame, its ticks with their numbers, or what else is to be there, and what they are of."""
-    x_ticks = x_ticks or dict.fromkeys(ticks(*frame.x))
-    y_ticks = y_ticks or dict.fromkeys(ticks(*frame.y))
+    """The frame, its ticks with their numbers, and what they are of.
+
+    The ticks may be given, those of the horizontal axis with their texts.
+    """
+    x_ticks = x_ticks or {number: f"{number:g}" for number in ticks(*frame.x)}
+    y_ticks = y_ticks or ticks(*frame.y)
     width = frame.right - frame.left
     height = frame.bottom - frame.top
     yield (
@@ -255,7 +259,7 @@ def _axes(frame, below, beside, x_ticks=None, y_ticks=None):
             f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.bottom}" '
             f'y2="{frame.bottom + 5}"/>'
         )
-        yield f'<text class="x" x="{x:.1f}" y="{frame.bottom + 20}">{text or f"{number:g}"}</text>'
+        yield f'<text class="x" x="{x:.1f}" y="{frame.bottom + 20}">{text}</text>'
     for number in y_ticks:
         y = frame.up(number)
         yield (

@@ -4,7 +4,15 @@ import json
 from importlib.util import find_spec
 
 import pytest
-from autograders.submissions import CASES, POINTS, SUBMISSIONS, code_cell, notebook, run, write_autograders
+from autograders.submissions import (
+    CASES,
+    POINTS,
+    SUBMISSIONS,
+    code_cell,
+    notebook,
+    run,
+    write_autograders,
+)
 
 pytestmark = pytest.mark.skipif(find_spec("otter") is None, reason="otter-grader is not installed; see the extra autograders")
 
