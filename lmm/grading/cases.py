@@ -15,7 +15,7 @@ OFF_OPTIMUM = (0.3, -0.5, 0.4, -0.2, 0.1, 0.25)       # of theta, from the optim
 LINE_POINTS = 25            # see Case.lines
 LINE_REACH = 1.5            # of a log standard deviation, to either side
 DENSER = 1.5                # a power above 1: points of a line lie denser where it is steepest
-TINY = 9.0                  # below log sigma, where a standard deviation counts as zero
+AS_ZERO = 9.0               # below log sigma, where a standard deviation counts as zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,7 @@ class Case:
         the line ends at log sigma, and where another's is, that is so small as to count as zero.
         """
         is_finite = np.isfinite(self.theta)
-        held = np.where(is_finite, self.theta, self.theta[0] - TINY)
+        held = np.where(is_finite, self.theta, self.theta[0] - AS_ZERO)
         centres = np.where(is_finite, self.theta, self.theta[0] - LINE_REACH)
         steps = np.linspace(-1, 1, LINE_POINTS)
         moves = LINE_REACH * np.sign(steps) * np.abs(steps) ** DENSER

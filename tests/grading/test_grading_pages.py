@@ -123,8 +123,9 @@ def test_a_page_has_headings_in_order_and_links_that_lead_somewhere():
 
 
 def test_of_a_hidden_case_a_student_sees_that_it_is_not_passed():
-    text = page(REPORT)
-    assert "secret" not in text and "hidden case 3" in Page(text).words
+    for hidden in (RESULTS[2], replace(RESULTS[2], passed=True, points=1.0)):
+        text = page(Report("anne.py", (*RESULTS[:2], hidden)))
+        assert "secret" not in text and "hidden case 3" in Page(text).words
 
 
 def test_the_class_page_is_the_lecturers():
@@ -387,6 +388,13 @@ def test_a_wrong_likelihood_is_drawn_where_it_differs_most():
     assert drawn.name == "sigma" and likelihood.right is False
     lowest = drawn.positions[int(np.argmin(drawn.own))]
     assert lowest > drawn.optimum + 0.3 and min(drawn.own) == 0.0 and "smallest at" in pictures.described(drawn)
+
+
+def test_of_a_wrong_block_the_line_of_that_block_is_drawn():
+    ignored = ("np.exp(2 * theta[1:])", "np.exp(2 * theta[1:] * [1, 0])")
+    judge, answer, likelihood = answered(U, changed(ignored))
+    drawn = comparing.drawing(judge, answer, likelihood)
+    assert drawn.name == "Worker:Machine" and np.ptp(drawn.own) < 1e-9
 
 
 def test_a_mistake_on_another_scale_is_drawn_on_the_right_one():
