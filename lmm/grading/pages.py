@@ -1,4 +1,4 @@
-"""Pages to look at: a student's, and the class's, which is the lecturer's.
+"""Pages to look at: a student's; and the files of a class, whose page is the lecturer's.
 
 A page stands alone: its style is in it, its pictures are SVG. What a submission printed or is
 called, and what data are called, is escaped. Of hidden cases a student's page says only whether
@@ -7,15 +7,13 @@ they are passed.
 
 import re
 import unicodedata
-from collections import Counter
 from html import escape
 from pathlib import Path
-from statistics import median
-from urllib.parse import quote
 
-from . import pictures
+from .class_page import class_page
+from .markup import breakable, table, unordered, whole_page
+from .pictures import criterion, described
 from .report import ClassReport
-from .style import STYLE
 
 INDEX = "index"                 # the class's page
 SUFFIXES = (".py", ".ipynb", ".zip")
@@ -30,10 +28,6 @@ RESERVED = frozenset((
     "nul",
     *(f"{port}{i}" for port in ("com", "lpt") for i in range(10)),
 ))
-MOST_CAUSES = 12                # in the table of the most frequent ones
-COMPARED_NUMBERS = re.compile(r"^\S[^:]*? = \S+, expected \S+?: ")     # at a cause's beginning
-A_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
-
 PASSED = "&#10003; passed"      # a check mark
 NOT_PASSED = "&#10007; not passed"
 TABLE_HEADINGS = {
@@ -42,33 +36,12 @@ TABLE_HEADINGS = {
     "LMMprof": ("LMMprof at fixed theta", "theta"),
 }
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
 
 def page(report):
     """The page of a `Report` or a `ClassReport`, as text."""
     if isinstance(report, ClassReport):
         return class_page(report)
     return student_page(report)
-
-
-def _page(title, parts):
-    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
 
 
 # -- files ---------------------------------------------------------------------------------------
@@ -136,7 +109,7 @@ def student_page(report):
         parts += _what_is_right(report)
     parts += _notes(report)
     parts += _printed(report)
-    return _page(report.title, parts)
+    return whole_page(report.title, parts)
 
 
 def _cases(report):
@@ -155,7 +128,7 @@ def _cases(report):
             f'<tr><th scope="row">{cell}</th><td class="number">{points}</td>'
             f'<td class="{kind}">{words}</td></tr>'
         )
-    yield _table(("Case", ">Points", "Result"), rows)
+    yield table(("Case", ">Points", "Result"), rows)
 
 
 def _what_is_wrong(report):
@@ -168,7 +141,7 @@ def _what_is_wrong(report):
         yield f'<section id="case-{places[id(first)]}">'
         yield f"<h3>{escape(', '.join(result.name for result in (first, *others)))}</h3>"
         yield _why(first, f"{first.name}: " if others else "")
-        yield _list(first.causes)
+        yield unordered(first.causes)
         yield from _beside(first)
         yield "</section>"
         for result in others:
@@ -229,7 +202,7 @@ def _numbers(numbers, what):
         mark = f'<td class="{kind}">{words}</td>'
         name = escape(number.name) if number.of != "LMMprof" else with_minus(number.name)
         rows.append(f'<tr><th scope="row">{name}</th>{cells}{mark}</tr>')
-    return _table(headings, rows)
+    return table(headings, rows)
 
 
 def shown(value):
@@ -256,17 +229,17 @@ def _picture(drawing):
         "right optimum.",
         "Each curve is drawn from its own smallest value, so that a constant makes no difference.",
         f"Your LMMprof is {drawing.words}." if drawing.words else "",
-        pictures.described(drawing),
+        described(drawing),
     ]
     caption = escape(" ".join(filter(None, said)))
-    yield f"<figure>{pictures.criterion(drawing)}<figcaption>{caption}</figcaption></figure>"
+    yield f"<figure>{criterion(drawing)}<figcaption>{caption}</figcaption></figure>"
 
 
 def _notes(report):
     notes = report.all_notes()
     if notes:
         yield "<h2>Notes</h2>"
-        yield _list(notes)
+        yield unordered(notes)
 
 
 def _printed(report):
@@ -282,148 +255,3 @@ def _printed(report):
             f"<details><summary>{escape(', '.join(names))}</summary>"
             f'<pre tabindex="0">{escape(output)}</pre></details>'
         )
-
-
-# -- the class's ---------------------------------------------------------------------------------
-
-def class_page(report, files=None):
-    """The page of a `ClassReport`, with links to the students' pages where there are files.
-
-    It is for the lecturer: hidden cases are named.
-    """
-    reports = report.reports
-    count = len(reports)
-    passed = sum(one.passed for one in reports)
-    title = f"{count} submission{'s' if count != 1 else ''}"
-    parts = [f"<h1>{title}</h1>"]
-    if reports:
-        total = max(one.total for one in reports)
-        points = [one.points for one in reports]
-        parts += [
-            f"<p>{passed} of them passed every case. The median is {median(points):g} of "
-            f"{total:g} points. This page is the lecturer's: it names hidden cases.</p>",
-            "<h2>Points</h2>",
-            f"<figure>{pictures.histogram(points, total)}</figure>",
-        ]
-        parts += _frequent(reports)
-        parts += _by_case(reports, _named(reports, files))
-        parts += _first_of_all(reports, _named(reports, files))
-    return _page(title, parts)
-
-
-def _named(reports, files):
-    """The titles, as links where there are files."""
-    titles = [escape(report.title) for report in reports]
-    if files is None:
-        return titles
-    return [
-        f'<a href="{escape(quote(file), quote=True)}.html">{title}</a>'
-        for file, title in zip(files, titles)
-    ]
-
-
-def _by_case(reports, names):
-    """A row for each submission, a column for each case."""
-    results = [result for report in reports for result in report.results]
-    cases = {}
-    for result in results:
-        hidden = " (hidden)" if result.hidden else ""
-        cases.setdefault(result.name, f"{result.name}{hidden}")
-    yield "<h2>By case</h2>"
-    rows = []
-    for report, name in zip(reports, names):
-        by_case = {result.name: result for result in report.results}
-        cells = "".join(_cell(by_case.get(case)) for case in cases)
-        points = f"{report.points:g} / {report.total:g}"
-        rows.append(
-            f'<tr><th scope="row">{name}</th><td class="number">{points}</td>{cells}</tr>'
-        )
-    yield _table(("Submission", ">Points", *cases.values()), rows, "cases")
-
-
-def _cell(result):
-    """A case of a submission: a mark, the points, and a word for those who hear it."""
-    if result is None:
-        return "<td></td>"
-    kind, mark, word = ("ok", "&#10003;", "passed") if result.passed else (
-        "no", "&#10007;", "not passed"
-    )
-    return (
-        f'<td class="{kind}">{mark} {result.points:g}'
-        f'<span class="heard"> {word}</span></td>'
-    )
-
-
-def _frequent(reports):
-    """The most frequent causes, by how many submissions have them."""
-    counts = Counter()
-    examples = {}
-    for report in reports:
-        causes = {kind_of_cause(cause): cause for cause in reversed(_causes(report))}
-        counts.update(causes.keys())
-        examples = {**causes, **examples}
-    if not counts:
-        return
-    yield "<h2>Most frequent causes</h2>"
-    rows = [
-        f'<tr><td class="number">{count}</td><td>{escape(examples[kind])}</td></tr>'
-        for kind, count in counts.most_common(MOST_CAUSES)
-    ]
-    yield _table((">Submissions", "Cause"), rows)
-
-
-def _causes(report):
-    """Why cases are not passed: of each, a sentence without the numbers compared at its beginning.
-
-    They are what is rarely the same in two submissions.
-    """
-    if report.problem:
-        return [report.problem.removeprefix(report.title).strip()]
-    failed = [result for result in report.results if not result.passed and result.causes]
-    return [COMPARED_NUMBERS.sub("", result.mistake or result.causes[0]) for result in failed]
-
-
-def kind_of_cause(cause):
-    """What causes have in common that differ in numbers."""
-    return A_NUMBER.sub("#", cause)
-
-
-def _first_of_all(reports, names):
-    """What is wrong first of all, in full."""
-    yield "<h2>What is wrong first of all</h2>"
-    rows = []
-    for report, name in zip(reports, names):
-        cause = escape(report.cause) or "passed"
-        rows.append(f'<tr><th scope="row">{name}</th><td>{cause}</td></tr>')
-    yield _table(("Submission", "First of all"), rows)
-
-
-# -- pieces --------------------------------------------------------------------------------------
-
-def _table(headings, rows, kind=""):
-    """A table within a box of its own that scrolls where it is wider than the page.
-
-    A heading that starts with ``>`` (not shown) is that of numbers.
-    """
-    head = "".join(map(_heading, headings))
-    kind = f' class="{kind}"' if kind else ""
-    return (
-        f'<div class="box" tabindex="0"><table{kind}><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _heading(heading):
-    """The cell of a heading."""
-    kind = ' class="number"' if heading.startswith(">") else ""
-    return f'<th scope="col"{kind}>{breakable(heading.removeprefix(">"))}</th>'
-
-
-def breakable(name):
-    """A name, escaped, that may be broken where a capital follows a small letter."""
-    return escape(re.sub(r"(?<=[a-z])(?=[A-Z])", "\0", name)).replace("\0", "<wbr>")
-
-
-def _list(sentences):
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f"<ul>{items}</ul>"

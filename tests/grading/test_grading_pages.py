@@ -390,11 +390,12 @@ def test_a_wrong_likelihood_is_drawn_where_it_differs_most():
     assert lowest > drawn.optimum + 0.3 and min(drawn.own) == 0.0 and "smallest at" in pictures.described(drawn)
 
 
-def test_of_a_wrong_block_the_line_of_that_block_is_drawn():
-    ignored = ("np.exp(2 * theta[1:])", "np.exp(2 * theta[1:] * [1, 0])")
-    judge, answer, likelihood = answered(U, changed(ignored))
+def test_what_is_wrong_along_one_block_is_drawn_along_that():
+    judge, answer, likelihood = answered(U, changed((VALUE, "return half_logdet + rss / 2 + 3 * theta[2], beta")))
     drawn = comparing.drawing(judge, answer, likelihood)
-    assert drawn.name == "Worker:Machine" and np.ptp(drawn.own) < 1e-9
+    assert drawn.name == "Worker:Machine" and likelihood.right is False
+    slope = np.polyfit(drawn.positions, np.subtract(drawn.own, drawn.right), 1)[0]
+    assert slope == pytest.approx(3.0)
 
 
 def test_a_mistake_on_another_scale_is_drawn_on_the_right_one():
