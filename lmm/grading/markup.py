@@ -5,6 +5,8 @@ from html import escape
 
 from .style import STYLE
 
+# control characters, and the halves of characters that stand for bytes in odd names of files
+NOT_IN_HTML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -24,8 +26,9 @@ PAGE = """<!doctype html>
 
 
 def whole_page(title, parts):
-    """A page of HTML that stands alone."""
-    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
+    """A page of HTML that stands alone; characters that HTML does not have are replaced."""
+    text = PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
+    return NOT_IN_HTML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def table(headings, rows, kind=""):
@@ -49,7 +52,7 @@ def _heading(heading):
 
 def breakable(name):
     """A name, escaped, that may be broken where a capital follows a small letter."""
-    return escape(re.sub(r"(?<=[a-z])(?=[A-Z])", "\0", name)).replace("\0", "<wbr>")
+    return escape(re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", name)).replace("\n", "<wbr>")
 
 
 def unordered(sentences):

@@ -58,7 +58,7 @@ def write_reports(report, folder):
 
 
 def _write(path, text):
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def file_names(titles):

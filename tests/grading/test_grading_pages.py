@@ -208,6 +208,17 @@ def test_a_class_writes_its_reports_in_the_one_run(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("2 submissions, 1 of them passed")
 
 
+def test_odd_bytes_in_names_and_in_what_is_printed(tmp_path):
+    """Control characters, and halves of characters, as Python reads a name that is no UTF-8."""
+    odd = "a\udcff\x00\x1b[31mb"
+    result = replace(RESULTS[0], output=odd)
+    write_reports(ClassReport((Report(f"{odd}.py", (result,), notes=(odd,)),)), tmp_path / "out")
+    (path,) = [path for path in (tmp_path / "out").glob("*.html") if path.name != "index.html"]
+    text = path.read_text(encoding="utf-8")
+    assert "\x00" not in text and "\x1b" not in text and "a\ufffd\ufffd\ufffd[31mb" in Page(text).words
+    assert path.stem == "a-31mb"
+
+
 @pytest.mark.parametrize("options, words", [
     (["a.py", "--reports", "OUT"], "--reports is for --all; --html writes the page of one submission"),
     (["--all", "GIVEN", "--reports", "GIVEN"], "is in the folder of the submissions"),
