@@ -123,9 +123,8 @@ def _scale(judge, answer, likelihood):
     if values is None:
         return 1.0
     criteria = [judge.nll]
-    if likelihood.mistake:
-        candidates = (*judge.rivals, *judge.mistakes)
-        criteria += [one for sentence, one in candidates if sentence == likelihood.mistake]
+    if likelihood.mistakes:
+        criteria += [one.nll for one in judge.mistakes if one.sentence in likelihood.mistakes]
     for criterion in criteria:
         found = matches(values, criterion, judge.case.thetas)
         if found is not None:

@@ -88,7 +88,7 @@ NUMBERS = (
 )
 RESULTS = (
     Result("Machines", "the sheet's", True, 1.0, 1.0, output=SCRIPT, numbers=NUMBERS, drawing=DRAWING),
-    Result("b & <c>", "why <i>", False, 0.0, 2.0, ("REML <b>", "second"), ("a note <u>",), mistake="REML <b>",
+    Result("b & <c>", "why <i>", False, 0.0, 2.0, ("REML <b>", "second"), ("a note <u>",), mistakes=("REML <b>",),
            numbers=NUMBERS, drawing=DRAWING),
     Result("secret", "secret why", False, 0.0, 1.0, ("secret cause",), ("secret note",), output="secret output", hidden=True,
            numbers=(Number("beta", "secret column", 1.0, 2.0, 2.0),), drawing=replace(DRAWING, name="secret block")),
@@ -371,12 +371,15 @@ def changed(*changes):
 
 
 VALUE = "return half_logdet + rss / 2, beta"
+SETUP = "def LMMprof(theta, setup):\n"
 MAXIMUM = ("lambda theta: LMMprof(theta, setup)[0]", "lambda theta: -LMMprof(theta, setup)[0]")
 
 
 @pytest.mark.parametrize("changes, words", [
     ([], ""),
     ([(VALUE, "return half_logdet + rss / 2 + 50, beta")], ""),
+    ([(SETUP, f"{SETUP}    theta = theta[:, 0]\n"), ("LMMprof(theta, setup)[0], s", "LMMprof(theta[:, None], setup)[0], s"),
+      ("LMMprof(found.x, setup)", "LMMprof(found.x[:, None], setup)")], ""),
     ([(VALUE, "return 2 * half_logdet + rss + 7, beta")], "twice the negative log-likelihood; it is drawn halved"),
     ([(VALUE, "return -half_logdet - rss / 2, beta"), MAXIMUM], "the log-likelihood; it is drawn with its sign changed"),
     ([(VALUE, "return -2 * half_logdet - rss, beta"), MAXIMUM], "twice the log-likelihood; it is drawn halved and with its sign"),
@@ -436,7 +439,7 @@ def test_where_there_is_no_picture_the_page_says_why(change, words):
 def test_a_likelihood_that_is_slow_along_lines_keeps_its_answer():
     """Time is up before the first point: the fit is there, and the page says why there is no picture."""
     judge, answer, likelihood = answered(U, RIGHT.read_text(), drawing=0.0)
-    assert answer["lines"] == [[]] and judge.fit(answer["fit"], likelihood).passed
+    assert answer["lines"] == [] and judge.fit(answer["fit"], likelihood).passed
     assert comparing.drawing(judge, answer, likelihood).missing == comparing.OUT_OF_TIME
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas  # noqa: F401 - as pickled data need it, before the watch begins
 
-from .calling import likelihood_of
+from .calling import FORMS_OF_THETA, likelihood_of, parameters
 from .counting import Counts, MemoryWatch, quickest, reference_time
 from .describing import describe
 from .watching import Watch
@@ -94,6 +94,7 @@ def main():
         "loaded": error is None,
         "error": error,
         "functions": {name: _has(module, name) for name in FUNCTIONS},
+        "parameters": parameters(getattr(module, "lmm", None)),
         "events": watch.taken(),
     })
 
@@ -188,17 +189,18 @@ def run(module, given, path):
     Then, for a picture, the likelihood along lines: as far as `seconds` from the start allow.
     """
     form, dat, ref, thetas, lines, seconds = given
-    start = time.perf_counter()
+    latest = time.perf_counter() + seconds
     dat_before = dat.copy(deep=True)
     ref_before = json.dumps(ref)
     likelihood = evaluations(module, form, dat.copy(deep=True), ref, thetas, path)
     fit = attempt(lambda: module.lmm(form, dat, ref), path)
     changed = difference(dat_before, ref_before, dat, ref)
+    model = (form, dat_before, json.loads(ref_before))
     return {
         "likelihood": likelihood,
         "fit": fit,
         "changed": changed,
-        "lines": along(module, form, dat_before, json.loads(ref_before), lines, start + seconds),
+        "lines": along(module, model, lines, latest, path),
     }
 
 
@@ -225,28 +227,55 @@ def evaluations(module, form, dat, ref, thetas, path):
         words, function = likelihood_of(module, form, dat, ref)
     except BaseException as error:
         return {"error": explained(error, path)}
-    values = []
-    for theta in thetas:
-        call = functools.partial(function, np.array(theta))
-        values.append(attempt(call, path))
+    words, values, _ = in_its_form(words, function, thetas, path)
     return {"way": words, "values": values}
 
 
-def along(module, form, dat, ref, lines, latest):
+def in_its_form(words, function, thetas, path):
+    """How `LMMprof` is called, its values, and the function: with theta in the form it takes."""
+    values = _at_each(function, thetas, path)
+    if "error" not in values[0]:
+        return words, values, function
+    for form, of_array in FORMS_OF_THETA:
+        def other(theta, of_array=of_array):
+            return function(of_array(theta))
+
+        others = _at_each(other, thetas, path)
+        if all(_is_number(one) for one in others):
+            return f"{words}, theta being {form}", others, other
+    return words, values, function
+
+
+def _at_each(function, thetas, path):
+    """What a function is at each theta: what it returns, or raises."""
+    return [attempt(functools.partial(function, np.array(theta)), path) for theta in thetas]
+
+
+def _is_number(evaluation):
+    """Whether an evaluation returned something with numbers in it."""
+    kind = evaluation.get("returned", {}).get("kind")
+    return kind not in (None, "none", "text", "opaque", "callable")
+
+
+# -- along lines, for a picture -----------------------------------------------------------------
+
+def along(module, model, lines, latest, path):
     """What `LMMprof` returns along each of some lines of thetas, None where it raises.
 
     An empty list if it cannot be called; lines are left out, or end early, when time is up. What
     is printed meanwhile is lost.
     """
-    if not _has(module, "LMMsetup") or not _has(module, "LMMprof"):
+    is_missing = not _has(module, "LMMsetup") or not _has(module, "LMMprof")
+    if is_missing or time.perf_counter() > latest:
         return []
     end = min(latest, time.perf_counter() + DRAWING)
     values = []
     with quiet():
         try:
-            _, function = likelihood_of(module, form, dat, ref)
+            _, function = likelihood_of(module, *model)
         except BaseException:
             return []
+        _, _, function = in_its_form("", function, lines[0][:1], path)
         for line in lines:
             values.append([])
             for theta in line:
