@@ -10,7 +10,10 @@ from .markup import table, whole_page
 from .pictures import histogram
 
 MOST_CAUSES = 12                # in the table of the most frequent ones
-COMPARED_NUMBERS = re.compile(r"^\S[^:]*? = \S+, expected \S+?: ")     # at a cause's beginning
+# at a cause's beginning, and at its end
+COMPARED_NUMBERS = re.compile(
+    r"^\S[^:]*? = \S+, expected \S+?: |; the criterion is \S+ above its minimum there$"
+)
 A_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -98,7 +101,7 @@ def _frequent(reports):
 
 
 def _causes(report):
-    """Why cases are not passed: of each, a sentence without the numbers compared at its beginning.
+    """Why cases are not passed: of each, a sentence without the numbers that are compared.
 
     They are what is rarely the same in two submissions.
     """

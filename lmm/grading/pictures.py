@@ -17,6 +17,7 @@ RIGHT_MARGIN = 14
 TOP_MARGIN = 12
 BOTTOM_MARGIN = 52
 ROOM_FOR_LEGEND = 46
+ROOM_FOR_COUNT = 10     # of the highest bar, above it
 LOWEST_TOP = 2.0        # of the criterion, where both curves are flat
 FEWEST_TICKS = 4        # of an axis, about
 MOST_BARS = 16          # of a histogram
@@ -211,7 +212,7 @@ def histogram(points, total):
     step = max(1, ceil(max(counts) / FEWEST_TICKS))
     highest = step * max(1, ceil(max(counts) / step))
 
-    frame = Frame((-0.5, len(counts) - 0.5), (0, highest))
+    frame = Frame((-0.5, len(counts) - 0.5), (0, highest), TOP_MARGIN + ROOM_FOR_COUNT)
     labels = {i: f"{i * width:g}" for i in range(len(counts))}
     are_whole = all(abs(one / width - round(one / width)) < SLACK for one in points)
     rounded = "" if are_whole else f", rounded down to multiples of {width:g}"
@@ -221,11 +222,13 @@ def histogram(points, total):
     for i, count in enumerate(counts):
         parts += _bar(frame, i, count)
     said = ", ".join(f"{labels[i]}: {count}" for i, count in enumerate(counts) if count)
-    return _picture("Points of the class", f"How many submissions have {below}: {said}.", parts)
+    height = frame.bottom + BOTTOM_MARGIN
+    description = f"How many submissions have {below}: {said}."
+    return _picture("Points of the class", description, parts, height)
 
 
 def _bar(frame, place, count):
-    """A bar, and its count in it; nothing where there is none."""
+    """A bar, and its count above it; nothing where there is none."""
     if not count:
         return
     x = frame.across(place - 0.5) + BAR_GAP / 2
@@ -235,7 +238,7 @@ def _bar(frame, place, count):
     yield (
         f'<rect class="bar" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
     )
-    yield f'<text class="in" x="{x + width / 2:.1f}" y="{y + 16:.1f}">{count}</text>'
+    yield f'<text class="x count" x="{x + width / 2:.1f}" y="{y - 4:.1f}">{count}</text>'
 
 
 # -- axes ----------------------------------------------------------------------------------------
@@ -286,7 +289,7 @@ def ticks(low, high):
     return [round(i * step, 12) + 0.0 for i in range(first, last + 1)]
 
 
-def _picture(title, description, parts, height=HEIGHT_OF_PICTURE):
+def _picture(title, description, parts, height):
     """An SVG element with its alternative text."""
     label = escape(f"{title}. {description}", quote=True)
     return (

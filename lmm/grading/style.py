@@ -63,10 +63,10 @@ td.number { white-space: nowrap; }
   color: var(--no-ink); font-weight: 600; background:
   repeating-linear-gradient(135deg, var(--no) 0 7px, var(--stripe) 7px 9px);
 }
-.cases th, .cases td { padding: 0.25rem 0.35rem; }
-.cases thead th { font-size: 0.75rem; line-height: 1.25; }
+.cases th, .cases td { padding: 0.25rem; }
+.cases thead th { font-size: 0.7rem; line-height: 1.25; }
 .cases tbody th { position: sticky; left: 0; background: var(--paper); max-width: 11rem; }
-@media (min-width: 60rem) { .cases tbody th { min-width: 9rem; } }
+@media (min-width: 60rem) { .cases tbody th { min-width: 8rem; } }
 @media (max-width: 30rem) {
   main { padding: 0.6rem 0.8rem 3rem; }
   th, td { padding: 0.25rem 0.35rem; }
@@ -83,7 +83,7 @@ pre {
 figure { margin: 0.6rem 0; }
 svg { display: block; width: 100%; max-width: 34rem; height: auto; font-size: 15px; }
 svg text { fill: var(--ink); }
-svg .x, svg .in { text-anchor: middle; }
+svg .x { text-anchor: middle; }
 svg .y { text-anchor: end; }
 svg .frame { fill: none; stroke: var(--rule); }
 svg .tick { stroke: var(--quiet); }
@@ -93,5 +93,4 @@ svg .dot { fill: var(--own); }
 svg .mark { stroke-width: 1.5; stroke-dasharray: none; }
 svg .mark.own { stroke-dasharray: 2 3; }
 svg .bar { fill: var(--right); }
-svg .in { fill: var(--paper); }
 """

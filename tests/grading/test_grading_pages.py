@@ -161,7 +161,7 @@ def test_frequent_causes_are_counted_by_submission():
 
     reports = (
         with_cause("a", "sd[W] = 3, expected 4: wrong; it is 0.5 above", "sigma = 1, expected 2: wrong; it is 7e-3 above"),
-        with_cause("b", "sd[W] = 9, expected 4: wrong; it is 12 above"),
+        with_cause("b", "sd[W] = 9, expected 4: wrong; it is 12 above; the criterion is 2 above its minimum there"),
         with_cause("c", "lmm returned None"),
     )
     words = Page(page(ClassReport(reports))).words
@@ -320,7 +320,7 @@ def test_a_histogram_counts(points, total, labels, counts):
         if attributes.get("class") == "x" and "x" in attributes and re.fullmatch(r"[\d.]+", text):
             x[float(text)] = float(attributes["x"])
     assert len(x) == labels
-    inside = [text for attributes, text in read.svg_texts if attributes.get("class") == "in"]
+    inside = [text for attributes, text in read.svg_texts if attributes.get("class") == "x count"]
     for bar, text in zip(read.all("rect", class_="bar"), inside):
         centre = float(bar["x"]) + float(bar["width"]) / 2
         (number,) = (number for number, place in x.items() if abs(place - centre) < 0.2)
