@@ -359,17 +359,32 @@ def demonstrate(name="Machines"):
 
 
 def run():
-    """The entry point of the installed command: it ends quietly where nobody reads any more."""
+    """The entry point of the installed command: it ends quietly where nobody reads any more.
+
+    What the terminal's encoding has no character for is written as Python writes it.
+    """
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
     try:
         status = _status()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in streams:
+            stream.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)      # for what Python writes when it ends
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.dup2(nowhere, sys.stderr.fileno())
+        _give_up(streams)
         status = PIPE_CLOSED
+    except OSError as error:                            # no room for what is printed
+        print(f"lmm: {error}", file=sys.stderr)
+        _give_up([sys.stdout])
+        status = 2
     sys.exit(status)
+
+
+def _give_up(streams):
+    """Let what Python writes to these streams when it ends go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
 
 
 def _status():

@@ -124,6 +124,26 @@ def test_a_reader_that_leaves_is_no_error(arguments, unbuffered, machines):
     assert run.returncode in ((2, 141) if fails else (0, 141))
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
+def test_no_room_for_what_is_printed_and_no_output_at_all():
+    """This used to end with a traceback, of the disk or of a stream that is None."""
+    command = [sys.executable, "-m", "lmm", "grade", "--show-cases", "--case", "Machines"]
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 2 and run.stderr == "lmm: [Errno 28] No space left on device\n"
+    closed = ["sh", "-c", '"$@" >&-', "sh", *command]
+    run = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names that are no UTF-8")
+def test_what_the_terminal_has_no_character_for(tmp_path):
+    (tmp_path / "café.py").write_text("def lmm(form, dat, ref):\n    pass\n")
+    command = [sys.executable, "-m", "lmm", "grade", "--all", str(tmp_path), "--case", "Machines"]
+    run = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=False)
+    assert b" caf\\xe9.py " in run.stdout and (run.returncode, run.stderr) == (1, b"")
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["fit"], "the following arguments are required: FORMULA, FILE"),
     (["fit", "score ~ Machine", "FILE", "--rif", "Worker"], "unrecognized arguments: --rif Worker"),

@@ -12,6 +12,7 @@ import numpy as np
 BETA_NAMES = ("beta", "coef", "coefficients", "params", "fixef")
 THETA_NAMES = ("theta", "par", "x")
 VALUE_NAMES = ("nll", "value", "fun", "loglik", "negloglik", "ll")
+NO_INPUT = "EOF when reading a line"        # what input() says where there is none
 MOST_LISTED = 8         # keys or attributes in a message
 
 
@@ -239,6 +240,8 @@ def raised(error, function):
     place = _place(error)
     message = re.sub(r"\s+", " ", error["message"])
     said = f": {message}" if message else ""
+    if kind == "EOFError" and message == NO_INPUT:
+        return f"{function} asks for input{place}, by input(), where nobody answers"
     if kind == "RecursionError":
         return f"{function} calls itself without end{place}"
     if kind == "MemoryError":

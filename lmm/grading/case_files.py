@@ -1,39 +1,33 @@
 """Cases from a file, JSON, with the data in CSV files beside it."""
 
 import json
+import math
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from patsy import PatsyError
 
-from ..errors import LMMError, shorten, warn, with_category_advice
+from ..errors import LMMError, nearest, shorten, warn, with_category_advice
 from .cases import Case
 
-JSON_NUMBER = (int, float)
-NEEDED = {
-    "name": str,
-    "form": str,
-    "data": str,
-}
-OPTIONAL = {
-    "ref": list,
-    "factors": list,
-    "why": str,
-    "points": JSON_NUMBER,
-    "hidden": bool,
-    "sd": list,
-    "beta": list,
-    "source": str,
-    "nll_tolerance": JSON_NUMBER,
-    "beta_tolerance": JSON_NUMBER,
-}
-KIND_WORDS = {
-    str: "a text",
-    list: "a list",
-    JSON_NUMBER: "a number",
-    bool: "true or false",
-}
+NEEDED = ("name", "form", "data")
+OPTIONAL = (
+    "ref",
+    "factors",
+    "why",
+    "points",
+    "hidden",
+    "sd",
+    "beta",
+    "source",
+    "nll_tolerance",
+    "beta_tolerance",
+)
 PASSED_TO_CASE = ("points", "hidden", "source", "nll_tolerance", "beta_tolerance")
+ANSWERS = ("sd", "beta")
+FROM_FILE = "the file of cases"     # of an answer that does not say where it is from
 
 
 def read_cases(path):
@@ -45,8 +39,8 @@ def read_cases(path):
         A list of objects, each with ``name``, ``form`` and ``data``, a CSV file beside it; and
         optionally ``ref``, a list of lists of columns; ``factors``, the columns to be read as
         categories; ``why``, ``points``, ``hidden``; the answer where it is known better than by
-        this package's fit: ``sd``, sigma first, and ``beta``, and their ``source``; and the
-        tolerances of `Case`.
+        this package's fit: ``sd``, sigma first, or ``beta``, or both, and their ``source``; and
+        the tolerances of `Case`.
 
     Returns
     -------
@@ -55,22 +49,39 @@ def read_cases(path):
     Raises
     ------
     LMMError
-        If the file is no such list; the message names the case and the entry.
+        If the file is no such list; the message names the file, the case and the entry.
     """
     path = Path(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
     except OSError as error:
         raise LMMError(f"the file of cases cannot be read: {error}") from error
-    except ValueError as error:
+    except _Twice as error:
+        raise LMMError(f"{path.name} has a case with {error.args[0]!r} twice") from None
+    except (ValueError, RecursionError) as error:
         raise LMMError(f"{path.name} is no JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
         raise LMMError(f"{path.name} holds no list of cases")
     cases = tuple(_read_case(entry, i, path) for i, entry in enumerate(entries))
-    names = {case.name for case in cases}
-    if len(names) < len(cases):
-        raise LMMError(f"{path.name} has two cases of one name; rename one of them")
+    names = [case.name for case in cases]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise LMMError(f"{path.name} has two cases of one name, {twice[0]!r}; rename one of them")
     return cases
+
+
+class _Twice(Exception):
+    """A key that an object of JSON has twice."""
+
+
+def _object(pairs):
+    """A dict of the pairs of an object of JSON, which would let the last of two keys win."""
+    found = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(key)
+        found[key] = value
+    return found
 
 
 def _read_case(entry, i, path):
@@ -95,71 +106,164 @@ def _case(entry, i, path):
     where = f"case {i} of {path.name}"
     _check_entry(entry, where)
     ref = [[names] if isinstance(names, str) else names for names in entry.get("ref", [])]
-    known = None
-    if "sd" in entry:
-        known = {name: entry[name] for name in ("sd", "beta") if name in entry}
+    known = {name: entry[name] for name in ANSWERS if name in entry}
+    passed = {name: entry[name] for name in PASSED_TO_CASE if name in entry}
+    if known:
+        passed.setdefault("source", FROM_FILE)
     case = Case(
         entry["name"],
         entry["form"],
         _data(path.parent / entry["data"], entry.get("factors", []), where),
         ref,
         entry.get("why", ""),
-        known=known,
-        **{name: entry[name] for name in PASSED_TO_CASE if name in entry},
+        known=known or None,
+        **passed,
     )
-    _check_model_and_answer(case, f"{where}, {case.name!r}")
+    where = f"{where}, {case.name!r}"
+    _check_model(case, where, entry["data"])
+    if known:
+        _check_answer(case, where)
     return case
+
+
+# -- what an entry may be ------------------------------------------------------------------------
+
+def _is_text(value):
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_number(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) < math.inf
+
+
+def _is_positive(value):
+    return _is_number(value) and value > 0
+
+
+def _is_names(value):
+    return isinstance(value, list) and all(_is_text(one) for one in value)
+
+
+def _is_ref(value):
+    if not isinstance(value, list):
+        return False
+    return all(_is_text(one) or (_is_names(one) and one) for one in value)
+
+
+def _is_numbers(value):
+    return isinstance(value, list) and all(_is_number(one) for one in value)
+
+
+def _is_sd(value):
+    if not _is_numbers(value) or not value:
+        return False
+    sigma, *sds = value
+    return sigma > 0 and all(sd >= 0 for sd in sds)
+
+
+KINDS_OF_VALUES = {
+    "name": (_is_text, "a text"),
+    "form": (_is_text, "a text"),
+    "data": (_is_text, "a text"),
+    "ref": (_is_ref, "a list of blocks, each a column's name or a list of some"),
+    "factors": (_is_names, "a list of names of columns"),
+    "why": (lambda value: isinstance(value, str), "a text"),
+    "points": (_is_positive, "a positive number"),
+    "hidden": (lambda value: isinstance(value, bool), "true or false"),
+    "sd": (_is_sd, "a list of numbers that are not negative, sigma first, which is positive"),
+    "beta": (_is_numbers, "a list of numbers"),
+    "source": (_is_text, "a text"),
+    "nll_tolerance": (_is_positive, "a positive number"),
+    "beta_tolerance": (_is_positive, "a positive number"),
+}
 
 
 def _check_entry(entry, where):
     """Raise an LMMError unless an entry has the right keys, with values of the right types."""
     if not isinstance(entry, dict):
         raise LMMError(f"{where} is no object with name, form and data")
-    for name, kind in (NEEDED | OPTIONAL).items():
-        if name in entry and not isinstance(entry[name], kind):
-            raise LMMError(f"{where}: {name!r} is {entry[name]!r}; it takes {KIND_WORDS[kind]}")
-    points = entry.get("points", 1)
-    if not points > 0:
-        raise LMMError(f"{where}: 'points' is {points!r}; it takes a positive number")
-    missing = [name for name in NEEDED if name not in entry]
-    if missing:
-        raise LMMError(f"{where} has no {missing[0]!r}; it needs {shorten(NEEDED)}")
-    unknown = sorted(set(entry) - set(NEEDED) - set(OPTIONAL))
-    if unknown:
-        known = shorten([*NEEDED, *OPTIONAL], 20)
-        raise LMMError(f"{where} has {unknown[0]!r}, which is none of {known}")
+    known = (*NEEDED, *OPTIONAL)
+    for name in entry:
+        if name not in known:
+            meant = nearest(name, known)
+            listed = shorten(known, len(known))
+            advice = f"; did you mean {meant!r}?" if meant else ""
+            raise LMMError(f"{where} has {name!r}, which is none of {listed}{advice}")
+    for name in NEEDED:
+        if name not in entry:
+            raise LMMError(f"{where} has no {name!r}; it needs {shorten(NEEDED)}")
+    for name, value in entry.items():
+        is_right, words = KINDS_OF_VALUES[name]
+        if not is_right(value):
+            shown = json.dumps(value) if isinstance(value, bool) else repr(value)
+            empty = " an empty text" if value == "" else ""
+            raise LMMError(f"{where}: {name!r} is{empty or ' ' + shown}; it takes {words}")
 
 
-def _check_model_and_answer(case, where):
-    """Raise an LMMError if the model cannot be set up, or the answer is not its optimum."""
+# -- the model and the answer --------------------------------------------------------------------
+
+def _check_model(case, where, file):
+    """Raise an LMMError if the model cannot be set up, or not be fitted."""
     try:
-        design = case.setup.design
-    except ValueError as error:
-        raise LMMError(f"{where}: {error}") from error
-    if case.known is None:
-        return
+        case.setup  # noqa: B018 - it is kept
+        case.fit  # noqa: B018
+    except (ValueError, ArithmeticError, TypeError, PatsyError) as error:
+        said = str(error).replace("a column of dat;", f"a column of {file};")
+        raise LMMError(f"{where}: {_on_one_line(said, case.form)}") from error
+
+
+def _on_one_line(said, form):
+    """A message that shows the formula with carets below it as one that names it first."""
+    lines = [line.strip() for line in said.splitlines()]
+    kept = [line for line in lines if line != form.strip() and set(line) != {"^"}]
+    shown = f"'form' is {form!r}: " if len(kept) < len(lines) else ""
+    return shown + " ".join(kept)
+
+
+def _check_answer(case, where):
+    """Raise an LMMError if the answer given is not the model's: too long, or not the optimum."""
+    design = case.setup.design
     sds = 1 + len(design.blocks)
     k = len(design.x_names)
-    wrong_sd = len(case.known["sd"]) != sds
-    wrong_beta = "beta" in case.known and len(case.known["beta"]) != k
+    wrong_sd = len(case.known.get("sd", case.fit.theta)) != sds
+    wrong_beta = len(case.known.get("beta", case.fit.beta)) != k
     if wrong_sd or wrong_beta:
         raise LMMError(f"{where}: sd has {sds} numbers, sigma first, and beta {k}")
     excess = case.best - case.fit.nll
     if excess > case.nll_tolerance:
-        best = [float(f"{sd:.6g}") for sd in (case.fit.sigma, *case.fit.sd)]
+        best = _rounded((case.fit.sigma, *case.fit.sd))
         raise LMMError(
             f"{where}: at the answer given the criterion is {excess:.2g} above its minimum, "
             f"where sd is {best}, sigma first"
         )
+    far = np.abs((case.beta - case.best.beta) / case.fit.bse.to_numpy()).max(initial=0.0)
+    if far > case.beta_tolerance:
+        raise LMMError(
+            f"{where}: the 'beta' given is {far:.2g} standard errors from that of the "
+            f"criterion's minimum, which is {_rounded(case.best.beta)}"
+        )
+
+
+def _rounded(values):
+    """Numbers as they are written into a file of cases."""
+    return [float(f"{value:.6g}") for value in values]
 
 
 def _data(path, factors, where):
     """The data of a case, the columns named in `factors` as categories."""
+    if not path.exists():
+        raise LMMError(
+            f"{where}: its data cannot be read: 'data' is {path.name!r}, and there is no such file "
+            f"in {str(path.parent)!r}"
+        )
     try:
         dat = pd.read_csv(path)
     except (OSError, ValueError) as error:
         message = " ".join(str(error).split())
-        raise LMMError(f"{where}: its data cannot be read: {message}") from error
+        raise LMMError(
+            f"{where}: its data cannot be read: 'data' is {path.name!r}: {message}"
+        ) from error
     for column in factors:
         if column not in dat:
             raise LMMError(

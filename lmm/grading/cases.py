@@ -37,8 +37,8 @@ class Case:
     source : str
         Where the answer comes from.
     known : dict, optional
-        The answer where it is known exactly: ``"sd"``, sigma first, and ``"beta"``. By default,
-        and for the criterion always, this package's own certified fit.
+        The answer where it is known exactly: ``"sd"``, sigma first, ``"beta"``, or both. By
+        default, and for the criterion always, this package's own certified fit.
     nll_tolerance : float
         How far above its minimum, in log-likelihood, the criterion may be at the submission's
         theta. The practical asks for an optimiser, whose default tolerance is 1e-4 (scipy's
@@ -79,7 +79,7 @@ class Case:
     @cached_property
     def theta(self):
         """The best theta: log sigma, log standard deviations."""
-        if self.known is None:
+        if self.known is None or "sd" not in self.known:
             return self.fit.theta
         with np.errstate(divide="ignore"):
             return np.log(self.known["sd"])

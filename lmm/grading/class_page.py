@@ -121,6 +121,5 @@ def _first_of_all(reports, names):
     yield "<h2>What is wrong first of all</h2>"
     rows = []
     for report, name in zip(reports, names):
-        cause = escape(report.cause) or "passed"
-        rows.append(f'<tr><th scope="row">{name}</th><td>{cause}</td></tr>')
+        rows.append(f'<tr><th scope="row">{name}</th><td>{escape(report.verdict)}</td></tr>')
     yield table(("Submission", "First of all"), rows)

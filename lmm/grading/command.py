@@ -2,20 +2,26 @@
 
 import json
 import os
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import LMMError, shorten
 from .autograders import write_autograders
 from .case_files import read_cases
 from .catalogue import built_in_cases
+from .collecting import ATTEMPTS, collected, opened_class
+from .folders import GRADED, suffix_of
 from .judging import Grading
 from .pages import page, write_reports
+from .reference import shown_cases
 from .report import ClassReport
 
 HELP = "judge a submission of the practical, or a class's"
 OUTPUTS = ("json", "html", "csv", "gradescope")
+STDOUT = "-"                # as an output: standard output
 LEAST_MEMORY = 256          # MiB: Python, numpy and pandas take most of it
 CLEAR_LINE = "\r\x1b[K"     # of a terminal
 
@@ -27,12 +33,24 @@ def add_arguments(parser):
         "submission",
         metavar="SUBMISSION",
         nargs="?",
-        help="a Python file that defines lmm(form, dat, ref)",
+        help=(
+            "a Python file that defines lmm(form, dat, ref), a notebook, a zip file, "
+            "or a folder with one of them"
+        ),
     )
     add(
         "--all",
         metavar="DIR",
-        help="a folder of submissions: Python files, and folders with one each",
+        help=(
+            "a folder of submissions, as students or Learn, Moodle, Canvas, nbgrader and "
+            "Gradescope name them, or a zip file of it"
+        ),
+    )
+    add(
+        "--attempts",
+        choices=ATTEMPTS,
+        default=ATTEMPTS[0],
+        help="with --all: of a student's attempts grade the last (default), or all",
     )
     add(
         "--cases",
@@ -51,9 +69,17 @@ def add_arguments(parser):
         help="ask the cases of that file alone",
     )
     add(
+        "--show-cases",
+        action="store_true",
+        help="print the cases and their answers, and grade nothing",
+    )
+    add(
         "--json",
         metavar="FILE",
-        help="write the report as JSON, hidden cases included",
+        help=(
+            "write the report as JSON, hidden cases included; of this and the next three one may "
+            "be -, standard output, and the report is printed to standard error then"
+        ),
     )
     add(
         "--html",
@@ -108,7 +134,8 @@ def run(options):
 
     An LMMError is a mistake in the options.
     """
-    _check_cases(options)
+    if options.show_cases:
+        return _show_cases(options)
     if options.autograders:
         return _write_autograders(options)
     _check_options(options)
@@ -117,15 +144,28 @@ def run(options):
     cases = _cases(options)
     grading = Grading(cases, options.time_limit, options.memory_limit)
     if options.gradescope:
-        report = _grade_one(Path(options.submission), grading, helpers=True)
+        report = _report_for_gradescope(options.submission, grading)
     elif options.all is None:
         report = _report_on_one(options.submission, grading)
     else:
-        progress = sys.stderr if sys.stderr.isatty() else None
-        report = grade_all(options.all, grading, options.jobs, progress)
-    print(report)
-    _write_outputs(options, report)
+        progress = sys.stderr if sys.stderr and sys.stderr.isatty() else None
+        leave_out = _other_files(options)
+        folder, jobs, attempts = options.all, options.jobs, options.attempts
+        report = grade_all(folder, grading, jobs, progress, attempts, leave_out)
+    try:
+        _write_outputs(options, report)     # first: who reads what is printed may leave, as head
+    finally:
+        print(report, file=sys.stderr if STDOUT in _outputs(options).values() else sys.stdout)
     return 0 if report.passed else 1
+
+
+def _show_cases(options):
+    """Print what the cases ask, and their answers; returns 0."""
+    if options.submission is not None or options.all is not None:
+        raise LMMError("--show-cases grades nothing; leave out what is to be graded")
+    _check_cases(options)
+    print(shown_cases(_cases(options)))
+    return 0
 
 
 def _check_options(options):
@@ -134,6 +174,8 @@ def _check_options(options):
         raise LMMError("grade takes either a submission or --all DIR; see 'lmm grade --help'")
     if options.all is not None and options.gradescope:
         raise LMMError("--gradescope is for one submission, not for --all")
+    if options.all is None and options.attempts != ATTEMPTS[0]:
+        raise LMMError("--attempts is for --all; give the attempt that is to be graded")
     if options.all is None and options.csv:
         raise LMMError("--csv is for --all, a line for each submission")
     in_range = (
@@ -146,10 +188,11 @@ def _check_options(options):
             "--jobs is at least 1, --time-limit positive, "
             f"--memory-limit at least {LEAST_MEMORY}"
         )
+    _check_cases(options)
 
 
 def _check_cases(options):
-    """Raise an LMMError for options about cases that do not go together."""
+    """Raise an LMMError for options on cases that do not go together."""
     if options.only_cases and options.case:
         raise LMMError("--case chooses among the built-in cases, which --only-cases leaves out")
     if options.only_cases and not options.cases:
@@ -161,9 +204,12 @@ def _check_outputs(options):
 
     This is before anything is graded, which may take minutes.
     """
-    for name in OUTPUTS:
-        file = getattr(options, name)
-        if file is None:
+    outputs = _outputs(options)
+    to_stdout = [f"--{name}" for name, file in outputs.items() if file == STDOUT]
+    if len(to_stdout) > 1:
+        raise LMMError(f"{' and '.join(to_stdout)} cannot both be -, standard output")
+    for name, file in outputs.items():
+        if file == STDOUT:
             continue
         path = Path(file).resolve()
         if _is_read(path, options):
@@ -196,12 +242,24 @@ def _check_reports(options):
         raise LMMError(f"{where} cannot be made: there is no folder {str(folder.parent)!r}")
 
 
+def _outputs(options):
+    """The outputs asked for: the files by the options' names."""
+    files = {name: getattr(options, name) for name in OUTPUTS}
+    return {name: file for name, file in files.items() if file is not None}
+
+
+def _other_files(options):
+    """What may be in the class's folder and is no submission: the outputs, and the cases."""
+    files = [*_outputs(options).values(), options.cases]
+    return {file for file in files if file and file != STDOUT}
+
+
 def _is_read(path, options):
     """Whether a path is that of the submission, of the cases, or of one of the class's files."""
     given = [Path(file).resolve() for file in (options.submission, options.cases) if file]
     if path in given:
         return True
-    if not options.all or path.suffix != ".py":
+    if not options.all or suffix_of(path.name) not in GRADED:
         return False
     return path.is_relative_to(Path(options.all).resolve())
 
@@ -226,14 +284,22 @@ def _chosen(names):
     return tuple(case for case in cases if case.name in names)
 
 
+def _report_for_gradescope(submission, grading):
+    """The `Report` on what was handed in, also where that cannot be judged."""
+    def judge():
+        return grading.report(submission)
+
+    return _come_what_may(judge, Path(submission).name, grading)
+
+
 def _report_on_one(submission, grading):
     """The `Report` on one submission; of a folder of several the LMMError names --all."""
     try:
         return grading.report(submission)
     except LMMError as error:
         folder = Path(submission)
-        files = [*folder.glob("*.py"), *folder.glob("*/*.py")]
-        if len(files) < 2:
+        paths = [*folder.glob("*"), *folder.glob("*/*")]
+        if sum(suffix_of(path.name) in GRADED for path in paths) < 2:
             raise
         raise LMMError(f"{error}; or, for all of a class, give --all {submission}") from None
 
@@ -242,6 +308,7 @@ def _write_autograders(options):
     """Write the files for autograders, and say so; returns 0."""
     if options.submission or options.all:
         raise LMMError("--autograders grades nothing: leave out the submission, or the option")
+    _check_cases(options)
     write_autograders(options.autograders, _cases(options), options.cases)
     print(f"written to {options.autograders}: otter, nbgrader, gradescope")
     return 0
@@ -262,26 +329,39 @@ def _write_outputs(options, report):
 
 
 def _write(file, text):
-    Path(file).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    """Write a text to a file; what UTF-8 cannot write, of odd names, as Python would."""
+    text = text.encode("utf-8", "backslashreplace").decode() + "\n"
+    if file == STDOUT:
+        print(text, end="")
+    else:
+        Path(file).write_text(text, encoding="utf-8")
 
 
 # -- a class -------------------------------------------------------------------------------------
 
-def grade_all(folder, grading, jobs=2, progress=None):
-    """The `ClassReport` on every Python file in a folder, and on every folder in it with one.
+def grade_all(folder, grading, jobs=2, progress=None, attempts=ATTEMPTS[0], leave_out=()):
+    """The `ClassReport` on everything in a class's folder: nothing disappears.
 
-    Files side by side belong to different students, so they cannot import each other.
+    A folder of a student's has one Python file, or lmm.py among several; notebooks and zip files
+    are read as well; what cannot be graded has a row that says why. Files side by side belong to
+    different students, so they cannot import each other.
 
     Parameters
     ----------
     folder : path
-        The class's submissions.
+        The class's submissions, or a zip file of them: as students name them, or as Learn, Moodle,
+        Canvas, nbgrader and Gradescope do.
     grading : Grading
         What each is judged by.
     jobs : int, optional
         How many at a time.
     progress : text stream, optional
         Where to write one line, over and over, on how many are graded.
+    attempts : {"last", "all"}, optional
+        Which of a student's attempts to grade. The last is that of the latest time in its name;
+        where the names have no time, each is graded.
+    leave_out : collection of Path, optional
+        What is in the folder but no submission.
 
     Returns
     -------
@@ -290,52 +370,60 @@ def grade_all(folder, grading, jobs=2, progress=None):
     Raises
     ------
     LMMError
-        If there is no such folder, or nothing in it to grade.
+        If there is no such folder, or nothing in it.
     """
-    folder = Path(folder)
-    if folder.is_file():
-        raise LMMError(f"{str(folder)!r} is a file, not a folder of submissions; leave out --all")
-    if not folder.is_dir():
-        raise LMMError(f"there is no folder {str(folder)!r}")
-    given = sorted(path for path in folder.iterdir() if _is_submission(path))
-    if not given:
-        raise LMMError(f"the folder {str(folder)!r} holds no Python files, nor folders with one")
+    if attempts not in ATTEMPTS:
+        raise LMMError(f"attempts is {attempts!r}; it is one of {shorten(ATTEMPTS)}")
+    opened, room = opened_class(folder)
+    try:
+        entries = collected(opened, attempts, leave_out)
+        if not entries:
+            given = repr(str(folder))
+            raise LMMError(f"the folder {given} holds no Python files, nor folders with one")
+        return ClassReport(_graded(entries, grading, jobs, progress))
+    finally:
+        if room is not None:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+def _graded(entries, grading, jobs, progress):
+    """The reports on entries, in their order, several judged at a time."""
     reports = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            waiting = {
-                pool.submit(_grade_one, path, grading, helpers=path.is_dir()): path
-                for path in given
-            }
+            waiting = {pool.submit(_grade_one, entry, grading): entry for entry in entries}
             for future in as_completed(waiting):
-                path = waiting[future]
-                reports[path] = future.result()
-                line = f"{len(reports)} of {len(given)} graded: {path.name}"
-                _show(progress, CLEAR_LINE + line)
+                title = waiting[future].title
+                reports[title] = future.result()
+                _show(progress, CLEAR_LINE + f"{len(reports)} of {len(entries)} graded: {title}")
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             grading.stop()
             raise
     _show(progress, CLEAR_LINE)
-    return ClassReport(tuple(reports[path] for path in given))
+    return tuple(reports[entry.title] for entry in entries)
 
 
-def _is_submission(path):
-    """Whether a path in a class's folder is to be graded; of a notebook is said that it cannot."""
-    if path.name.startswith((".", "__")):
-        return False
-    return path.is_dir() or path.suffix in (".py", ".ipynb")
+def _grade_one(entry, grading):
+    """The report on an entry, come what may: a class is graded to its end."""
+    def judge():
+        given = entry.submission()
+        return grading.report(given, given.helpers)
+
+    report = _come_what_may(judge, entry.title, grading)
+    notes = report.notes or entry.notes
+    return replace(report, student=entry.student, attempt=entry.attempt, notes=notes)
 
 
-def _grade_one(path, grading, helpers):
-    """The report on a submission, come what may: a class is graded to its end."""
+def _come_what_may(judge, title, grading):
+    """The report that is judged, or one that says why there is nothing to judge."""
     try:
-        return grading.report(path, helpers)
-    except LMMError as error:
-        return grading.unread(path.name, str(error))
+        return judge()
+    except (LMMError, OSError) as error:
+        return grading.unread(title, str(error))
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
-        return grading.unread(path.name, f"the judge itself failed, at its answers: {failure}")
+        return grading.unread(title, f"the judge itself failed, at its answers: {failure}")
 
 
 def _show(progress, text):

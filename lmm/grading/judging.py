@@ -3,8 +3,10 @@
 from collections import Counter
 from dataclasses import replace
 
+from ..errors import LMMError, unknown_name
 from ..machine import few_threads
 from .answers import raised
+from .cases import Case
 from .catalogue import built_in_cases
 from .comparing import drawing, numbers
 from .costs import costs
@@ -47,10 +49,12 @@ def grade(
     ----------
     given : path, module or function
         The submission: a Python file that defines ``lmm(form, dat, ref)``, and, if it follows the
-        practical, `LMMsetup` and `LMMprof`; a folder with one such file; a module; or the
-        function itself, of a notebook, say, which is judged with what it uses.
-    cases : list of Case, optional
-        What to ask; by default the built-in cases. `read_cases` reads others from a file.
+        practical, `LMMsetup` and `LMMprof`; a notebook, whose code cells are taken; a folder or a
+        zip file with one of them; a module; or the function itself, of a notebook, say, which is
+        judged with what it uses.
+    cases : list of Case and str, or one of them, optional
+        What to ask, a built-in case also by its name, as ``"Machines"``; by default all built-in
+        cases. `read_cases` reads others from a file.
     time_limit : float, optional
         Seconds for each case.
     memory_limit : float, optional
@@ -76,8 +80,6 @@ def grade(
     It runs with the rights of the user who grades: it is kept from hanging, crashing and
     misleading the judge, not from ill will; to grade strangers' code, do it in a container.
     """
-    if cases is None:
-        cases = built_in_cases()
     return Grading(cases, time_limit, memory_limit).report(given, helpers)
 
 
@@ -88,14 +90,14 @@ class Grading:
 
     Parameters
     ----------
-    cases : sequence of Case
-        What to ask.
+    cases : list of Case and str, or one of them, optional
+        What to ask; see `grade`.
     time_limit, memory_limit : float, optional
         As for `grade`.
     """
 
-    def __init__(self, cases, time_limit=TIME_LIMIT, memory_limit=MEMORY_LIMIT):
-        self.judges = [Judge(case) for case in cases]
+    def __init__(self, cases=None, time_limit=TIME_LIMIT, memory_limit=MEMORY_LIMIT):
+        self.judges = [Judge(case) for case in asked_cases(cases)]
         for judge in self.judges:
             judge.others = [other for other in self.judges if other is not judge]
         self.time_limit = time_limit
@@ -109,6 +111,12 @@ class Grading:
     def report(self, given, helpers=True):
         """The `Report` on a path, module or function; see `grade`."""
         submitted = submission(given, helpers)
+        try:
+            return self._report_on(submitted)
+        finally:
+            submitted.remove()
+
+    def _report_on(self, submitted):
         facts = Facts(submitted.title)
         results = []
         with Processes(submitted, self.time_limit, self.memory_limit) as processes:
@@ -123,12 +131,45 @@ class Grading:
         if facts.problem:
             results = [replace(result, passed=False, points=0.0) for result in results]
         results = compared(results, self.judges)
-        return Report(submitted.title, results, facts.problem, tuple(facts.notes()))
+        notes = (*submitted.notes, *facts.notes())
+        title, taken = submitted.title, submitted.taken
+        return Report(title, results, facts.problem, notes, taken=taken)
 
     def unread(self, title, problem):
         """The `Report` on a submission of which there is nothing to judge."""
         results = tuple(not_run(judge.case, f"not run: {problem}") for judge in self.judges)
         return Report(title, results, problem)
+
+
+def asked_cases(given):
+    """The cases that were asked for, a list; an LMMError for what is none."""
+    if given is None:
+        return list(built_in_cases())
+    if isinstance(given, (str, Case)):
+        given = [given]
+    try:
+        given = list(given)
+    except TypeError:
+        kind = type(given).__name__
+        raise LMMError(f"cases is a {kind}; it takes cases, or names of built-in ones") from None
+    cases = [_built_in(one) if isinstance(one, str) else one for one in given]
+    for one in cases:
+        if not isinstance(one, Case):
+            raise LMMError(f"cases holds {one!r}; it takes cases, or names of built-in ones")
+    twice = [name for name, times in Counter(case.name for case in cases).items() if times > 1]
+    if twice:
+        raise LMMError(f"two cases are called {twice[0]!r}; rename one of them")
+    if not cases:
+        raise LMMError("cases is empty; it takes at least one case")
+    return cases
+
+
+def _built_in(name):
+    """The built-in case of a name."""
+    cases = {case.name: case for case in built_in_cases()}
+    if name not in cases:
+        raise unknown_name("built-in case", name, list(cases))
+    return cases[name]
 
 
 class Unfit(Exception):
@@ -179,6 +220,7 @@ class Processes:
         loaded = self.box.loaded
         facts.hear(loaded["events"])
         facts.misplaced = misplaced(loaded["parameters"])
+        facts.hear_cells(loaded["failed"])
         if not loaded["loaded"]:
             raise Unfit(unloadable(title, loaded["error"]))
         if not loaded["functions"]["lmm"]:
@@ -218,6 +260,11 @@ class Facts:
             else:
                 sentence = EVENT_SENTENCES[kind].format(what)
                 self.sentences[sentence] = None
+
+    def hear_cells(self, failed):
+        """Which cells of a notebook failed, the others being executed all the same."""
+        for error in failed:
+            self.sentences[raised(error, "the notebook")] = None
 
     def hear_likelihood(self, found, evaluations):
         """How `LMMprof` is called, and that it is right or missing.
@@ -324,7 +371,12 @@ def unloadable(title, error):
     """Why a submission could not be loaded, in a sentence."""
     if error["type"] in SYNTAX_ERRORS:
         source = f": {error['source']}" if error.get("source") else ""
-        return f"{title} does not parse: line {error.get('line')}: {error['message']}{source}"
+        place = f"line {error['line']}" if error.get("line") else ""
+        if error.get("file", title) != title:           # a notebook's cell, a file of its folder
+            file = error["file"].removesuffix(f" of {title}")
+            place = f"{place} of {file}" if place else file
+        said = ": ".join(filter(None, (place, error["message"])))
+        return f"{title} does not parse: {said}{source}"
     if error["type"] == "ModuleNotFoundError":
         return f"{title} needs the module {error['module']!r}, which is not installed here"
     return f"{title} cannot be loaded: {raised(error, 'it')}"

@@ -4,10 +4,11 @@ import ast
 import builtins
 import inspect
 import os
+import shutil
 import sys
 import tempfile
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -15,10 +16,23 @@ from types import FunctionType, ModuleType
 import numpy as np
 
 from ..errors import LMMError
+from .folders import (
+    ARCHIVE,
+    GRADED,
+    NOTEBOOK,
+    check_readable,
+    graded_file,
+    not_python,
+    printable,
+    suffix_of,
+)
+from .notebook_files import read_notebook
+from .unpacking import unpack
 
 FUNCTIONS = ("lmm", "LMMsetup", "LMMprof")
 PACKAGE = __name__.partition(".")[0]
-CONVERT = "write its cells to a file: jupyter nbconvert --to script"    # said of a notebook
+LAMBDA = "<lambda>"             # what Python calls a function without a name
+OF_LAMBDA = "the_lambda"        # what it is called here: no name that it may use itself
 WRITTEN_ARRAYS = "biufU"        # kinds of numpy's types whose arrays can be written as text
 WRITTEN_TYPES = (int, float, complex, str, bytes, bool, type(None), tuple, list, dict, set)
 
@@ -37,12 +51,29 @@ class Submission:
         The name in the file of the function that is to be called as `lmm`.
     helpers : bool
         Whether it may import the other files of its folder.
+    cells : tuple of (str, str)
+        Of a notebook: what to call each of its code cells, and its Python.
+    notes : tuple of str
+        How it was found and read.
+    taken : str
+        In a few words what was taken, where its title does not say.
+    made : tuple of Path
+        Temporary folders that hold it, to be removed when it is graded: see `remove`.
     """
 
     path: Path
     title: str
     name: str = "lmm"
     helpers: bool = True
+    cells: tuple = ()
+    notes: tuple = ()
+    taken: str = ""
+    made: tuple = ()
+
+    def remove(self):
+        """Remove the folders that were made for it."""
+        for folder in self.made:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def submission(given, helpers=True):
@@ -71,34 +102,69 @@ def submission(given, helpers=True):
 # -- a path --------------------------------------------------------------------------------------
 
 def _of_path(given, helpers):
-    path = Path(given).absolute()
-    if not path.exists():
+    path = Path(os.path.abspath(given))
+    if not os.path.exists(path):
+        if path.is_symlink():
+            raise LMMError(f"{printable(path.name)} is a link to nothing")
         raise LMMError(f"there is no file {os.fspath(given)!r} to grade")
+    name = printable(path.name)
     if path.is_dir():
-        return Submission(only_file(path), path.name)
-    if path.suffix not in (".py", ""):
-        convert = f"; {CONVERT}" if path.suffix == ".ipynb" else ""
-        raise LMMError(f"{path.name} is no Python file{convert}")
-    return Submission(path, path.name, helpers=helpers)
+        return of_folder(path, f"the folder {name!r}", name)
+    if suffix_of(path.name) not in ("", *GRADED):
+        raise LMMError(not_python(path.name))
+    return _of_file(path, name, helpers)
 
 
-def only_file(folder):
-    """The file to grade in a student's folder: its one Python file, or lmm.py among several."""
-    files = sorted(path for path in folder.glob("*.py") if path.is_file())
-    if len(files) == 1:
-        return files[0]
-    if not files:
-        notebook = ""
-        if any(folder.glob("*.ipynb")):
-            notebook = f", but a notebook; {CONVERT}"
-        raise LMMError(f"the folder {folder.name!r} holds no Python file{notebook}")
-    for path in files:
-        if path.name == "lmm.py":
-            return path
-    raise LMMError(
-        f"the folder {folder.name!r} holds {len(files)} Python files, none of them lmm.py; "
-        "give one"
-    )
+def of_folder(folder, called, title):
+    """The `Submission` in a student's folder, which sentences call so; see `graded_file`."""
+    file, notes = graded_file(folder, called)
+    found = _of_file(file, title)
+    return _with_place(found, file, folder, notes)
+
+
+def _with_place(found, file, folder, notes):
+    """A `Submission`, with notes on how its file was found, and where, if that is further down."""
+    place = "" if file.parent == folder else printable(str(file.relative_to(folder)))
+    taken = ", ".join(filter(None, (place, found.taken)))
+    return replace(found, notes=(*notes, *found.notes), taken=taken)
+
+
+def _of_file(path, title, helpers=True):
+    """The `Submission` in a file of Python, a notebook, or a zip file."""
+    check_readable(path)
+    suffix = suffix_of(path.name)
+    if suffix == ARCHIVE:
+        return _of_archive(path, title)
+    if suffix == NOTEBOOK:
+        cells, notes = read_notebook(path)
+        taken = "its code cells"
+        return Submission(path, title, helpers=helpers, cells=cells, notes=notes, taken=taken)
+    return Submission(path, title, helpers=helpers)
+
+
+def _of_archive(path, title):
+    """The `Submission` in a zip file, unpacked into a temporary folder; none in one within it."""
+    name = printable(path.name)
+    room = new_folder()
+    try:
+        unpack(path, room)
+        file, notes = graded_file(room, name)
+        if suffix_of(file.name) == ARCHIVE:
+            raise LMMError(
+                f"{name} holds no Python file, but another zip file, {file.name!r}, "
+                "which is not opened"
+            )
+        found = _of_file(file, title)
+    except BaseException:
+        shutil.rmtree(room, ignore_errors=True)
+        raise
+    found = _with_place(found, file, room, (f"{name} was unpacked", *notes))
+    return replace(found, made=(room,))
+
+
+def new_folder():
+    """A new folder, which is removed when Python ends, if not before."""
+    return Path(tempfile.mkdtemp(dir=_folder().name)).resolve()
 
 
 # -- a module or a function ----------------------------------------------------------------------
@@ -122,24 +188,29 @@ def _of_module(module):
 def _of_function(function):
     """The file of a function, or, of a notebook's, one that is written for it."""
     name = function.__name__
+    if name == LAMBDA:
+        name = OF_LAMBDA
     scope = function.__globals__
     file = Path(function.__code__.co_filename).absolute()
     if file.is_file() and scope.get("__file__") and scope.get(name) is function:
         return Submission(file, name, name)
-    path = Path(tempfile.mkdtemp(dir=_folder().name)) / "notebook.py"
-    path.write_text(source_with_all_it_uses(function), encoding="utf-8")
-    return Submission(path, name, name)
+    source = source_with_all_it_uses(function, name)
+    room = new_folder()
+    path = room / "notebook.py"
+    path.write_text(source, encoding="utf-8")
+    title = "the lambda" if name == OF_LAMBDA else name
+    return Submission(path, title, name, made=(room,))
 
 
 @cache
 def _folder():
-    """Where functions of notebooks are written; removed when Python ends."""
-    return tempfile.TemporaryDirectory(prefix="lmm-notebook-")
+    """Where folders are made for what is no file of its own; removed when Python ends."""
+    return tempfile.TemporaryDirectory(prefix="lmm-submissions-")
 
 
 # -- out of a notebook ---------------------------------------------------------------------------
 
-def source_with_all_it_uses(function):
+def source_with_all_it_uses(function, name=None):
     """The source of a function from a notebook, after that of all it uses.
 
     The text stands alone: the notebook's functions and classes come with their sources, modules
@@ -147,7 +218,7 @@ def source_with_all_it_uses(function):
     """
     scope = function.__globals__
     parts = {}
-    _gather(function.__name__, function, scope, parts)
+    _gather(name or function.__name__, function, scope, parts)
     for name in FUNCTIONS:
         value = scope.get(name)
         if isinstance(value, FunctionType) and value.__globals__ is scope:
@@ -167,14 +238,60 @@ def _gather(name, value, scope, parts):
         return
     parts[name] = ""            # so that a function that calls itself is gathered once
     try:
-        source = textwrap.dedent(inspect.getsource(value))
-    except (OSError, TypeError):
+        source = _source_of(name, value)
+        around = _taken_from_around(value)
+    except (OSError, TypeError, SyntaxError, ValueError):
         raise _cannot_be_carried(name) from None
     for used in _names_in(source, value):
-        if used in scope and not hasattr(builtins, used):
+        if used in scope and used not in around and not hasattr(builtins, used):
             _gather(used, scope[used], scope, parts)
+    for used, what in around.items():
+        if used in parts and scope.get(used, what) is not what:
+            raise _cannot_be_carried(used)              # two things of one name
+        _gather(used, what, scope, parts)
     del parts[name]             # to the end, after what it uses
     parts[name] = source
+
+
+def _source_of(name, value):
+    """The text that defines a function or a class; of a lambda, which has no name, with one."""
+    if getattr(value, "__name__", "") != LAMBDA:
+        return textwrap.dedent(inspect.getsource(value))
+    code = value.__code__
+    text = "".join(inspect.findsource(value)[0])
+    found = {
+        ast.get_source_segment(text, node)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno
+    }
+    alike = {one: _code_of_lambda(one) for one in found}
+    for told in (_names_and_constants, lambda code: code.co_code):
+        if len(alike) > 1:
+            alike = {one: its for one, its in alike.items() if told(its) == told(code)}
+    if len(alike) != 1:
+        raise OSError("several lambdas in a line, or none")
+    return f"{name} = ({next(iter(alike))})\n"
+
+
+def _code_of_lambda(text):
+    """The code of a lambda, which is not made: its defaults may be anything."""
+    constants = compile(f"({text})", LAMBDA, "eval").co_consts
+    return next(one for one in constants if inspect.iscode(one))
+
+
+def _names_and_constants(code):
+    """What a code is told by first: its instructions depend on what the module imports."""
+    constants = [one for one in code.co_consts if not inspect.iscode(one)]
+    return code.co_names, code.co_varnames, repr(constants)
+
+
+def _taken_from_around(value):
+    """The variables, by name, that a function takes from the functions around it."""
+    function = inspect.unwrap(value)
+    if not isinstance(function, FunctionType) or not function.__closure__:
+        return {}
+    cells = zip(function.__code__.co_freevars, function.__closure__)
+    return {name: cell.cell_contents for name, cell in cells if name != "__class__"}
 
 
 def _is_of(value, scope):
@@ -232,8 +349,9 @@ def _written(value, name):
 
 
 def _cannot_be_carried(name):
+    called = "the lambda" if name == OF_LAMBDA else repr(name)
     return LMMError(
-        f"{name!r} cannot be taken out of the notebook, for it has no source, nor a value that "
+        f"{called} cannot be taken out of the notebook, for it has no source, nor a value that "
         "can be written down; define it within the function, or give a file"
     )
 
@@ -245,7 +363,9 @@ def _names_in(source, value):
     says are no local ones.
     """
     node = ast.parse(source).body[0]
-    head = [*node.decorator_list, *getattr(node, "bases", ())]
+    if isinstance(node, ast.Assign):                # of a lambda
+        node = node.value
+    head = [*getattr(node, "decorator_list", ()), *getattr(node, "bases", ())]
     if hasattr(node, "args"):
         defaults = [*node.args.defaults, *node.args.kw_defaults]
         head += [default for default in defaults if default is not None]

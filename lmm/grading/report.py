@@ -156,12 +156,20 @@ class Report(tables.Shown):
         Why nothing could be judged, or the submission fails as a whole: one sentence, or "".
     notes : tuple of str
         What concerns all cases: what it reads, starts or imports, how `LMMprof` is called.
+    student, attempt : str
+        In a class: whose it is, where a learning platform tells, and which attempt, where there
+        are several.
+    taken : str
+        What was graded, where the title does not say.
     """
 
     title: str
     results: tuple
     problem: str = ""
     notes: tuple = ()
+    student: str = ""
+    attempt: str = ""
+    taken: str = ""
 
     @property
     def passed(self):
@@ -190,6 +198,13 @@ class Report(tables.Shown):
         with_mistake = [result for result in shown if result.mistake]
         first = (with_mistake or shown)[0]
         return f"{first.name}: {first.causes[0]}"
+
+    @property
+    def verdict(self):
+        """What is said of it in the table of a class."""
+        said = self.cause or "passed"
+        what = ", ".join(filter(None, (self.attempt, self.taken)))
+        return f"{what}: {said}" if what else said
 
     def __repr__(self):
         return f"Report({self.title}: {_of(self)} points)"
@@ -285,6 +300,9 @@ class Report(tables.Shown):
         """All of it as plain Python, hidden cases included."""
         return {
             "submission": self.title,
+            "student": self.student,
+            "attempt": self.attempt,
+            "taken": self.taken,
             "passed": self.passed,
             "points": self.points,
             "total": self.total,
@@ -352,7 +370,7 @@ class ClassReport(tables.Shown):
         rows = []
         for report in self.reports:
             points = f"{report.points:g} / {report.total:g}"
-            rows.append((report.title, points, report.cause or "passed"))
+            rows.append((report.title, points, report.verdict))
         count = len(self.reports)
         yield tables.Table(f"{count} submissions, {passed} of them passed every case")
         yield tables.Table("", ("<Submission", "Points", "<First of all"), tuple(rows))
@@ -362,17 +380,23 @@ class ClassReport(tables.Shown):
         return json.dumps([report.to_dict() for report in self.reports], indent=2)
 
     def to_csv(self):
-        """A line for each submission: its points in all and by case, and its first cause."""
+        """A line for each submission: its points in all and by case, and its first cause.
+
+        And whose it is and which attempt, where the names of the files tell.
+        """
         results = [result for report in self.reports for result in report.results]
         names = list(dict.fromkeys(result.name for result in results))
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["submission", "points", "total", "passed", *names, "cause"])
+        is_told = any(report.student or report.attempt for report in self.reports)
+        whose = ["student", "attempt"] if is_told else []
+        table.writerow(["submission", "points", "total", "passed", *names, "cause", *whose])
         for report in self.reports:
             points = {result.name: result.points for result in report.results}
             by_case = [f"{points.get(name, 0.0):g}" for name in names]
             in_all = [f"{report.points:g}", f"{report.total:g}", report.passed]
-            table.writerow([report.title, *in_all, *by_case, report.cause])
+            row = [report.title, *in_all, *by_case, report.cause]
+            table.writerow(row + [getattr(report, name) for name in whose])
         return text.getvalue()
 
 

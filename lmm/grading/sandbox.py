@@ -125,6 +125,7 @@ class Sandbox:
         first = {
             "path": str(submission.path),
             "name": submission.name,
+            "cells": submission.cells,
             "helpers": submission.helpers,
             "token": self.token,
             "count": count,

@@ -236,6 +236,7 @@ class InThisProcess:
             "error": error,
             "functions": functions,
             "parameters": parameters(getattr(self.module, "lmm", None)),
+            "failed": [],
             "events": [],
         }
 

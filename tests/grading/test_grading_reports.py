@@ -188,12 +188,13 @@ def test_a_class(student, further, capsys):
     (student / "__pycache__").mkdir()
     assert main(["grade", "--all", str(student), *options]) == 1
     assert capsys.readouterr().out == """\
-3 submissions, 1 of them passed every case
+4 submissions, 1 of them passed every case
 
  Submission  Points  First of all
  anne.py      4 / 4  passed
  ben          0 / 4  Rail: lmm returned None: is a return statement missing?
  eve          0 / 4  the folder 'eve' holds no Python file
+ notes.txt    0 / 4  notes.txt is no Python file, but a text
 """
     assert (student / "c.csv").read_text().splitlines()[1] == "anne.py,4,4,True,3,1,"
 
@@ -207,11 +208,7 @@ def test_a_class_given_as_one_submission(student, capsys):
     (student / "carl.py").unlink()
     (student / "anne.py").rename(student / "eve" / "lmm.py")
     assert main(["grade", str(student)]) == 2
-    assert f"holds no Python file; or, for all of a class, give --all {student}" in capsys.readouterr().err
-    (student / "eve" / "lmm.py").unlink()
-    (student / "eve" / "lmm.ipynb").write_text("{}")
-    assert main(["grade", str(student / "eve")]) == 2
-    assert "holds no Python file, but a notebook; write its cells to a file: jupyter" in capsys.readouterr().err
+    assert f"Python files, 'ben', 'eve'; give one; or, for all of a class, give --all {student}" in capsys.readouterr().err
     assert main(["grade", "--all", str(student / "ben" / "lmm.py")]) == 2
     assert "is a file, not a folder of submissions; leave out --all" in capsys.readouterr().err
 
@@ -414,7 +411,7 @@ def test_chosen_cases_and_a_loose_notebook(tmp_path, capsys):
     (tmp_path / "ben.ipynb").write_text("{}")
     assert main(["grade", "--all", str(tmp_path), "--case", "no random effects", "--csv", str(tmp_path / "p.csv")]) == 1
     printed = capsys.readouterr().out
-    assert "anne.py      1 / 1  passed" in printed and "ben.ipynb is no Python file" in printed
+    assert "anne.py      1 / 1  passed" in printed and "ben.ipynb is no notebook" in printed
     assert "ben.ipynb" in (tmp_path / "p.csv").read_text()
 
 
@@ -429,12 +426,6 @@ def test_the_version_is_the_packages(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"lmm {package.__version__}\n"
-
-
-def test_a_notebook_is_no_python_file(tmp_path):
-    (tmp_path / "anne.ipynb").write_text("{}")
-    with pytest.raises(LMMError, match="is no Python file; write its cells to a file"):
-        grade(tmp_path / "anne.ipynb", MACHINES)
 
 
 def test_a_function_of_a_notebook_is_judged_with_what_it_uses():

@@ -64,7 +64,8 @@ class Channel:
         token = self.first["token"]
         with contextlib.suppress(OSError):
             os.write(2, token.encode())
-        line = f"{token}{json.dumps(message)}\n".encode()
+        text = json.dumps(message, ensure_ascii=False)
+        line = f"{token}{text}\n".encode("utf-8", "replace")       # halves of a character as ?
         while line:
             written = os.write(self.answers, line)
             line = line[written:]
@@ -89,10 +90,12 @@ def main():
 
     # -- load
     watch.begin()
-    module, error = load(path, first["name"])
+    failed = []
+    module, error = load(path, first["name"], first["cells"], failed)
     channel.send({
         "loaded": error is None,
         "error": error,
+        "failed": failed,
         "functions": {name: _has(module, name) for name in FUNCTIONS},
         "parameters": parameters(getattr(module, "lmm", None)),
         "events": watch.taken(),
@@ -132,10 +135,11 @@ def limit(memory, seconds):
 
 # -- loading -------------------------------------------------------------------------------------
 
-def load(path, name):
+def load(path, name, cells=(), failed=None):
     """The submission as a module under a private name, `name` being its `lmm`; or what went wrong.
 
-    A pair of the module and None, or the description of an exception.
+    A pair of the module and None, or the description of an exception. `failed` takes those of a
+    notebook's cells: the next ones are executed all the same, as long as one defines `lmm`.
     """
     loader = SourceFileLoader(MODULE_NAME, str(path))
     spec = importlib.util.spec_from_loader(MODULE_NAME, loader)
@@ -144,12 +148,29 @@ def load(path, name):
     if path.stem == "lmm":
         sys.modules["lmm"] = module                 # a helper that imports lmm means this one
     try:
-        loader.exec_module(module)
+        if cells:
+            execute(cells, module, path, failed)
+        else:
+            loader.exec_module(module)
     except BaseException as error:
         return module, explained(error, path)
     if name != "lmm" and hasattr(module, name):
         module.lmm = getattr(module, name)
+    if failed and not _has(module, "lmm"):
+        return module, failed[0]
     return module, None
+
+
+def execute(cells, module, path, failed):
+    """Execute a notebook's cells; those that fail are described, a SyntaxError is raised."""
+    module.display = print                          # as a notebook has it
+    files = [str(path.with_name(label)) for label, _ in cells]
+    codes = [compile(text, file, "exec") for file, (_, text) in zip(files, cells)]
+    for code in codes:
+        try:
+            exec(code, module.__dict__)
+        except BaseException as error:
+            failed.append(explained(error, path))
 
 
 def _has(module, name):
@@ -160,9 +181,10 @@ def explained(error, path):
     """An exception as its type, message, and the innermost place in the submission's folder."""
     is_syntax = isinstance(error, SyntaxError)
     place = {}
-    if is_syntax and error.filename == str(path):
+    if is_syntax and os.path.dirname(error.filename or "") == str(path.parent):
         source = (error.text or "").strip()
-        place = {"file": path.name, "line": error.lineno, "source": source[:LONGEST_LINE]}
+        file = os.path.basename(error.filename)
+        place = {"file": file, "line": error.lineno, "source": source[:LONGEST_LINE]}
     else:
         for frame, line in traceback.walk_tb(error.__traceback__):
             code = frame.f_code

@@ -196,7 +196,7 @@ class Watch(MetaPathFinder):
         frame = sys._getframe(1)
         while frame is not None:
             file = frame.f_code.co_filename
-            if Path(file) == self.path or os.path.abspath(file).startswith(self.own):
+            if Path(file).parent == self.path.parent or os.path.abspath(file).startswith(self.own):
                 return True
             if file.startswith("<frozen importlib") or os.path.basename(file) in SHOWING:
                 return False
