@@ -19,7 +19,7 @@ NOT_IN_FILE_NAMES = re.compile(r"[^a-z0-9]+")
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 NO_FUNCTION = "there is no function lmm"
 
-OTTER = '''\
+OTTER_TEST = '''\
 from otter.test_files import test_case
 
 OK_FORMAT = False
@@ -32,7 +32,7 @@ def test_lmm(lmm):
     from lmm.grading.autograders import check
     check(lmm, {name!r}{file})
 '''
-GRADESCOPE = """\
+RUN_AUTOGRADER = """\
 #!/usr/bin/env bash
 lmm grade /autograder/submission{options} --gradescope /autograder/results/results.json || true
 """
@@ -168,7 +168,7 @@ def _otter_tests(cases, built_in, file):
     texts = {}
     for i, case in enumerate(cases):
         slug = NOT_IN_FILE_NAMES.sub("_", case.name.lower()).strip("_")
-        texts[f"otter/tests/{i + 1:02d}_{slug}.py"] = OTTER.format(
+        texts[f"otter/tests/{i + 1:02d}_{slug}.py"] = OTTER_TEST.format(
             shown=f"hidden case {i + 1}" if case.hidden else case.name,
             points=float(case.points),
             hidden=case.hidden,
@@ -235,4 +235,4 @@ def _run_autograder(chosen, file):
         options.append("--only-cases")
     for name in chosen or ():
         options += ["--case", name]
-    return GRADESCOPE.format(options="".join(f" {shlex.quote(option)}" for option in options))
+    return RUN_AUTOGRADER.format(options="".join(f" {shlex.quote(option)}" for option in options))

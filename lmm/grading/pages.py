@@ -101,6 +101,9 @@ def student_page(report):
         f'<p class="points"><strong>{report.points:g} of {report.total:g} points</strong>, '
         f"{passed} of {count} cases passed.</p>",
     ]
+    taken = ", ".join(filter(None, (report.attempt, report.taken)))
+    if taken:
+        parts.append(f"<p>Graded: {escape(_sentence(taken))}</p>")
     if report.problem:
         parts.append(f'<p class="problem">{escape(_sentence(report.problem))}</p>')
     parts += _cases(report)

@@ -136,6 +136,12 @@ def test_the_class_page_is_the_lecturers():
     assert len(read.all("td", class_="ok")) == 1 and len(read.all("td", class_="no")) == 2
 
 
+def test_a_page_says_which_attempt_and_what_of_it_was_graded():
+    report = replace(REPORT, attempt="attempt <2>", taken="sub/lmm.py")
+    assert "Graded: attempt <2>, sub/lmm.py." in Page(page(report)).words and "Graded" not in Page(page(REPORT)).words
+    assert "attempt <2>, sub/lmm.py: b & <c>: REML <b>" in Page(page(ClassReport((report,)))).words
+
+
 def test_numbers_are_shown_with_those_that_are_wrong_marked():
     read = Page(page(REPORT))
     words = read.words.replace("\N{MINUS SIGN}", "-")
