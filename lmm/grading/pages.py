@@ -17,7 +17,7 @@ from .report import ClassReport
 
 INDEX = "index"                 # the class's page
 SUFFIXES = (".py", ".ipynb", ".zip")
-LONGEST_NAME = 60               # characters of a file's, without its suffix
+LONGEST_STEM = 60               # characters of a file's, without its suffix
 NOT_IN_NAMES = re.compile(r"[^\w.-]+|^[.-]+|[.-]+$")
 # names that Windows keeps to itself
 RESERVED = frozenset((
@@ -82,7 +82,7 @@ def _file_name(title):
     for suffix in SUFFIXES:
         title = title.removesuffix(suffix)
     name = NOT_IN_NAMES.sub("-", unicodedata.normalize("NFC", title))
-    return name[:LONGEST_NAME].strip("-.") or "submission"
+    return name[:LONGEST_STEM].strip("-.") or "submission"
 
 
 def _folded(name):
