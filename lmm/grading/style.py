@@ -63,7 +63,7 @@ td.number { white-space: nowrap; }
   color: var(--no-ink); font-weight: 600; background:
   repeating-linear-gradient(135deg, var(--no) 0 7px, var(--stripe) 7px 9px);
 }
-.cases th, .cases td { padding: 0.25rem; }
+.cases th, .cases td { padding: 0.25rem 0.16rem; }
 .cases thead th { font-size: 0.7rem; line-height: 1.25; }
 .cases tbody th { position: sticky; left: 0; background: var(--paper); max-width: 11rem; }
 @media (min-width: 60rem) { .cases tbody th { min-width: 8rem; } }
