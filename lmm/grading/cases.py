@@ -12,6 +12,10 @@ from ..practical import LMMprof, LMMsetup, fit_of
 NLL_TOLERANCE = 1e-4        # see Case.nll_tolerance
 BETA_TOLERANCE = 5e-3       # see Case.beta_tolerance
 OFF_OPTIMUM = (0.3, -0.5, 0.4, -0.2, 0.1, 0.25)       # of theta, from the optimum: see Case.thetas
+LINE_POINTS = 25            # see Case.lines
+LINE_REACH = 1.5            # of a log standard deviation, to either side
+DENSER = 1.5                # a power above 1: points of a line lie denser where it is steepest
+AS_ZERO = 9.0               # below log sigma, where a standard deviation counts as zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,3 +106,31 @@ class Case:
         moves = np.resize(OFF_OPTIMUM, len(base))
         each = [base + np.roll(moves, shift) for shift in range(len(base))]
         return [base + 0.2, *each]
+
+    @cached_property
+    def lines(self):
+        """Where `LMMprof` is drawn: an array (points, elements of theta) for each element.
+
+        Along a line that element moves, the others are at the optimum. Where its optimum is -inf,
+        the line ends at log sigma, and where another's is, that is so small as to count as zero.
+        """
+        is_finite = np.isfinite(self.theta)
+        held = np.where(is_finite, self.theta, self.theta[0] - AS_ZERO)
+        centres = np.where(is_finite, self.theta, self.theta[0] - LINE_REACH)
+        steps = np.linspace(-1, 1, LINE_POINTS)
+        moves = LINE_REACH * np.sign(steps) * np.abs(steps) ** DENSER
+        lines = []
+        for i, centre in enumerate(centres):
+            line = np.tile(held, (LINE_POINTS, 1))
+            line[:, i] = centre + moves
+            lines.append(line)
+        return tuple(lines)
+
+    @cached_property
+    def drawn(self):
+        """The criterion along each of the `lines`, from its best value."""
+        best = float(self.best)
+        return tuple(
+            np.array([float(LMMprof(theta, self.setup)) for theta in line]) - best
+            for line in self.lines
+        )

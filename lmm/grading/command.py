@@ -1,6 +1,5 @@
 """The command `lmm grade`: one submission, or a folder of them on several cores."""
 
-import html
 import json
 import os
 import shutil
@@ -11,11 +10,13 @@ from pathlib import Path
 
 from ..errors import LMMError, shorten
 from . import confinement
+from .autograders import write_autograders
 from .case_files import read_cases
 from .catalogue import built_in_cases
 from .collecting import ATTEMPTS, collected, opened_class
 from .folders import GRADED, suffix_of
 from .judging import Grading
+from .pages import page, write_reports
 from .reference import shown_cases
 from .report import ClassReport
 
@@ -87,6 +88,11 @@ def add_arguments(parser):
         help="write it as HTML",
     )
     add(
+        "--reports",
+        metavar="DIR",
+        help="with --all: write a page and a text for each submission, and a page of the class",
+    )
+    add(
         "--csv",
         metavar="FILE",
         help="with --all: write the points, a line for each submission",
@@ -95,6 +101,11 @@ def add_arguments(parser):
         "--gradescope",
         metavar="FILE",
         help="write Gradescope's results.json",
+    )
+    add(
+        "--autograders",
+        metavar="DIR",
+        help="grade nothing: write files for otter, nbgrader and Gradescope, points by case",
     )
     add(
         "--jobs",
@@ -126,11 +137,16 @@ def run(options):
     """
     if options.show_cases:
         return _show_cases(options)
+    if options.autograders:
+        return _write_autograders(options)
     _check_options(options)
     _check_outputs(options)
+    _check_reports(options)
     cases = _cases(options)
     grading = Grading(cases, options.time_limit, options.memory_limit)
-    if options.all is None:
+    if options.gradescope:
+        report = _report_for_gradescope(options.submission, grading)
+    elif options.all is None:
         report = _report_on_one(options.submission, grading)
     else:
         progress = sys.stderr if sys.stderr and sys.stderr.isatty() else None
@@ -208,6 +224,25 @@ def _check_outputs(options):
             raise LMMError(f"--{name} {file} cannot be written: there is no folder {folder}")
 
 
+def _check_reports(options):
+    """Raise an LMMError for a folder of reports that cannot be made, or is in the class's."""
+    if not options.reports:
+        return
+    folder = Path(options.reports).resolve()
+    where = f"--reports {options.reports}"
+    if options.all is None:
+        raise LMMError("--reports is for --all; --html writes the page of one submission")
+    if folder.is_relative_to(Path(options.all).resolve()):
+        raise LMMError(
+            f"{where} is in the folder of the submissions, and would be taken for one of them; "
+            "give another folder"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise LMMError(f"{where} is a file; give a folder")
+    if not folder.parent.is_dir():
+        raise LMMError(f"{where} cannot be made: there is no folder {str(folder.parent)!r}")
+
+
 def _outputs(options):
     """The outputs asked for: the files by the options' names."""
     files = {name: getattr(options, name) for name in OUTPUTS}
@@ -250,6 +285,14 @@ def _chosen(names):
     return tuple(case for case in cases if case.name in names)
 
 
+def _report_for_gradescope(submission, grading):
+    """The `Report` on what was handed in, also where that cannot be judged."""
+    def judge():
+        return grading.report(submission)
+
+    return _come_what_may(judge, Path(submission).name, grading)
+
+
 def _report_on_one(submission, grading):
     """The `Report` on one submission; of a folder of several the LMMError names --all."""
     try:
@@ -262,10 +305,22 @@ def _report_on_one(submission, grading):
         raise LMMError(f"{error}; or, for all of a class, give --all {submission}") from None
 
 
+def _write_autograders(options):
+    """Write the files for autograders, and say so; returns 0."""
+    if options.submission or options.all:
+        raise LMMError("--autograders grades nothing: leave out the submission, or the option")
+    _check_cases(options)
+    write_autograders(options.autograders, _cases(options), options.cases)
+    print(f"written to {options.autograders}: otter, nbgrader, gradescope")
+    return 0
+
+
 def _write_outputs(options, report):
     """Write the files that were asked for."""
     if options.json:
         _write(options.json, report.to_json())
+    if options.reports:
+        write_reports(report, options.reports)
     if options.html:
         _write(options.html, page(report))
     if options.csv:
@@ -281,23 +336,6 @@ def _write(file, text):
         print(text, end="")
     else:
         Path(file).write_text(text, encoding="utf-8")
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{font-family: sans-serif; max-width: 60em; margin: 2em auto}}
-td, th {{padding: 0.2em 1.5em 0.2em 0; text-align: left}}
-</style>
-</head><body>
-{body}
-</body></html>"""
-
-
-def page(report):
-    """The HTML of a report as a page of its own."""
-    title = getattr(report, "title", "Submissions")
-    return PAGE.format(title=html.escape(title), body=report._repr_html_())
 
 
 # -- a class -------------------------------------------------------------------------------------
@@ -372,15 +410,24 @@ def _graded(entries, grading, jobs, progress):
 
 def _grade_one(entry, grading):
     """The report on an entry, come what may: a class is graded to its end."""
-    try:
+    def judge():
         given = entry.submission()
-        report = grading.report(given, given.helpers)
+        return grading.report(given, given.helpers)
+
+    report = _come_what_may(judge, entry.title, grading)
+    notes = report.notes or entry.notes
+    return replace(report, student=entry.student, attempt=entry.attempt, notes=notes)
+
+
+def _come_what_may(judge, title, grading):
+    """The report that is judged, or one that says why there is nothing to judge."""
+    try:
+        return judge()
     except (LMMError, OSError) as error:
-        report = replace(grading.unread(entry.title, str(error)), notes=entry.notes)
+        return grading.unread(title, str(error))
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
-        report = grading.unread(entry.title, f"the judge itself failed, at its answers: {failure}")
-    return replace(report, student=entry.student, attempt=entry.attempt)
+        return grading.unread(title, f"the judge itself failed, at its answers: {failure}")
 
 
 def _show(progress, text):

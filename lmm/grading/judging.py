@@ -9,6 +9,7 @@ from . import confinement
 from .answers import raised
 from .cases import Case
 from .catalogue import built_in_cases
+from .comparing import drawing, numbers
 from .costs import costs
 from .diagnosis import GOES_WITH_THETA, STOPPED, UNKNOWN, Judge, Likelihood
 from .loading import submission
@@ -208,8 +209,10 @@ class Processes:
         if self.box is None or self.counts != case.costs:
             self._start(case.costs, facts)
         thetas = [theta.tolist() for theta in case.thetas]
+        lines = [] if case.costs else [line.tolist() for line in case.lines]
+        drawing = self.time_limit / 2       # so that a picture takes no answer's time
         try:
-            answer = self.box.ask((case.form, case.dat, case.ref, thetas))
+            answer = self.box.ask((case.form, case.dat, case.ref, thetas, lines, drawing))
         except Ended:
             self.lost += 1
             self.close()
@@ -360,6 +363,8 @@ def read(judge, answer, facts):
         checked=likelihood.right is not None,
         seconds=answer.get("fit", {}).get("seconds"),
         hidden=case.hidden,
+        numbers=numbers(judge, answer, bool(causes)),
+        drawing=drawing(judge, answer, likelihood),
     )
 
 

@@ -7,11 +7,75 @@ import csv
 import io
 import json
 from dataclasses import asdict, dataclass, field
+from math import isfinite, nan
+from textwrap import wrap
 
 from ..result import rendering, tables
 
 MOST_LINES = 6          # of a submission's own output in the printed report
-LONGEST_CAUSE = 100     # characters, in the table of a class
+NARROWEST = 40          # characters of a column of sentences, in the table of a class
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that was asked for, beside the one that was found.
+
+    Attributes
+    ----------
+    of : str
+        What it belongs to: ``"sd"``, ``"beta"`` or ``"LMMprof"``.
+    name : str
+        Which of them: ``"sigma"`` or a block, a column of X, a theta.
+    expected : float
+        The right one. Of theta's elements the standard deviations are compared.
+    found : float
+        The submission's.
+    on_scale : float
+        The same for the eye: of a criterion that is right but for its scale and its constant,
+        without them.
+    off : bool
+        Whether it is one of those that are wrong.
+    """
+
+    of: str
+    name: str
+    expected: float
+    found: float
+    on_scale: float
+    off: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The submission's criterion and the right one along the log of one standard deviation.
+
+    The others are at the optimum. Both are counted from their smallest values there.
+
+    Attributes
+    ----------
+    name : str
+        Whose log standard deviation: ``"sigma"`` or a block.
+    positions : tuple of float
+        Its values.
+    right, own : tuple of float
+        The criteria; nan where there is none. `own` is on the scale of `right`.
+    optimum, reached : float
+        The element of theta that is best, and the submission's; -inf for a standard deviation of
+        zero, nan where there is none.
+    words : str
+        How `own` was made comparable.
+    missing : str
+        Why there is nothing to draw, or "".
+    """
+
+    name: str = ""
+    positions: tuple = ()
+    right: tuple = ()
+    own: tuple = ()
+    optimum: float = nan
+    reached: float = nan
+    words: str = ""
+    missing: str = ""
 
 
 def either(mistakes):
@@ -47,6 +111,10 @@ class Result:
         What the call of `lmm` took.
     hidden : bool
         Whether students see only that it was or was not passed.
+    numbers : tuple of Number
+        What was asked for and what was found.
+    drawing : Drawing or None
+        The criterion along a line, for a picture.
     """
 
     name: str
@@ -63,6 +131,8 @@ class Result:
     output: str = field(default="", repr=False)
     seconds: float | None = None
     hidden: bool = False
+    numbers: tuple = field(default=(), repr=False)
+    drawing: Drawing | None = field(default=None, repr=False)
 
     @property
     def mistake(self):
@@ -156,19 +226,14 @@ class Report(tables.Shown):
     def _table_of_cases(self):
         """A line for each case."""
         rows = []
-        for i, result in enumerate(self.results):
-            name = f"hidden case {i + 1}" if result.hidden else result.name
+        for name, result in zip(self.shown_names(), self.results):
             points = f"{result.points:g} / {result.total:g}"
             rows.append((name, points, "" if result.passed else "NOT passed"))
         return tables.Table("", ("<Case", "Points", "<"), tuple(rows))
 
     def _tables_of_causes(self):
-        """Why cases are not passed; those with the same causes, or the same mistake, together."""
-        together = {}
-        for result in self._shown_results():
-            if not result.passed:
-                together.setdefault(result.mistake or result.causes, []).append(result)
-        for results in together.values():
+        """Why cases are not passed."""
+        for results in self.failed_together():
             first = results[0]
             heading = ", ".join(result.name for result in results)
             if len(results) == 1:
@@ -180,9 +245,7 @@ class Report(tables.Shown):
 
     def _tables_of_notes(self):
         """What else is to be said: of all cases, then of each."""
-        notes = list(self.notes)
-        for result in self._shown_results():
-            notes += [f"{result.name}: {note}" for note in result.notes]
+        notes = self.all_notes()
         if notes:
             yield tables.Table("")
         for note in notes:
@@ -190,7 +253,7 @@ class Report(tables.Shown):
 
     def _tables_of_output(self):
         """The first lines that the submission printed, in the first case in which it did."""
-        for result in self._shown_results():
+        for result in self.shown_results():
             lines = [line for line in result.output.splitlines() if line.strip()]
             if lines:
                 break
@@ -203,8 +266,33 @@ class Report(tables.Shown):
         if len(lines) > MOST_LINES:
             yield tables.Table(f"    ... ({len(lines)} lines)")
 
-    def _shown_results(self):
+    # -- what a student may see ------------------------------------------------------------------
+
+    def shown_results(self):
+        """The results of cases that are not hidden."""
         return [result for result in self.results if not result.hidden]
+
+    def shown_names(self):
+        """What the cases are called: of a hidden one its place alone is told."""
+        return [
+            f"hidden case {i + 1}" if result.hidden else result.name
+            for i, result in enumerate(self.results)
+        ]
+
+    def failed_together(self):
+        """Lists of results that are not passed: with the same causes, or the same mistake."""
+        together = {}
+        for result in self.shown_results():
+            if not result.passed:
+                together.setdefault(result.mistake or result.causes, []).append(result)
+        return list(together.values())
+
+    def all_notes(self):
+        """The notes on all cases, then those on each, with its name."""
+        notes = list(self.notes)
+        for result in self.shown_results():
+            notes += [f"{result.name}: {note}" for note in result.notes]
+        return notes
 
     # -- for programs ----------------------------------------------------------------------------
 
@@ -220,7 +308,7 @@ class Report(tables.Shown):
             "total": self.total,
             "problem": self.problem,
             "notes": list(self.notes),
-            "cases": [asdict(result) for result in self.results],
+            "cases": [_finite(asdict(result)) for result in self.results],
         }
 
     def to_json(self):
@@ -276,12 +364,16 @@ class ClassReport(tables.Shown):
     def __repr__(self):
         return f"ClassReport({len(self.reports)} submissions)"
 
+    def __str__(self):
+        """With the sentences wrapped: in text a cell is one line."""
+        return rendering.to_text(_wrapped(table) for table in self._tables())
+
     def _tables(self):
         passed = sum(report.passed for report in self.reports)
         rows = []
         for report in self.reports:
             points = f"{report.points:g} / {report.total:g}"
-            rows.append((report.title, points, cut(report.verdict)))
+            rows.append((report.title, points, report.verdict))
         count = len(self.reports)
         yield tables.Table(f"{count} submissions, {passed} of them passed every case")
         yield tables.Table("", ("<Submission", "Points", "<First of all"), tuple(rows))
@@ -320,8 +412,27 @@ def _of(report):
     return f"{report.points:g} of {report.total:g}"
 
 
-def cut(text):
-    """A cause short enough for a table."""
-    if len(text) <= LONGEST_CAUSE:
-        return text
-    return text[:LONGEST_CAUSE - 3].rstrip() + "..."
+def _wrapped(table):
+    """A table whose last column goes on in further rows, so that lines have the usual width."""
+    if not table.rows:
+        return table
+    *others, _ = zip(table.columns, *table.rows)
+    taken = sum(max(map(len, column)) + 2 for column in others)
+    width = max(rendering.WIDTH - taken, NARROWEST)
+    rows = []
+    for *cells, sentence in table.rows:
+        first, *further = wrap(sentence, width) or [""]
+        rows.append((*cells, first))
+        rows += [(*[""] * len(cells), line) for line in further]
+    return tables.Table(table.title, table.columns, tuple(rows))
+
+
+def _finite(value):
+    """Plain Python of which JSON can be made: None for nan and infinity, which it does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

@@ -116,7 +116,7 @@ def test_nothing_is_left_of_what_was_started():
     """Three descendants have left the session, and sleep; they are found by their mark."""
     case = grading().judges[0].case
     with Sandbox(submission(FAULTY / "forks.py"), 10, 2048) as box:
-        answer = box.ask((case.form, case.dat, case.ref, []))
+        answer = box.ask((case.form, case.dat, case.ref, [], [], 0.0))
         mark = box.mark.encode()
         assert answer["events"] == [["process", "os.fork"]]
         assert len(marked(mark)) >= 4

@@ -15,6 +15,7 @@ import pickle
 import sys
 import time
 import traceback
+import warnings
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
@@ -32,7 +33,8 @@ LONGEST_MESSAGE = 300           # characters of an exception's
 LONGEST_LINE = 100              # characters of a line that does not parse
 LONGEST_NAMES = 80              # characters of the names of columns
 LARGEST_FILE = 2**28            # bytes that it may write into one
-MOST_OPEN_FILES = 256                # that it may have open
+MOST_OPEN_FILES = 256           # that it may have open
+DRAWING = 1.5                   # seconds at most for `LMMprof` along lines, for a picture
 
 
 class Channel:
@@ -208,16 +210,23 @@ def explained(error, path):
 # -- a case --------------------------------------------------------------------------------------
 
 def run(module, given, path):
-    """One case: the likelihood at some thetas, then the fit, and whether arguments are changed."""
-    form, dat, ref, thetas = given
+    """One case: the likelihood at some thetas, then the fit, and whether arguments are changed.
+
+    Then, for a picture, the likelihood along lines: as far as `seconds` from the start allow.
+    """
+    form, dat, ref, thetas, lines, seconds = given
+    latest = time.perf_counter() + seconds
     dat_before = dat.copy(deep=True)
     ref_before = json.dumps(ref)
     likelihood = evaluations(module, form, dat.copy(deep=True), ref, thetas, path)
     fit = attempt(lambda: module.lmm(form, dat, ref), path)
+    changed = difference(dat_before, ref_before, dat, ref)
+    model = (form, dat_before, json.loads(ref_before))
     return {
         "likelihood": likelihood,
         "fit": fit,
-        "changed": difference(dat_before, ref_before, dat, ref),
+        "changed": changed,
+        "lines": along(module, model, lines, latest, path),
     }
 
 
@@ -244,14 +253,23 @@ def evaluations(module, form, dat, ref, thetas, path):
         words, function = likelihood_of(module, form, dat, ref)
     except BaseException as error:
         return {"error": explained(error, path)}
+    words, values, _ = in_its_form(words, function, thetas, path)
+    return {"way": words, "values": values}
+
+
+def in_its_form(words, function, thetas, path):
+    """How `LMMprof` is called, its values, and the function: with theta in the form it takes."""
     values = _at_each(function, thetas, path)
     if "error" not in values[0]:
-        return {"way": words, "values": values}
+        return words, values, function
     for form, of_array in FORMS_OF_THETA:
-        other = _at_each(lambda theta, of_array=of_array: function(of_array(theta)), thetas, path)
-        if all(_is_number(one) for one in other):
-            return {"way": f"{words}, theta being {form}", "values": other}
-    return {"way": words, "values": values}
+        def other(theta, of_array=of_array):
+            return function(of_array(theta))
+
+        others = _at_each(other, thetas, path)
+        if all(_is_number(one) for one in others):
+            return f"{words}, theta being {form}", others, other
+    return words, values, function
 
 
 def _at_each(function, thetas, path):
@@ -263,6 +281,55 @@ def _is_number(evaluation):
     """Whether an evaluation returned something with numbers in it."""
     kind = evaluation.get("returned", {}).get("kind")
     return kind not in (None, "none", "text", "opaque", "callable")
+
+
+# -- along lines, for a picture -----------------------------------------------------------------
+
+def along(module, model, lines, latest, path):
+    """What `LMMprof` returns along each of some lines of thetas, None where it raises.
+
+    An empty list if it cannot be called; lines are left out, or end early, when time is up. What
+    is printed meanwhile is lost.
+    """
+    is_missing = not _has(module, "LMMsetup") or not _has(module, "LMMprof")
+    if is_missing or time.perf_counter() > latest:
+        return []
+    end = min(latest, time.perf_counter() + DRAWING)
+    values = []
+    with quiet():
+        try:
+            _, function = likelihood_of(module, *model)
+        except BaseException:
+            return []
+        _, _, function = in_its_form("", function, lines[0][:1], path)
+        for line in lines:
+            values.append([])
+            for theta in line:
+                if time.perf_counter() > end:
+                    return values
+                values[-1].append(value_or_none(function, np.array(theta)))
+    return values
+
+
+def value_or_none(function, theta):
+    """The description of what a function of theta returns, or None where it raises."""
+    try:
+        return describe(function(theta))
+    except BaseException:
+        return None
+
+
+@contextlib.contextmanager
+def quiet():
+    """Without warnings, and with whatever is printed lost."""
+    with (
+        open(os.devnull, "w") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def difference(dat_before, ref_before, dat, ref):
@@ -302,7 +369,7 @@ def costs(module, given, path, watch, channel, counts):
     As soon as the memory is that of half an n x n matrix, or the calls are as many as there are
     evaluations, what is known is sent, and the process ends.
     """
-    form, dat, ref, thetas = given
+    form, dat, ref, thetas, *_ = given
     rows = len(dat)
     columns = 1 + sum(_levels(dat, names) for names in ref)
     answer = {"rows": rows}
