@@ -3,7 +3,8 @@
 import numpy as np
 
 from lmm import LMMprof
-from lmm.grading.diagnosis import STOPPED, UNKNOWN, Likelihood
+from lmm.grading.diagnosis import STOPPED
+from lmm.grading.likelihoods import UNKNOWN, Likelihood
 
 
 def answer(beta, theta):

@@ -6,6 +6,7 @@ from html import escape
 from statistics import median
 from urllib.parse import quote
 
+from .likelihoods import UNKNOWN
 from .markup import table, whole_page
 from .pictures import histogram
 
@@ -103,11 +104,13 @@ def _frequent(reports):
 def _causes(report):
     """Why cases are not passed: of each, a sentence without the numbers that are compared.
 
-    They are what is rarely the same in two submissions.
+    The numbers are rarely the same in two submissions. Where some are known, those count.
     """
     if report.problem:
         return [report.problem.removeprefix(report.title).strip()]
     failed = [result for result in report.results if not result.passed and result.causes]
+    known = [result for result in failed if UNKNOWN not in result.causes[0]]
+    failed = known or failed            # what is not known may well be what is known elsewhere
     return [COMPARED_NUMBERS.sub("", result.mistake or result.causes[0]) for result in failed]
 
 

@@ -11,7 +11,8 @@ from .cases import Case
 from .catalogue import built_in_cases
 from .comparing import drawing, numbers
 from .costs import costs
-from .diagnosis import GOES_WITH_THETA, STOPPED, UNKNOWN, Judge, Likelihood
+from .diagnosis import GOES_WITH_THETA, STOPPED, Judge
+from .likelihoods import UNKNOWN, Likelihood
 from .loading import submission
 from .report import Report, Result, either
 from .sandbox import Ended, Sandbox

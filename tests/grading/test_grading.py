@@ -20,9 +20,10 @@ from wrong_answers import answer, invented
 from lmm import LMMprof, lmm
 from lmm.grading import Grading, Result, built_in_cases, confinement, diagnosis, judging
 from lmm.grading.costs import costs
-from lmm.grading.diagnosis import UNKNOWN, Judge, Likelihood
+from lmm.grading.diagnosis import Judge
 from lmm.grading.inside import running
 from lmm.grading.inside.calling import parameters
+from lmm.grading.likelihoods import UNKNOWN, Likelihood
 from lmm.grading.loading import Submission
 from lmm.grading.mistakes import is_minimum, matches, triangles
 from lmm.machine import few_threads

@@ -25,8 +25,9 @@ from lmm.grading import (
     comparing,
     pictures,
 )
-from lmm.grading.diagnosis import Judge, Likelihood
+from lmm.grading.diagnosis import Judge
 from lmm.grading.inside import running
+from lmm.grading.likelihoods import Likelihood
 from lmm.grading.pages import file_names, page, write_reports
 from lmm.grading.report import Drawing, Number
 
