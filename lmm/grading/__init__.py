@@ -12,8 +12,11 @@ from .catalogue import built_in_cases
 from .command import grade_all
 from .judging import Grading, grade
 from .report import ClassReport, Report, Result
+from .theta_scales import THETA_ORDERS, THETA_SCALES
 
 __all__ = [
+    "THETA_ORDERS",
+    "THETA_SCALES",
     "Case",
     "ClassReport",
     "Grading",
