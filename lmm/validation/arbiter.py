@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import LMMError, shorten
 from ..result import LMMResult, tables
-from .claims import BY_BLOCK, BY_COEFFICIENT, QUANTITIES, ROUNDING, bare_name, read_claims
+from .claims import BY_BLOCK, BY_COEFFICIENT, ROUNDING, bare_name, read_claims
 from .conventions import Facts
 from .verdicts import Verdict, verdict_on_deviance
 
@@ -33,13 +33,18 @@ class Explanation:
         Which one.
     conventions : tuple of tuple of str
         Each convention that gives all claimed numbers, as its parts in words; none known if empty.
-    sure : bool
-        Whether so many digits were printed that this is no chance.
+    printed : int
+        How many significant digits were printed of numbers that have these conventions.
     """
 
     quantity: str
     conventions: tuple
-    sure: bool
+    printed: float
+
+    @property
+    def sure(self):
+        """Whether so many digits were printed that this is no chance."""
+        return self.printed >= LEAST_PRINTED
 
     def __str__(self):
         if not self.conventions:
@@ -177,26 +182,41 @@ def compare(fit, claimed, program=NOBODYS):
         raise LMMError(f"fit is of type {kind}; it is what lmm or lmer returns")
     if not isinstance(program, str) or not program.strip():
         raise LMMError(f"program is {program!r}; it is text, such as 'lme4 1.1-31'")
-    facts = Facts(fit)
-    claims = read_claims(claimed, _names(fit, claimed, facts))
-    own = {quantity: _own_values(quantity, fit) for quantity in QUANTITIES}
-    rows = [_row(claim, own) for claim in claims]
-    table = pd.DataFrame(rows)
+    facts, claims, own = read(fit, claimed)
+    table = pd.DataFrame([_row(claim, own(claim)) for claim in claims])
     different = table.loc[~table["agrees"], "quantity"].unique()
     found = {name: _explained(claims.of(name), facts) for name in different}
-    explanations = tuple(explanation for explanation, _ in found.values())
+    explanations = tuple(pooled([explanation for explanation, _ in found.values()]))
     scales = {name: alternative for name, (_, alternative) in found.items()}
     verdict = verdict_on_deviance(fit, claims, scales, facts)
     criterion = "REML" if fit.reml else "maximum likelihood"
     return Arbitration(table, explanations, verdict, program, criterion)
 
 
+def read(fit, claimed):
+    """The `Facts` of a fit, the `Claims`, and the function that gives the fit's number of each."""
+    facts = Facts(fit)
+    claims = read_claims(claimed, _names(fit, claimed, facts))
+    by_quantity = {}
+
+    def own(claim):
+        quantity = claim.quantity
+        if claim.term == "Residual":
+            return fit.sigma**2 if quantity == "var" else fit.sigma
+        if quantity not in by_quantity:
+            by_quantity[quantity] = _own_values(quantity, fit)
+        values = by_quantity[quantity]
+        return float(values[claim.term]) if claim.term in values.index else np.nan
+
+    return facts, claims, own
+
+
 def _names(fit, claimed, facts):
     """By quantity the names of its numbers, in order; of other codings where one is claimed."""
     design = fit.setup.design
     own = list(design.x_names)
-    names = dict.fromkeys(BY_COEFFICIENT, own)
-    names.update(dict.fromkeys(BY_BLOCK, [block.name for block in design.blocks]))
+    names = {quantity: own for quantity in BY_COEFFICIENT}
+    names.update({name: [block.name for block in design.blocks] for name in BY_BLOCK})
     names["corr"] = list(fit.corr.index)
     names["theta"] = list(design.labels)
     names["other"] = []
@@ -204,7 +224,7 @@ def _names(fit, claimed, facts):
     if isinstance(claimed, dict):
         for quantity in BY_COEFFICIENT:
             given = claimed.get(quantity)
-            if hasattr(given, "keys") and any(bare_name(one) not in known for one in given.keys()):
+            if hasattr(given, "keys") and any(bare_name(one) not in known for one in given):
                 names["other"] = [name for _, _, other in facts.codings for name in other]
     return names
 
@@ -213,7 +233,7 @@ def _names(fit, claimed, facts):
 
 
 def _own_values(quantity, fit):
-    """The fit's own numbers of a quantity by name; a function, for they are not all needed."""
+    """The fit's own numbers of a quantity: a Series by name."""
     getters = {
         "beta": lambda: fit.params,
         "se": lambda: fit.bse,
@@ -224,16 +244,13 @@ def _own_values(quantity, fit):
         "corr": lambda: fit.corr,
         "theta": lambda: pd.Series(fit.theta, list(fit.setup.design.labels)),
     }
-    return getters.get(quantity, lambda: pd.Series({"": float(getattr(fit, quantity))}))
+    if quantity in getters:
+        return getters[quantity]()
+    return pd.Series({"": float(getattr(fit, quantity))})
 
 
-def _row(claim, own):
+def _row(claim, exact):
     """The row of the table for a claim."""
-    values = own[claim.quantity]()
-    exact = float(values[claim.term]) if claim.term in values.index else np.nan
-    if claim.term == "Residual":
-        sigma = float(own["sigma"]()[""])
-        exact = sigma**2 if claim.quantity == "var" else sigma
     return {
         "quantity": claim.quantity,
         "term": claim.term,
@@ -264,7 +281,7 @@ def _explained(claims, facts):
     Of conventions the simplest are named: those of the fewest parts.
     """
     quantity = claims[0].quantity
-    printed = sum(one.printed for one in claims)
+    printed = sum(np.inf if np.isinf(one.value) else one.printed for one in claims)
     fewest = np.inf
     found = {}
     for one in _with_orders(claims, facts):
@@ -274,11 +291,28 @@ def _explained(claims, facts):
             fewest = len(one.parts)
             found = {}
         found.setdefault(one.parts, one)
-    sure = printed >= LEAST_PRINTED or any(np.isinf(one.value) for one in claims)
-    if not sure and fewest > 1:
+    if printed < LEAST_PRINTED and fewest > 1:
         found = {}                                  # of few digits something can always be made
     first = next(iter(found.values()), None)
-    return Explanation(quantity, tuple(found), sure), first
+    return Explanation(quantity, tuple(found), printed), first
+
+
+def pooled(explanations):
+    """The explanations; of few digits, by the conventions that explain other quantities as well.
+
+    Digits of two quantities count together where one convention explains both.
+    """
+    for one in explanations:
+        if one.sure or not one.conventions:
+            yield one
+            continue
+        together = {
+            parts: sum(other.printed for other in explanations if parts in other.conventions)
+            for parts in one.conventions
+        }
+        most = max(together.values())
+        kept = tuple(parts for parts, printed in together.items() if printed == most)
+        yield Explanation(one.quantity, kept if most > one.printed else one.conventions, most)
 
 
 def _with_orders(claims, facts):
@@ -334,7 +368,7 @@ def _own_names(quantity, fit):
     """The names of the fit's own numbers."""
     if quantity in BY_COEFFICIENT:
         return fit.setup.design.x_names
-    return list(_own_values(quantity, fit)().index)
+    return list(_own_values(quantity, fit).index)
 
 
 def _gives_logs(one, claims, fit):

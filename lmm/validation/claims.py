@@ -182,9 +182,9 @@ def _several(quantity, given, names):
     if quantity == "theta":
         lengths.add(len(known) - 1)         # lme4's, without sigma
     if len(given) not in lengths:
+        takes = " or ".join(map(str, sorted(lengths)))
         raise LMMError(
-            f"{quantity} has {len(given)} numbers; it takes {' or '.join(map(str, sorted(lengths)))}"
-            f": {shorten(known)}"
+            f"{quantity} has {len(given)} numbers; it takes {takes}: {shorten(known)}"
         )
     if quantity in BY_BLOCK and len(given) > len(known):
         known.append("Residual")

@@ -1,8 +1,8 @@
 """By which convention numbers of the same fit are printed differently.
 
-`Facts.alternatives` has what a quantity would be by each convention, from the exact fit. A convention
-is a number of parts, in words: maximum likelihood in place of REML, variances in place of standard
-deviations, without the constant, and so on. Scales of theta are the grader's.
+`Facts.alternatives` has what a quantity would be by each convention, from the exact fit. A
+convention is a number of parts, in words: maximum likelihood in place of REML, variances in place
+of standard deviations, without the constant, and so on. Scales of theta are the grader's.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +22,7 @@ BY_ML = "maximum likelihood, where this fit is by REML"
 BY_REML = "REML, where this fit is by maximum likelihood"
 LEAST_SQUARES = "least squares, without random effects"
 KR_ERRORS = "Kenward and Roger's standard errors"
+NLME_ERRORS = "standard errors times the root of n / (n - k), as nlme's by maximum likelihood"
 ONE_SIDED = "one-sided p-values"
 ML_AT_REML = "-2 log-likelihood of ML at the estimates of REML"
 NEW_UNIT = "the unit of the response, {:g} of the data's"
@@ -158,7 +159,12 @@ def _plain_errors(fit, T):
 def _errors(facts):
     for base, fit in facts.bases:
         for coding, T, names in facts.codings:
-            yield Alternative(base + coding, _plain_errors(fit, T), tuple(names))
+            errors = _plain_errors(fit, T)
+            yield Alternative(base + coding, errors, tuple(names))
+            n, k = fit.nobs, len(fit.beta)
+            if not fit.reml and n > k:
+                longer = errors * np.sqrt(n / (n - k))
+                yield Alternative((*base, NLME_ERRORS, *coding), longer, tuple(names))
     for coding, T, names in facts.codings:
         adjusted = kenward_roger_errors(facts.bases[-1][1] if not facts.fit.reml else facts.fit, T)
         if adjusted is not None:
@@ -345,7 +351,7 @@ def _deviances(facts):
     """(parts, -2 log L, fit) with and without constants, by both criteria."""
     two_pi = float(np.log(2 * np.pi))
     for base, fit in facts.bases:
-        n, k = fit.nobs, len(fit.beta)
+        k = len(fit.beta)
         D = fit.deviance
         yield base, D, fit
         df = fit.setup.df

@@ -5,6 +5,8 @@ Institute, "The MIXED Procedure", option DDFM= of its MODEL statement; inner and
 Pinheiro and Bates (2000), "Mixed-Effects Models in S and S-PLUS", page 91.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..errors import LMMError
@@ -81,7 +83,7 @@ def groupings(design):
 
 def is_nested(codes):
     """Whether each grouping's groups lie in one group of the grouping before it."""
-    for outer, inner in zip(codes, codes[1:]):
+    for outer, inner in pairwise(codes):
         pairs = np.unique(np.column_stack([outer, inner]), axis=0)
         if len(pairs) > len(np.unique(inner)):
             return False
