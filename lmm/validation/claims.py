@@ -10,14 +10,17 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite, isinf, isnan
 
 from ..errors import LMMError, shorten, unknown_name
-from .rows import digits_of
+from .rows import ALL_DIGITS, digits_of
 
 BY_COEFFICIENT = ("beta", "se", "df", "pvalue")
 BY_BLOCK = ("sd", "var")
 ALONE = ("sigma", "llf", "deviance", "aic", "bic", "nobs")
 QUANTITIES = ("beta", "se", "df", "pvalue", "sd", "var", "corr", "sigma", "theta", *ALONE[1:])
+VARIANCES = ("sd", "var", "corr", "sigma", "theta")
 RESIDUAL = ("residual", "sigma")    # names of sigma among standard deviations
-CLOSE = 6.0         # digits at which two searches have found the same optimum
+CLOSE = 6.0         # digits at which two searches have found the same optimum, ...
+CLOSE_CRITERION = 8.0       # ... and of a likelihood, where their distance counts squared
+CRITERIA = ("llf", "deviance", "aic", "bic")
 ROUNDING = 1e-6     # of half a unit in the last place: numbers in the middle go either way
 LAST_BITS = 1e-12   # relative: what two orders of the same sums differ by
 
@@ -54,20 +57,33 @@ class Claim:
     below: bool = False
 
     def agrees(self, exact):
-        """Whether a number is this one, to the digits that were printed, or to six."""
+        """Whether a number is this one, to the digits that were printed, or as two searches are.
+
+        That is to six digits, of a likelihood to eight.
+        """
+        if self.prints(exact):
+            return True
+        close = CLOSE_CRITERION if self.quantity in CRITERIA else CLOSE
+        return exact != 0 and not self.below and self.digits(exact) >= close
+
+    def prints(self, exact):
+        """Whether a number is printed so: it is this one to the digits that were printed."""
         if isnan(exact):
             return False
         if isinf(exact) or isinf(self.value):
             return exact == self.value
         if self.below:
             return exact < self.value
-        gap = abs(exact - self.value)
         within = self.half * (1 + ROUNDING) + LAST_BITS * abs(exact)
-        return gap <= within or (exact != 0 and self.digits(exact) >= CLOSE)
+        return abs(exact - self.value) <= within
 
     def digits(self, exact):
         """How many digits of it are those of a number: its log relative error."""
-        return digits_of(self.value, exact) if isfinite(exact) else digits_of(exact, self.value)
+        if not isfinite(exact) or isinf(self.value):
+            return ALL_DIGITS if exact == self.value else 0.0
+        if exact and abs(self.value - exact) >= abs(exact):
+            return 0.0
+        return digits_of(self.value, exact)
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,11 @@ class Claims:
             if one.term == term:
                 return one
         return None
+
+    def replacing(self, old, new):
+        """The same with another claim in the place of one."""
+        changed = [new if one is old else one for one in self.of(old.quantity)]
+        return Claims({**self.by_quantity, old.quantity: changed})
 
     def __iter__(self):
         return (claim for claims in self.by_quantity.values() for claim in claims)

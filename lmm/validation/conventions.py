@@ -14,8 +14,8 @@ from scipy.special import stdtr
 from ..errors import LMMError
 from ..fit import refitted
 from ..grading import THETA_ORDERS, THETA_SCALES
-from ..practical import LMMprof
 from .codings import codings
+from .criteria import aics, bics, multiples
 from .freedoms import freedoms, kenward_roger_errors
 
 BY_ML = "maximum likelihood, where this fit is by REML"
@@ -24,7 +24,6 @@ LEAST_SQUARES = "least squares, without random effects"
 KR_ERRORS = "Kenward and Roger's standard errors"
 NLME_ERRORS = "standard errors times the root of n / (n - k), as nlme's by maximum likelihood"
 ONE_SIDED = "one-sided p-values"
-ML_AT_REML = "-2 log-likelihood of ML at the estimates of REML"
 NEW_UNIT = "the unit of the response, {:g} of the data's"
 OTHER_N = "sigma with n - k in place of n"
 OTHER_N_K = "sigma with n in place of n - k"
@@ -58,6 +57,14 @@ class Facts:
 
     def __init__(self, fit):
         self.fit = fit
+
+    @classmethod
+    def of(cls, fit):
+        """The facts of a fit, which keeps them."""
+        known = fit.__dict__.get("_facts")
+        if known is None:
+            known = fit.__dict__["_facts"] = cls(fit)
+        return known
 
     @cached_property
     def bases(self):
@@ -120,10 +127,10 @@ def _alternatives(quantity, facts):
         "sigma": _sigma,
         "theta": _theta,
         "corr": _correlations,
-        "llf": _log_likelihood,
-        "deviance": _deviance,
-        "aic": _aic,
-        "bic": _bic,
+        "llf": lambda facts: _alone(multiples(facts.bases, -0.5)),
+        "deviance": lambda facts: _alone(multiples(facts.bases, 1.0)),
+        "aic": lambda facts: _alone(aics(facts.bases)),
+        "bic": lambda facts: _alone(bics(facts.bases)),
         "nobs": _counts,
     }
     power = IN_UNITS_OF_Y.get(quantity, 0)
@@ -289,11 +296,9 @@ def _theta(facts):
     """theta itself, in other scales and orders where it holds logs alone, and as lme4's."""
     for base, fit in facts.bases:
         yield Alternative(base, fit.theta)
-        for words, values in (
-            (LME4_THETA, lme4_theta(fit)),
-            (LME4_ORDER, lme4_theta(fit, by_levels=True)),
-        ):
-            yield Alternative((*base, words), values)
+        yield Alternative((*base, LME4_THETA), lme4_theta(fit))
+        if lme4_places(fit) != lme4_places(fit, by_levels=True):
+            yield Alternative((*base, LME4_ORDER), lme4_theta(fit, by_levels=True))
         if fit.setup.covariance.elementwise:
             yield from _scales_and_orders(base, fit.theta)
 
@@ -312,24 +317,30 @@ def _scales_and_orders(base, theta):
                 yield Alternative(base + parts, theta, (), logs)
 
 
-def lme4_theta(fit, by_levels=False):
-    """Each term's relative factor by columns, T / sigma; terms as in ref, or as lme4 has them."""
+def lme4_places(fit, by_levels=False):
+    """The places in T of lme4's theta: each term by columns; terms as in ref, or as lme4 has them.
+
+    lme4 puts terms with more levels first.
+    """
     covariance = fit.setup.covariance
-    root = covariance.root(fit.theta) / fit.sigma
-    spans = list(covariance.spans)
-    structures = {span.start: one for span, one in zip(spans, covariance.structures)}
+    blocks = fit.setup.design.blocks
+    terms = list(zip(covariance.spans, covariance.structures))
     if by_levels:
-        blocks = fit.setup.design.blocks
-        spans = sorted(spans, key=lambda span: -len(blocks[span.start].levels))
-    values = []
-    for span in spans:
-        T = root[span, span]
-        independent = structures[span.start].kind == "independent"
-        places = [(j, j) for j in range(len(T))]
-        if not independent:
-            places = [(i, j) for j in range(len(T)) for i in range(j, len(T))]
-        values += [T[place] for place in places]
-    return np.array(values)
+        terms.sort(key=lambda term: -len(blocks[term[0].start].levels))
+    places = []
+    for span, structure in terms:
+        own = range(span.start, span.stop)
+        if structure.kind == "independent":
+            places += [(j, j) for j in own]
+        else:
+            places += [(i, j) for j in own for i in own if i >= j]
+    return places
+
+
+def lme4_theta(fit, by_levels=False):
+    """lme4's theta of a fit: the elements of T / sigma."""
+    T = fit.setup.covariance.root(fit.theta) / fit.sigma
+    return np.array([T[place] for place in lme4_places(fit, by_levels)])
 
 
 def _correlations(facts):
@@ -344,88 +355,13 @@ def _correlations(facts):
         yield Alternative((*base, COVARIANCES), np.array([psi[i, j] for i, j in pairs]))
 
 
-# -- likelihoods -----------------------------------------------------------------------------------
+# -- likelihoods, counts ---------------------------------------------------------------------------
 
 
-def _deviances(facts):
-    """(parts, -2 log L, fit) with and without constants, by both criteria."""
-    two_pi = float(np.log(2 * np.pi))
-    for base, fit in facts.bases:
-        k = len(fit.beta)
-        D = fit.deviance
-        yield base, D, fit
-        df = fit.setup.df
-        words = "(n - k) log 2 pi" if fit.reml else "n log 2 pi"
-        yield (*base, f"without the constant {words} of -2 log L"), D - df * two_pi, fit
-        if fit.reml and k:
-            logdet = 2 * float(np.log(np.abs(np.diag(fit.setup.R_X))).sum())
-            yield (*base, "REML's constant with n log 2 pi, not n - k"), D + k * two_pi, fit
-            yield (*base, "REML's criterion with log |X'X| taken off"), D - logdet, fit
-            yield (*base, "REML's criterion with log |X'X| taken off, without the constant "
-                          "(n - k) log 2 pi"), D - logdet - df * two_pi, fit
-    for _, fit in facts.bases:
-        if fit.reml:
-            value = 2 * float(LMMprof(fit.theta, fit.setup, reml=False)) + fit.nobs * two_pi
-            yield (ML_AT_REML,), value, fit
-
-
-def _multiples(facts, own):
-    """-2 log L times what it may be printed as; `own` is the factor that is meant."""
-    words = {
-        1.0: "-2 log L",
-        -1.0: "2 log L",
-        -0.5: "log L",
-        0.5: "-log L",
-    }
-    for parts, D, _ in _deviances(facts):
-        for factor, said in words.items():
-            which = () if factor == own else (f"{said}, where {words[own]} is meant",)
-            yield Alternative(parts + which, np.array([factor * D]))
-
-
-def _log_likelihood(facts):
-    yield from _multiples(facts, -0.5)
-
-
-def _deviance(facts):
-    yield from _multiples(facts, 1.0)
-
-
-def _parameter_counts(fit):
-    """(parts, how many parameters a criterion counts)."""
-    k, q = len(fit.beta), len(fit.theta)
-    yield (), k + q
-    yield ("the variance parameters alone counted, as SAS after REML",), q
-    yield ("sigma not counted",), k + q - 1
-    yield ("the fixed effects alone counted",), k
-    yield ("the fixed effects and sigma counted",), k + 1
-
-
-def _aic(facts):
-    for parts, D, fit in _deviances(facts):
-        for counted, npar in _parameter_counts(fit):
-            yield Alternative(parts + counted, np.array([D + 2 * npar]))
-
-
-def _bic(facts):
-    for parts, D, fit in _deviances(facts):
-        for counted, npar in _parameter_counts(fit):
-            for number, N in _sample_sizes(fit):
-                yield Alternative(parts + counted + number, np.array([D + npar * np.log(N)]))
-
-
-def _sample_sizes(fit):
-    """(parts, N of BIC's log N)."""
-    yield (), fit.nobs
-    k = len(fit.beta)
-    if k and fit.nobs > k:
-        yield ("log(n - k) in BIC",), fit.nobs - k
-    seen = set()
-    for block in fit.setup.design.blocks:
-        count = len(block.levels)
-        if block.group and block.group not in seen and count > 1:
-            seen.add(block.group)
-            yield (f"the log of the {count} levels of {block.group} in BIC",), count
+def _alone(found):
+    """The `Alternative`s of (parts, number)."""
+    for parts, number in found:
+        yield Alternative(parts, np.array([number]))
 
 
 def _counts(facts):

@@ -18,15 +18,16 @@ from ..fit import lmer
 from ..fitting import rescaled
 from ..inference import anova
 from ..practical import LMMprof
-from .arbiter import compare, gives, read
-from .claims import Claim, read_number
+from .arbiter import compare, read
+from .claims import VARIANCES, Claim, read_number
+from .explaining import gives
 from .rows import Row
 from .verdicts import claimed_theta
 
 SECTION = "Published outputs"
 REQUIREMENT = "every printed digit"
-WRONG = "every printed digit, but for those that are wrong"
-VARIANCES = ("sd", "var", "corr", "sigma", "theta")
+GOOD = "the {} digits that are good"
+WRONG = ", but for what is printed wrong"
 LARGE = 1000            # rows, beyond which a publication is left out where it is to be quick
 
 
@@ -50,6 +51,8 @@ class Checked:
         Of the printed variances, if there are any.
     printed_deviance_is_no_lower : bool
         Whether a deviance is printed, and is the fit's to its digits.
+    good : int or None
+        To how many digits the publication is good; None if to all that it prints.
     """
 
     count: int
@@ -59,6 +62,7 @@ class Checked:
     unexpected: tuple
     verdict: object
     printed_deviance_is_no_lower: bool = False
+    good: int | None = None
 
     @property
     def passed(self):
@@ -75,7 +79,8 @@ class Checked:
     @property
     def detail(self):
         """What came out, in a sentence or two."""
-        said = [f"{self.agree} of {self.count} numbers to every printed digit"]
+        to = f"{self.good} digits" if self.good else "every printed digit"
+        said = [f"{self.agree} of {self.count} numbers to {to}"]
         if self.follow:
             said.append(f"{self.follow} more at the printed variances")
         said += self.wrong
@@ -100,7 +105,7 @@ def rows(quick):
         found = checked(one, dat)
         criterion = "REML" if one["reml"] else "maximum likelihood"
         yield Row(
-            requirement=WRONG if found.wrong else REQUIREMENT,
+            requirement=requirement_of(found),
             test=f"{one['name']}: {one['form']}, by {criterion}",
             reference=one["source"],
             digits=None,
@@ -109,6 +114,12 @@ def rows(quick):
             section=SECTION,
             detail=found.detail,
         )
+
+
+def requirement_of(found):
+    """What is required of a publication."""
+    digits = GOOD.format(found.good) if found.good else REQUIREMENT
+    return digits + (WRONG if found.wrong else "")
 
 
 def data_of(one):
@@ -137,21 +148,27 @@ def checked(one, dat=None):
         expected = claim.term in differs.get(claim.quantity, ())
         what = f"{claim.quantity} {claim.term}".strip()
         shown = f"{what} is printed {claim.text}, and is {value:.{claim.printed + 3}g}"
-        if claim.agrees(value) or by_convention(one, claim, fit):
+        if is_printed(one, claim, value) or by_convention(one, claim, fit):
             agree += 1
             deviance_agrees |= claim.quantity == "deviance"
             if expected:
                 unexpected.append(f"{what} is named as wrong, and is not")
         elif expected:
             wrong.append(shown)
-        elif claim.quantity not in VARIANCES and claim.agrees(at_printed.get(claim, np.nan)):
+        elif claim.quantity not in VARIANCES and is_printed(one, claim, at_printed.get(claim, np.nan)):
             follow += 1
         else:
             unexpected.append(shown)
     count = len(wrong) + len(unexpected) + agree + follow
     verdict = None if found is None else found.verdict
     found = (count, agree, follow, tuple(wrong), tuple(unexpected), verdict, deviance_agrees)
-    return Checked(*found)
+    return Checked(*found, good=one.get("good"))
+
+
+def is_printed(one, claim, value):
+    """Whether a number is printed so; of a publication that is good for fewer digits, to these."""
+    good = one.get("good")
+    return claim.prints(value) or (good is not None and claim.digits(value) >= good)
 
 
 def at_printed_variances(one, fit):

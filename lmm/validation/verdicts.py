@@ -1,14 +1,16 @@
 """Whose deviance is lower: this fit's, or that at the claimed variance parameters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
 from ..errors import LMMError
 from ..fit import certify
+from ..fitting import rescaled
 from ..practical import LMMprof
-from .claims import BY_BLOCK
+from .claims import BY_BLOCK, VARIANCES
+from .conventions import LME4_ORDER, lme4_places
 
 EQUAL = 1e-10           # of a deviance: the same
 STOPPED_SHORT = 0.1     # of a deviance, up to which a search has ended beside the same optimum
@@ -66,7 +68,7 @@ def verdict_on_deviance(fit, claims, scales, facts):
                    and set(facts.bases[1][0]) <= set(scales[name].parts)
                    for name in ("sd", "var", "theta", "sigma"))
     best = facts.bases[1][1] if by_other else fit
-    found = _verdict(best, theta, claims)
+    found = _verdict(best, theta, rounding_of(fit, claims, scales, best))
     if by_other:
         return Verdict(f"{_criterion(best)}'s, by which the claim is: {found.words}", found.lower,
                        found.fit, found.claim, found.rounding)
@@ -125,18 +127,29 @@ def claimed_theta(fit, claims, scales):
 
 
 def _of_theta(fit, claims, alternative):
-    """The theta that is claimed as such, in the scale that explains it."""
+    """The theta that is claimed as such, in the scale that explains it; lme4's has no sigma."""
     values = np.array([one.value for one in claims.of("theta")])
+    if len(values) < len(fit.theta):
+        by_levels = alternative is not None and LME4_ORDER in alternative.parts
+        return _of_lme4_theta(fit, values, by_levels)
     if alternative is not None and alternative.logs is not None:
         with np.errstate(all="ignore"):
             values = alternative.logs(values)
-    elif alternative is not None and len(alternative.values) != len(fit.theta):
-        raise LMMError("theta is claimed without sigma")
-    if len(values) != len(fit.theta):
-        raise LMMError("theta is claimed without sigma")
     if not fit.setup.covariance.accepts(values):
         raise LMMError("the claimed theta is none: an element is not finite")
     return values
+
+
+def _of_lme4_theta(fit, values, by_levels):
+    """The theta of lme4's, with the sigma that is best for it."""
+    T = np.zeros((len(fit.sd), len(fit.sd)))
+    for place, value in zip(lme4_places(fit, by_levels), values):
+        T[place] = value
+    theta = fit.setup.covariance.theta(0.0, T @ T.T)
+    value = LMMprof(theta, fit.setup)
+    if not np.isfinite(value):
+        raise LMMError("the criterion is not finite at the claimed theta")
+    return rescaled(theta, value, fit.setup)[0]
 
 
 def _claimed_sigma(fit, claims, quantity, scales):
@@ -209,12 +222,11 @@ def _amount(value):
     return f"{value:.2g}" if abs(value) < 100 else f"{value:.1f}"
 
 
-def _verdict(fit, theta, claims):
+def _verdict(fit, theta, rounding):
     """The `Verdict` by the criterion of a fit."""
     here = fit.deviance
     there = deviance_at(theta, fit)
     excess = there - here
-    rounding = rounding_of(theta, fit, claims)
     shown = f"{here:.10g} for the fit, {there:.10g} at the claimed variances"
     if not np.isfinite(there):
         return Verdict(f"{here:.10g} for the fit, and none at the claimed variances", "fit", here,
@@ -244,34 +256,32 @@ def _ended(theta, fit, excess):
     return "the claimed point is no optimum: the criterion falls from there"
 
 
-def rounding_of(theta, fit, claims):
-    """How far rounded numbers can be above the optimum: the worst corner around the fit's own.
+def rounding_of(fit, claims, scales, best):
+    """How far rounded numbers can be above an optimum: the worst corner around it.
 
-    nan where there are too many numbers, or the halves are not those of standard deviations.
+    nan where there are too many numbers, or one whose rounding reaches beyond what it may be.
     """
-    halves = _halves(theta, fit, claims)
-    if halves is None or len(halves) > MOST_CORNERS or not np.isfinite(fit.theta).all():
+    steps = _steps(fit, claims, scales)
+    if steps is None or not 0 < len(steps) <= MOST_CORNERS or not np.isfinite(best.theta).all():
         return np.nan
     worst = 0.0
-    for corner in product((-1.0, 1.0), repeat=len(halves)):
-        moved = fit.theta + np.array(corner) * halves
-        worst = max(worst, deviance_at(moved, fit) - fit.deviance)
+    for corner in product((-1.0, 1.0), repeat=len(steps)):
+        moved = best.theta + np.array(corner) @ steps
+        worst = max(worst, deviance_at(moved, best) - best.deviance)
     return worst
 
 
-def _halves(theta, fit, claims):
-    """Half a unit of the last digit of each claimed number, as a step of theta; None if unknown."""
-    if not fit.setup.covariance.elementwise:
+def _steps(fit, claims, scales):
+    """How theta changes with half a unit of the last digit of each claimed number, or None."""
+    steps = []
+    try:
+        theta = claimed_theta(fit, claims, scales)
+        for quantity in VARIANCES:
+            for one in claims.of(quantity):
+                moved = claims.replacing(one, replace(one, value=one.value + one.half))
+                with np.errstate(invalid="ignore"):
+                    steps.append(claimed_theta(fit, moved, scales) - theta)
+    except LMMError:
         return None
-    if claims.of("theta"):
-        return np.array([one.half for one in claims.of("theta")])[: len(fit.theta)]
-    quantity = next((name for name in BY_BLOCK if claims.of(name)), None)
-    names = [block.name for block in fit.setup.design.blocks]
-    by_name = {one.term: one for one in claims.of(quantity)} if quantity else {}
-    sigma = claims.value("sigma") or by_name.get("Residual")
-    ordered = [sigma, *(by_name[name] for name in names)]
-    power = [2 if quantity == "var" and one.quantity == "var" else 1 for one in ordered]
-    with np.errstate(all="ignore"):
-        steps = [one.half / abs(one.value) / p if one.value else np.inf
-                 for one, p in zip(ordered, power)]
-    return np.array(steps) if np.isfinite(steps).all() else None
+    steps = np.array(steps)
+    return steps if np.isfinite(steps).all() else None
