@@ -197,8 +197,8 @@ def _add_combine(commands):
 def _add_compare(commands):
     compare = commands.add_parser(
         "compare",
-        help=compare_command.HELP,
-        description=compare_command.DESCRIPTION,
+        help=compare_command.COMPARE_HELP,
+        description=compare_command.COMPARE_DESCRIPTION,
     )
     compare_command.add_arguments(compare)
     compare.set_defaults(act=lambda options: compare_command.run(options, read_csv))

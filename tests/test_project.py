@@ -24,7 +24,7 @@ def test_the_readme_runs():
     assert results.failed == 0 and results.attempted > 15
 
 
-@pytest.mark.parametrize("page, fewest", [("words", 8), ("many", 20), ("proof", 10), ("chunks", 12)])
+@pytest.mark.parametrize("page, fewest", [("words", 8), ("many", 20), ("proof", 10), ("chunks", 12), ("arbiter", 9)])
 def test_the_guide_runs(page, fewest):
     pytest.importorskip("matplotlib").use("Agg")
     path = ROOT / "lmm" / "guide" / f"{page}.md"

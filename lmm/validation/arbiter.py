@@ -18,6 +18,7 @@ from .explaining import explained, own_values, pooled
 from .verdicts import Verdict, verdict_on_deviance
 
 NOBODYS = "the program"
+ALL_AGREE = "All claimed numbers are the fit's, to the digits claimed or to six."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,7 +71,7 @@ class Arbitration(tables.Shown):
         title = f"Claimed by {self.program}, beside the fit by {self.criterion}:"
         yield tables.Table(title, tuple(columns), tables.rows_of(*columns.values()))
         if not self.explanations:
-            yield tables.Table("All claimed numbers are the fit's, to the digits claimed or to six.")
+            yield tables.Table(ALL_AGREE)
         else:
             yield tables.Table("What explains the numbers that differ:")
         by_words = {}
@@ -153,7 +154,7 @@ def compare(fit, claimed, program=NOBODYS):
     different = table.loc[~table["agrees"], "quantity"].unique()
     found = {name: explained(claims.of(name), facts) for name in different}
     explanations = tuple(pooled([explanation for explanation, _ in found.values()]))
-    scales = {name: alternative for name, (_, alternative) in found.items()}
+    scales = {one.quantity: found[one.quantity][1] for one in explanations if one.conventions}
     verdict = verdict_on_deviance(fit, claims, scales, facts)
     criterion = "REML" if fit.reml else "maximum likelihood"
     return Arbitration(table, explanations, verdict, program, criterion)

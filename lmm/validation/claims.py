@@ -14,14 +14,14 @@ from .rows import ALL_DIGITS, digits_of
 
 BY_COEFFICIENT = ("beta", "se", "df", "pvalue")
 BY_BLOCK = ("sd", "var")
-ALONE = ("sigma", "llf", "deviance", "aic", "bic", "nobs")
-QUANTITIES = ("beta", "se", "df", "pvalue", "sd", "var", "corr", "sigma", "theta", *ALONE[1:])
+SINGLE = ("sigma", "llf", "deviance", "aic", "bic", "nobs")
+CLAIMED_QUANTITIES = ("beta", "se", "df", "pvalue", "sd", "var", "corr", "sigma", "theta", *SINGLE[1:])
 VARIANCES = ("sd", "var", "corr", "sigma", "theta")
-RESIDUAL = ("residual", "sigma")    # names of sigma among standard deviations
-CLOSE = 6.0         # digits at which two searches have found the same optimum, ...
-CLOSE_CRITERION = 8.0       # ... and of a likelihood, where their distance counts squared
-CRITERIA = ("llf", "deviance", "aic", "bic")
-ROUNDING = 1e-6     # of half a unit in the last place: numbers in the middle go either way
+RESIDUAL_NAMES = ("residual", "sigma")    # names of sigma among standard deviations
+CLOSE_DIGITS = 6.0         # digits at which two searches have found the same optimum, ...
+CLOSE_DIGITS_OF_LIKELIHOODS = 8.0       # ... and of a likelihood, where their distance counts squared
+LIKELIHOODS = ("llf", "deviance", "aic", "bic")
+OF_HALF = 1e-6     # of half a unit in the last place: numbers in the middle go either way
 LAST_BITS = 1e-12   # relative: what two orders of the same sums differ by
 
 
@@ -63,7 +63,7 @@ class Claim:
         """
         if self.prints(exact):
             return True
-        close = CLOSE_CRITERION if self.quantity in CRITERIA else CLOSE
+        close = CLOSE_DIGITS_OF_LIKELIHOODS if self.quantity in LIKELIHOODS else CLOSE_DIGITS
         return exact != 0 and not self.below and self.digits(exact) >= close
 
     def prints(self, exact):
@@ -74,7 +74,7 @@ class Claim:
             return exact == self.value
         if self.below:
             return exact < self.value
-        within = self.half * (1 + ROUNDING) + LAST_BITS * abs(exact)
+        within = self.half * (1 + OF_HALF) + LAST_BITS * abs(exact)
         return abs(exact - self.value) <= within
 
     def digits(self, exact):
@@ -170,17 +170,17 @@ def read_claims(claimed, names):
         raise LMMError(f"claimed is of type {kind}; it is a dict by quantity, such as {{'sigma': "
                        "'0.962'}")
     if not claimed:
-        raise LMMError(f"claimed is empty; it holds one or more of {', '.join(QUANTITIES)}")
+        raise LMMError(f"claimed is empty; it holds one or more of {', '.join(CLAIMED_QUANTITIES)}")
     found = {}
     for quantity, given in claimed.items():
-        if quantity not in QUANTITIES:
-            raise unknown_name("quantity", quantity, QUANTITIES)
-        if quantity in ALONE:
+        if quantity not in CLAIMED_QUANTITIES:
+            raise unknown_name("quantity", quantity, CLAIMED_QUANTITIES)
+        if quantity in SINGLE:
             found[quantity] = [Claim(quantity, "", None, *read_number(given, quantity))]
             continue
         found[quantity] = _several(quantity, given, names)
     _refuse_two_sigmas(found)
-    return Claims({quantity: found[quantity] for quantity in QUANTITIES if found.get(quantity)})
+    return Claims({quantity: found[quantity] for quantity in CLAIMED_QUANTITIES if found.get(quantity)})
 
 
 def _several(quantity, given, names):
@@ -224,7 +224,7 @@ def _by_name(quantity, given, names):
         for name in names["other"]:
             known.setdefault(bare_name(name), name)
     if quantity in BY_BLOCK:
-        known.update(dict.fromkeys(RESIDUAL, "Residual"))
+        known.update(dict.fromkeys(RESIDUAL_NAMES, "Residual"))
     for name, one in given.items():
         key = f"{quantity}[{name!r}]"
         if bare_name(name) not in known:

@@ -14,7 +14,7 @@ from ..inference import variables_of
 from ..model import make_design
 
 UNITS = (1e-3, 1e-2, 0.1, 10.0, 100.0, 1e3, 7.0, 12.0, 24.0, 60.0, 365.25)
-CONTRASTS = (("Sum", "contrasts that sum to zero"), ("Helmert", "Helmert's contrasts"))
+CODED_BY = (("Sum", "contrasts that sum to zero"), ("Helmert", "Helmert's contrasts"))
 SAME_SPAN = 1e-9        # of the length of a column of X, beyond which X' does not make it
 MOST_LEVELS = 12        # of a factor, beyond which other reference levels are not tried
 
@@ -110,7 +110,7 @@ def _contrasts(form, dat, factors):
     if len(factors) > 1:
         sets.append(list(factors))
     for names in sets:
-        for contrast, word in CONTRASTS:
+        for contrast, word in CODED_BY:
             changed = form
             for name in names:
                 changed = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.(])",

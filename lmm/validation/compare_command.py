@@ -9,8 +9,8 @@ from ..fit import lmer
 from ..practical import lmm
 from .arbiter import NOBODYS, compare
 
-HELP = "compare what a program printed with the exact fit"
-DESCRIPTION = (
+COMPARE_HELP = "compare what a program printed with the exact fit"
+COMPARE_DESCRIPTION = (
     "Fit the model of CLAIMED.json to FILE.csv, and compare the numbers claimed there with the "
     'fit: {"form": "y ~ x + (1 | g)", "reml": true, "factors": ["g"], "program": "SAS 9.4", '
     '"claimed": {"beta": [1.23, 0.45], "sigma": 0.962}}. The exit status is 0 if all numbers are '

@@ -20,7 +20,7 @@ from .freedoms import freedoms, kenward_roger_errors
 
 BY_ML = "maximum likelihood, where this fit is by REML"
 BY_REML = "REML, where this fit is by maximum likelihood"
-LEAST_SQUARES = "least squares, without random effects"
+BY_LEAST_SQUARES = "least squares, without random effects"
 KR_ERRORS = "Kenward and Roger's standard errors"
 NLME_ERRORS = "standard errors times the root of n / (n - k), as nlme's by maximum likelihood"
 ONE_SIDED = "one-sided p-values"
@@ -155,7 +155,7 @@ def _beta(facts):
         for coding, T, names in facts.codings:
             yield Alternative(base + coding, T @ fit.beta, tuple(names))
     if facts.least_squares is not None:
-        yield Alternative((LEAST_SQUARES,), facts.least_squares[0])
+        yield Alternative((BY_LEAST_SQUARES,), facts.least_squares[0])
 
 
 def _plain_errors(fit, T):
@@ -178,7 +178,7 @@ def _errors(facts):
             by_reml = () if facts.fit.reml else (BY_REML,)
             yield Alternative((*by_reml, KR_ERRORS, *coding), adjusted, tuple(names))
     if facts.least_squares is not None:
-        yield Alternative((LEAST_SQUARES,), facts.least_squares[1])
+        yield Alternative((BY_LEAST_SQUARES,), facts.least_squares[1])
 
 
 def _by_rule(facts):
@@ -289,7 +289,7 @@ def _sigma(facts):
             yield Alternative((OTHER_N_K, *words), np.array([form(facts.fit.sigma / root)]))
         if facts.least_squares is not None:
             of_ols = form(facts.least_squares[2])
-            yield Alternative((LEAST_SQUARES, *words), np.array([of_ols]))
+            yield Alternative((BY_LEAST_SQUARES, *words), np.array([of_ols]))
 
 
 def _theta(facts):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import shorten
-from .claims import BY_COEFFICIENT, ROUNDING, bare_name
+from .claims import BY_COEFFICIENT, OF_HALF, bare_name
 
 LEAST_PRINTED = 5       # significant digits that a convention has to explain, to be no chance ...
 MORE_PRINTED = 2        # ... and how many more for each part of it after the first
@@ -27,16 +27,19 @@ class Explanation:
         Each convention that gives all claimed numbers, as its parts in words; none known if empty.
     printed : int
         How many significant digits were printed of numbers that have these conventions.
+    needed : int
+        How many have to be, so that it is no chance.
     """
 
     quantity: str
     conventions: tuple
     printed: float
+    needed: int = LEAST_PRINTED
 
     @property
     def sure(self):
         """Whether so many digits were printed that this is no chance."""
-        return self.printed >= needed(self.conventions)
+        return self.printed >= self.needed
 
     def __str__(self):
         if not self.conventions:
@@ -83,34 +86,55 @@ def explained(claims, facts):
             fewest = len(one.parts)
             found = {}
         found.setdefault(one.parts, one)
-    if fewest > 1 and printed < needed(found):
-        found = {}                                  # of few digits something can always be made
     first = next(iter(found.values()), None)
-    return Explanation(quantity, tuple(found), printed), first
+    digits = LEAST_PRINTED if not found else needed(int(fewest))
+    return Explanation(quantity, tuple(found), printed, digits), first
 
 
-def needed(conventions):
-    """How many digits have to be printed so that these conventions give them by no chance."""
-    parts = max((len(one) for one in conventions), default=1)
+def needed(parts):
+    """How many digits have to be printed so that a convention of so many parts is no chance."""
     return LEAST_PRINTED + MORE_PRINTED * (parts - 1)
 
 
 def pooled(explanations):
-    """The explanations; of few digits, by the conventions that explain other quantities as well.
+    """The explanations, with what one quantity says of another.
 
-    Digits of two quantities count together where one convention explains both.
+    Of few digits, those of other quantities that have the same convention, or one of its parts
+    alone, count too, and such a part is not to be proved again. What is then still of several parts
+    and of few digits is dropped: something can always be made of few digits.
     """
     for one in explanations:
         if one.sure or not one.conventions:
             yield one
             continue
-        together = {
-            parts: sum(other.printed for other in explanations if parts in other.conventions)
-            for parts in one.conventions
-        }
-        most = max(together.values())
-        kept = tuple(parts for parts, printed in together.items() if printed == most)
-        yield Explanation(one.quantity, kept if most > one.printed else one.conventions, most)
+        evidence = {parts: _evidence(one, parts, explanations) for parts in one.conventions}
+        most = max(printed - digits for printed, digits in evidence.values())
+        kept = [parts for parts in evidence if evidence[parts][0] - evidence[parts][1] == most]
+        printed, digits = evidence[kept[0]]
+        if printed < digits and len(kept[0]) > 1:
+            kept = []
+        elif printed == one.printed:
+            kept = one.conventions
+        yield Explanation(one.quantity, tuple(kept), printed, digits)
+
+
+def _evidence(one, parts, explanations):
+    """(digits printed, digits needed) of a convention of a quantity, with those of others."""
+    printed = one.printed
+    known = set()
+    for other in explanations:
+        if other is one:
+            continue
+        alone = {part for part in parts if (part,) in other.conventions}
+        if parts in other.conventions or alone or _holds(other, parts):
+            printed += other.printed
+            known |= alone
+    return printed, needed(max(len(parts) - len(known), 1))
+
+
+def _holds(other, parts):
+    """Whether a convention of one part is a part of another quantity's."""
+    return len(parts) == 1 and any(parts[0] in theirs for theirs in other.conventions)
 
 
 def _with_orders(claims, facts):
@@ -201,6 +225,6 @@ def _gives_logs(one, claims, fit):
         slack += np.where(np.isfinite(middle), np.nan_to_num(change, nan=np.inf), 0)
     is_zero = np.isneginf(exact)
     with np.errstate(invalid="ignore"):
-        near = np.abs(middle - exact) <= slack * (1 + ROUNDING) + SAME_LOG
+        near = np.abs(middle - exact) <= slack * (1 + OF_HALF) + SAME_LOG
     return bool(np.where(is_zero, np.isneginf(middle) | np.isinf(slack),
                          near & np.isfinite(slack)).all())

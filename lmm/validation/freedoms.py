@@ -13,14 +13,14 @@ from ..errors import LMMError
 
 SATTERTHWAITE = "Satterthwaite's degrees of freedom"
 KENWARD_ROGER = "Kenward and Roger's degrees of freedom"
-RESIDUAL = "degrees of freedom n - k"
+ROWS_LESS_K = "degrees of freedom n - k"
 NORMAL = "the normal distribution, infinite degrees of freedom"
 CONTAINMENT = "degrees of freedom by containment, SAS's default"
 INNER_OUTER = "degrees of freedom by inner and outer groups, as nlme's"
 BETWEEN_WITHIN = "degrees of freedom between and within {}, SAS's DDFM=BW"
 GROUPS = "the number of groups of {} less 1"
 GROUPS_LESS_K = "the number of groups of {} less k"
-MOST_CELLS = 10**6      # n (k + p), beyond which ranks of [X Z] are not found here
+MOST_CELLS_OF_RANKS = 10**6      # n (k + p), beyond which ranks of [X Z] are not found here
 CONSTANT = 1e-9         # of a column's size: it does not vary within a group
 
 
@@ -53,7 +53,7 @@ def counted(fit):
     """(words, degrees of freedom by column of X) of the rules that count rows, columns, groups."""
     design = fit.setup.design
     n, k = fit.nobs, len(fit.beta)
-    yield RESIDUAL, np.full(k, float(n - k))
+    yield ROWS_LESS_K, np.full(k, float(n - k))
     if not design.keeps_rows or not design.blocks:
         return
     codes = groupings(design)
@@ -64,7 +64,7 @@ def counted(fit):
         yield BETWEEN_WITHIN.format(name), between_within(design.X, code)
     if is_nested(list(codes.values())):
         yield INNER_OUTER, inner_outer(design.X, list(codes.values()))
-    if n * (k + design.p) <= MOST_CELLS:
+    if n * (k + design.p) <= MOST_CELLS_OF_RANKS:
         yield CONTAINMENT, containment(design)
 
 

@@ -28,7 +28,7 @@ SECTION = "Published outputs"
 REQUIREMENT = "every printed digit"
 GOOD = "the {} digits that are good"
 WRONG = ", but for what is printed wrong"
-LARGE = 1000            # rows, beyond which a publication is left out where it is to be quick
+MANY_ROWS = 1000            # rows, beyond which a publication is left out where it is to be quick
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def rows(quick):
     """A `Row` for each publication; those of much data are left out where it is to be quick."""
     for one in publications():
         dat = data_of(one)
-        if quick and len(dat) > LARGE:
+        if quick and len(dat) > MANY_ROWS:
             continue
         found = checked(one, dat)
         criterion = "REML" if one["reml"] else "maximum likelihood"
@@ -155,7 +155,7 @@ def checked(one, dat=None):
                 unexpected.append(f"{what} is named as wrong, and is not")
         elif expected:
             wrong.append(shown)
-        elif claim.quantity not in VARIANCES and is_printed(one, claim, at_printed.get(claim, np.nan)):
+        elif claim.quantity not in VARIANCES and is_printed(one, claim, at_printed.get(claim)):
             follow += 1
         else:
             unexpected.append(shown)
@@ -167,6 +167,8 @@ def checked(one, dat=None):
 
 def is_printed(one, claim, value):
     """Whether a number is printed so; of a publication that is good for fewer digits, to these."""
+    if value is None:
+        return False
     good = one.get("good")
     return claim.prints(value) or (good is not None and claim.digits(value) >= good)
 
