@@ -12,17 +12,22 @@ from math import isfinite, isinf, isnan
 from ..errors import LMMError, shorten, unknown_name
 from .rows import ALL_DIGITS, digits_of
 
+# -- the quantities -------------------------------------------------------------------------------
+
 BY_COEFFICIENT = ("beta", "se", "df", "pvalue")
 BY_BLOCK = ("sd", "var")
-SINGLE = ("sigma", "llf", "deviance", "aic", "bic", "nobs")
-CLAIMED_QUANTITIES = ("beta", "se", "df", "pvalue", "sd", "var", "corr", "sigma", "theta", *SINGLE[1:])
-VARIANCES = ("sd", "var", "corr", "sigma", "theta")
-RESIDUAL_NAMES = ("residual", "sigma")    # names of sigma among standard deviations
-CLOSE_DIGITS = 6.0         # digits at which two searches have found the same optimum, ...
-CLOSE_DIGITS_OF_LIKELIHOODS = 8.0       # ... and of a likelihood, where their distance counts squared
 LIKELIHOODS = ("llf", "deviance", "aic", "bic")
-OF_HALF = 1e-6     # of half a unit in the last place: numbers in the middle go either way
-LAST_BITS = 1e-12   # relative: what two orders of the same sums differ by
+SINGLE = ("sigma", *LIKELIHOODS, "nobs")
+VARIANCES = ("sd", "var", "corr", "sigma", "theta")
+CLAIMED_QUANTITIES = (*BY_COEFFICIENT, *VARIANCES, *LIKELIHOODS, "nobs")
+SIGMA_NAMES = ("residual", "sigma")     # of sigma among standard deviations
+
+# -- digits ---------------------------------------------------------------------------------------
+
+CLOSE_DIGITS = 6.0      # of two searches that have found the same optimum, ...
+CLOSE_CRITERION = 8.0   # ... and of a likelihood there, to which their distance is squared
+OF_HALF = 1e-6          # of half a unit in the last place: numbers in the middle go either way
+LAST_BITS = 1e-12       # relative: what two orders of the same sums differ by
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Claim:
         """
         if self.prints(exact):
             return True
-        close = CLOSE_DIGITS_OF_LIKELIHOODS if self.quantity in LIKELIHOODS else CLOSE_DIGITS
+        close = CLOSE_CRITERION if self.quantity in LIKELIHOODS else CLOSE_DIGITS
         return exact != 0 and not self.below and self.digits(exact) >= close
 
     def prints(self, exact):
@@ -180,7 +185,7 @@ def read_claims(claimed, names):
             continue
         found[quantity] = _several(quantity, given, names)
     _refuse_two_sigmas(found)
-    return Claims({quantity: found[quantity] for quantity in CLAIMED_QUANTITIES if found.get(quantity)})
+    return Claims({name: found[name] for name in CLAIMED_QUANTITIES if found.get(name)})
 
 
 def _several(quantity, given, names):
@@ -224,7 +229,7 @@ def _by_name(quantity, given, names):
         for name in names["other"]:
             known.setdefault(bare_name(name), name)
     if quantity in BY_BLOCK:
-        known.update(dict.fromkeys(RESIDUAL_NAMES, "Residual"))
+        known.update(dict.fromkeys(SIGMA_NAMES, "Residual"))
     for name, one in given.items():
         key = f"{quantity}[{name!r}]"
         if bare_name(name) not in known:

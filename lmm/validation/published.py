@@ -28,7 +28,7 @@ SECTION = "Published outputs"
 REQUIREMENT = "every printed digit"
 GOOD = "the {} digits that are good"
 WRONG = ", but for what is printed wrong"
-MANY_ROWS = 1000            # rows, beyond which a publication is left out where it is to be quick
+NOT_QUICK = 1000            # rows, beyond which a publication is left out where it is to be quick
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def rows(quick):
     """A `Row` for each publication; those of much data are left out where it is to be quick."""
     for one in publications():
         dat = data_of(one)
-        if quick and len(dat) > MANY_ROWS:
+        if quick and len(dat) > NOT_QUICK:
             continue
         found = checked(one, dat)
         criterion = "REML" if one["reml"] else "maximum likelihood"
