@@ -31,6 +31,9 @@ unbalanced <- lme(score ~ Machine, Unbalanced, ~ 1 | Worker / Machine)
 pixel <- lme(pixel ~ day + I(day^2), Pixel, list(Dog = ~ day, Side = ~ 1))
 oats <- lme(yield ~ nitro, Oats, ~ 1 | Block / Variety)
 ortho <- lme(distance ~ age * Sex, Orthodont, ~ 1 | Subject)
+slopes <- lme(distance ~ age * Sex, Orthodont, ~ age | Subject)        # growth data of Pothoff and Roy
+byworker <- lme(score ~ Machine, Machines, ~ Machine - 1 | Worker)
+rats <- lme(weight ~ Time * Diet, BodyWeight, ~ Time | Rat)
 oxboys <- lme(height ~ age, Oxboys, ~ age | Subject)
 nested <- c("Worker", "Worker:Machine")
 machine_form <- "score ~ Machine + (1 | Worker) + (1 | Worker:Machine)"
@@ -41,6 +44,14 @@ found <- list(
   of_lme("Machines, unbalanced", unbalanced, "MachinesUnbalanced", machine_form, book("1.3"), nested),
   of_lme("Oats", oats, "Oats", "Yield ~ nitro + (1 | Block) + (1 | Block:Variety)", book("1.6"), c("Block", "Block:Variety")),
   of_lme("Orthodont", ortho, "Orthodont", "distance ~ age * Sex + (1 | Subject)", book("1.4"), "Subject"),
+  of_lme("Orthodont, slopes", slopes, "Orthodont", "distance ~ age * Sex + (age | Subject)", book("4.2"),
+         c("Subject", "Subject:age"), "Subject (Intercept, age)"),
+  of_lme("Orthodont, slopes, ML", update(slopes, method = "ML"), "Orthodont", "distance ~ age * Sex + (age | Subject)",
+         book("4.2"), c("Subject", "Subject:age"), "Subject (Intercept, age)"),
+  of_lme("Machines by Worker", byworker, "Machines", "score ~ Machine + (0 + Machine | Worker)", book("1.3"),
+         paste0("Worker:Machine[", c("A", "B", "C"), "]")),
+  of_lme("BodyWeight", rats, "BodyWeight", "weight ~ Time * Diet + (Time | Rat)", book("5.2"), c("Rat", "Rat:Time"),
+         "Rat (Intercept, Time)"),
   of_lme("Oxboys", oxboys, "Oxboys", "height ~ age + (age | Subject)", book("3.1"), c("Subject", "Subject:age"),
          "Subject (Intercept, age)"),
   of_lme("Pixel", pixel, "Pixel", "pixel ~ day + I(day**2) + (day | Dog) + (1 | Dog:Side)", book("1.5"), 
