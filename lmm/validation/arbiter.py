@@ -29,8 +29,8 @@ class Arbitration(tables.Shown):
     ----------
     table : DataFrame
         A row for each claimed number: ``quantity term claimed exact digits printed agrees``.
-        ``claimed`` is text, ``digits`` the log relative error, ``printed`` how many significant
-        digits were claimed.
+        ``claimed`` is text, ``digits`` the log relative error, nan of bounds as ``<.0001``,
+        ``printed`` how many significant digits were claimed.
     explanations : tuple of Explanation
         For each quantity that differs.
     verdict : Verdict
@@ -64,7 +64,7 @@ class Arbitration(tables.Shown):
             "< ": frame["term"],
             "claimed": frame["claimed"],
             "exact": [_shown(row.exact, row.printed) for row in frame.itertuples()],
-            "digits": [f"{value:.1f}" for value in frame["digits"]],
+            "digits": tables.rounded(frame["digits"], 1, missing=""),
             "printed": frame["printed"].map(str),
             "<agrees": ["yes" if agrees else "no" for agrees in frame["agrees"]],
         }
@@ -82,7 +82,7 @@ class Arbitration(tables.Shown):
         yield tables.Table(f"Deviance: {self.verdict}")
 
     def to_dict(self):
-        """All of it as plain Python, for JSON: numbers that are not finite are text."""
+        """All of it as plain Python, for JSON: infinity is text, and nan is None."""
         rows = self.table.astype(object).to_dict("records")
         for row in rows:
             row.update({name: _plain(row[name]) for name in ("exact", "digits")})
@@ -206,7 +206,7 @@ def _row(claim, exact):
         "term": claim.term,
         "claimed": claim.text,
         "exact": exact,
-        "digits": claim.digits(exact) if not np.isnan(exact) else 0.0,
+        "digits": np.nan if claim.below or np.isnan(exact) else claim.digits(exact),
         "printed": claim.printed,
         "agrees": claim.agrees(exact),
     }
@@ -219,4 +219,6 @@ def _shown(value, printed):
 
 def _plain(value):
     """A number for JSON."""
+    if np.isnan(value):
+        return None
     return float(value) if np.isfinite(value) else str(float(value))

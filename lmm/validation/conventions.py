@@ -66,6 +66,9 @@ class Facts:
             known = fit.__dict__["_facts"] = cls(fit)
         return known
 
+    def __reduce__(self):
+        return Facts, (self.fit,)                   # what is kept is made again, so a fit pickles
+
     @cached_property
     def bases(self):
         """(words, fit) of this criterion, "", and of the other one where it can be fitted."""

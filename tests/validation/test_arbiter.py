@@ -1,6 +1,7 @@
 """The arbiter: digits as they were printed, the convention that explains a number, whose deviance is lower; never by chance."""
 
 import json
+import pickle
 from decimal import Decimal
 
 import numpy as np
@@ -361,12 +362,15 @@ def test_as_plain_python(machines):
 
 
 def test_nothing_is_changed(machines):
+    """Neither the claim, nor the data, nor that the fit can be pickled."""
     fit, _ = machines
     claimed = {"sd": {"Worker": "4.7"}, "beta": ["1", "2", "3"]}
     before, dat = json.dumps(claimed), fit.setup.design.dat.copy()
     compare(fit, claimed)
     assert json.dumps(claimed) == before
     pd.testing.assert_frame_equal(fit.setup.design.dat, dat)
+    again = pickle.loads(pickle.dumps(fit))
+    assert str(compare(again, claimed)) == str(compare(fit, claimed))
 
 
 # -- the command -----------------------------------------------------------------------------------
