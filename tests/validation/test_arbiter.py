@@ -420,3 +420,40 @@ def test_what_the_command_cannot_read(files, capsys, text, words):
     assert main(["compare", *files(text)]) == 2
     error = capsys.readouterr().err
     assert words in error and error.startswith("lmm: ") and error.count("\n") == 1
+
+
+# -- other kinds of fits ---------------------------------------------------------------------------
+
+
+def days(**more):
+    return load_data("sleepstudy").assign(**more)
+
+
+def by_matrices(dat):
+    Z = pd.get_dummies(dat["Subject"]).to_numpy(float)
+    return lmm.lmm(dat["Reaction"].to_numpy(), np.column_stack([np.ones(180), dat["Days"]]), {"Subject": Z})
+
+
+OTHER_FITS = {
+    "chunks": lambda: lmer("Reaction ~ Days + (1 | Subject)", lambda: iter([days().iloc[::2], days().iloc[1::2]])),
+    "matrices": lambda: by_matrices(days()),
+    "weights": lambda: lmer("Reaction ~ Days + (1 | Subject)", days(), weights=np.linspace(1, 2, 180)),
+    "no random effects": lambda: lmm.lmm("Reaction ~ Days", days()),
+    "no fixed effects": lambda: lmer("Reaction ~ 0 + (1 | Subject)", days()),
+    "a column left out": lambda: lmer("Reaction ~ Days + twice + (1 | Subject)", days(twice=2.0 * days()["Days"])),
+    "singular": lambda: lmer("Yield ~ 1 + (1 | Batch)", load_data("Dyestuff2")),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_FITS)
+def test_other_kinds_of_fits(name):
+    """All that is wrong is looked at, nothing fails, nothing is explained; the fit's own numbers agree."""
+    fit = OTHER_FITS[name]()
+    k = len(fit.beta)
+    wrong = {"beta": ["1.234567"] * k, "se": ["9.876543"] * k, "df": ["7.654321"] * k, "pvalue": ["0.1234567"] * k, "sigma": "3.123456",
+             "sd": ["3.412345"] * len(fit.sd), "aic": "12.34567", "bic": "22.22222", "llf": "1.234567", "deviance": "7.654321"}
+    found = compare(fit, {quantity: given for quantity, given in wrong.items() if len(given)})
+    assert not found.table["agrees"].any() and found.verdict.lower == "fit", found
+    assert not any(one.conventions for one in found.explanations), found
+    own = {"beta": texts(fit.beta), "se": texts(fit.bse), "sigma": texts(fit.sigma)[0], "sd": texts(fit.sd), "llf": texts(fit.llf)[0]}
+    assert compare(fit, {quantity: given for quantity, given in own.items() if len(given)}).agrees
