@@ -69,7 +69,8 @@ class Claim:
         if self.prints(exact):
             return True
         close = CLOSE_CRITERION if self.quantity in LIKELIHOODS else CLOSE_DIGITS
-        return exact != 0 and not self.below and self.digits(exact) >= close
+        near = abs(self.value - exact) <= 10.0**-close * abs(exact)
+        return bool(exact != 0 and isfinite(exact) and not self.below and near)
 
     def prints(self, exact):
         """Whether a number is printed so: it is this one to the digits that were printed."""

@@ -167,23 +167,18 @@ def gives(one, claims, fit):
     """Whether an alternative gives all claimed numbers of its quantity."""
     if one.logs is not None:
         return _gives_logs(one, claims, fit)
-    names = one.names or _own_names(claims[0].quantity, fit)
-    by_name = {bare_name(name): value for name, value in zip(names, one.values)}
+    by_name = {}
+    if any(claim.place is None for claim in claims):
+        names = one.names or _own_names(claims[0].quantity, fit)
+        by_name = {bare_name(name): value for name, value in zip(names, one.values)}
+    elif len(one.values) != len(claims):
+        return False
     for claim in claims:
-        if claim.place is not None:
-            if len(one.values) != _length(claims, claim):
-                return False
-            value = one.values[claim.place]
-        else:
-            value = by_name.get(bare_name(claim.term))
+        by_place = claim.place is not None
+        value = one.values[claim.place] if by_place else by_name.get(bare_name(claim.term))
         if value is None or not claim.agrees(float(value)):
             return False
     return True
-
-
-def _length(claims, claim):
-    """How many numbers the list had that a claim came in."""
-    return sum(one.place is not None for one in claims) if claim.place is not None else 0
 
 
 def _own_names(quantity, fit):
