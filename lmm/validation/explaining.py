@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import shorten
-from .claims import BY_COEFFICIENT, OF_HALF, bare_name
+from .claims import BY_COEFFICIENT, OF_HALF, SINGLE, bare_name
 
 LEAST_PRINTED = 5       # significant digits that a convention has to explain, to be no chance ...
 MORE_PRINTED = 2        # ... and how many more for each part of it after the first
@@ -183,6 +183,8 @@ def gives(one, claims, fit):
 
 def _own_names(quantity, fit):
     """The names of the fit's own numbers."""
+    if quantity in SINGLE:
+        return ("",)
     if quantity in BY_COEFFICIENT:
         return fit.setup.design.x_names
     return list(own_values(quantity, fit).index)
