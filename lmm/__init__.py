@@ -47,6 +47,7 @@ __all__ = [
     "anova",
     "certify",
     "combine",
+    "compare",
     "compare_table",
     "derivatives",
     "drop1",
@@ -66,13 +67,16 @@ __all__ = [
 
 
 def __getattr__(name):
-    """`grade` and the version, imported when they are asked for; what to write for other names."""
+    """What is imported when it is asked for; what to write for names that there are not."""
     if name == "__version__":
         from importlib.metadata import version
         return version("lmm")
     if name == "grade":
         from .grading import grade
         return grade
+    if name == "compare":
+        from .validation import compare
+        return compare
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     message = missing_from_package(name, __all__, LMMResult)

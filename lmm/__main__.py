@@ -3,6 +3,7 @@
 ``python -m lmm`` fits Machines and shows the answer beside lme4's and the exact one;
 ``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file;
 ``lmm summarise FORMULA FILE.csv SUMS.npz`` saves a site's sums, ``lmm combine SUMS.npz ...`` fits;
+``lmm compare FILE.csv CLAIMED.json`` compares what a program printed with the exact fit;
 ``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
 ``lmm notebooks DIR`` copies the notebooks there.
 """
@@ -27,6 +28,7 @@ from .grading import command as grading
 from .practical import lmm
 from .result import tables
 from .summaries import combine, summarise
+from .validation import compare_command
 
 CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
 OTHER_SEPARATORS = (";", "\t")      # of files that are called CSV as well
@@ -88,6 +90,7 @@ def _parser():
     _add_fit(commands)
     _add_summarise(commands)
     _add_combine(commands)
+    _add_compare(commands)
     _add_grade(commands)
     _add_notebooks(commands)
     return parser
@@ -191,6 +194,16 @@ def _add_combine(commands):
     together.set_defaults(act=printing(combine_files))
 
 
+def _add_compare(commands):
+    compare = commands.add_parser(
+        "compare",
+        help=compare_command.COMPARE_HELP,
+        description=compare_command.COMPARE_DESCRIPTION,
+    )
+    compare_command.add_arguments(compare)
+    compare.set_defaults(act=lambda options: compare_command.run(options, read_csv))
+
+
 def _add_grade(commands):
     grade = commands.add_parser(
         "grade",
@@ -254,7 +267,11 @@ def combine_files(options):
 
 def fit_file(options):
     """The fit of a CSV file as the text to print."""
-    dat = _read(options)
+    if "~" in options.file and "~" not in options.form:
+        raise LMMError(
+            f"{options.file!r} is a formula; it comes first, as in: lmm fit FORMULA FILE"
+        )
+    dat = read_csv(options.file, options.factor, "--factor")
     if "|" in options.form and not options.ref:
         fit = lmer(options.form, dat, reml=options.reml)
     else:
@@ -264,11 +281,8 @@ def fit_file(options):
     return str(fit)
 
 
-def _read(options):
-    """The data of a CSV file, the columns given by --factor as categories."""
-    file = options.file
-    if "~" in file and "~" not in options.form:
-        raise LMMError(f"{file!r} is a formula; it comes first, as in: lmm fit FORMULA FILE")
+def read_csv(file, factors=(), named_by="factors"):
+    """The data of a CSV file, some columns as categories; `named_by` is what names these."""
     try:
         dat = pd.read_csv(file)
         header = _header(file, dat)
@@ -276,11 +290,11 @@ def _read(options):
         message = " ".join(str(error).split())
         raise LMMError(f"{file} is no CSV file in UTF-8 with commas: {message}") from error
     _check_header(header, file)
-    for column in options.factor:
+    for column in factors:
         if column not in dat:
             named = unknown_column(column, list(dat.columns))
             named = named.replace("of dat;", f"of {file};")
-            raise LMMError(f"--factor names {named}")
+            raise LMMError(f"{named_by} names {named}")
         dat[column] = dat[column].astype("category")
     return dat
 

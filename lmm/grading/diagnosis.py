@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..conventions import in_another_scale_or_order
 from ..practical import LMMprof
 from .answers import Unusable, raised, read_answer
 from .likelihoods import (
@@ -16,7 +17,7 @@ from .likelihoods import (
     UNKNOWN,
     LikelihoodJudge,
 )
-from .mistakes import in_another_scale_or_order, is_flat, is_minimum, matches
+from .mistakes import is_flat, is_minimum, matches
 from .report import either
 
 # -- sentences -----------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ MISTAKES = [
      "wrong triangle of the Cholesky factor of X'WX"),
     ('sum contrasts in X', U, '    y, X = dmatrices(form, dat,',
      "    y, X = dmatrices(form.replace('Machine', 'C(Machine, Sum)'), dat,",
-     'Machine has sum contrasts in X'),
+     'X has another coding: contrasts that sum to zero of Machine'),
     ('n < p', "more columns than rows", '(n - r) * theta[0]',
      '(n - sum(sizes)) * theta[0]',
      'though p > n'),

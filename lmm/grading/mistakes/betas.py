@@ -1,20 +1,10 @@
 """What a wrong beta is, beside a right theta."""
 
-import re
-import warnings
-
 import numpy as np
 from scipy import linalg
 
-from ...errors import LMMError
-from ...model import is_factor
-from ...practical import LMMprof, LMMsetup
-
-CONTRASTS = (               # of a factor's columns of X, as the formula writes them
-    ("sum contrasts", "C({name}, Sum)"),
-    ("Helmert contrasts", "C({name}, Helmert)"),
-    ("the last level as its reference", "C({name}, Treatment({last!r}))"),
-)
+from ...conventions import codings
+from ...practical import LMMprof
 
 
 def wrong_beta(case, model, theta, is_same):
@@ -46,7 +36,7 @@ def _others(case, model, theta):
             LMMprof(equal, case.setup).beta,
         )
     yield from _by_wrong_triangles(model, theta)
-    yield from _in_other_contrasts(case, model, beta)
+    yield from _in_other_codings(case, beta)
 
 
 def _by_wrong_triangles(model, theta):
@@ -61,34 +51,7 @@ def _by_wrong_triangles(model, theta):
     yield "it is L^-1 X'Wy, where X'WX = L L': the second solve is missing", z
 
 
-def _in_other_contrasts(case, model, beta):
+def _in_other_codings(case, beta):
     """The same fitted values by other columns of X."""
-    response, _, fixed = case.form.partition("~")
-    for name, column in case.setup.design.data.items():
-        if not is_factor(column) or not re.search(rf"\b{re.escape(name)}\b", fixed):
-            continue
-        last = column.cat.categories[-1]
-        for words, written in CONTRASTS:
-            other = _recoded(fixed, name, written.format(name=name, last=last))
-            X = _X_of(f"{response} ~ {other}", case)
-            if X is not None and X.shape == model.X.shape:
-                coefficients = np.linalg.lstsq(X, model.X @ beta, rcond=None)[0]
-                yield f"{name} has {words} in X", coefficients
-        X = _X_of(f"{response} ~ 0 + {fixed}", case)
-        if X is not None and X.shape == model.X.shape:
-            coefficients = np.linalg.lstsq(X, model.X @ beta, rcond=None)[0]
-            yield f"X has a column for each level of {name} in place of an intercept", coefficients
-
-
-def _recoded(fixed, name, other):
-    return re.sub(rf"\b{re.escape(name)}\b", lambda _: other, fixed)
-
-
-def _X_of(form, case):
-    """X by another formula, or None if there is none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return LMMsetup(form, case.dat, []).design.X
-        except LMMError:
-            return None
+    for words, T, _ in codings(case.fit):
+        yield f"X has another coding: {words}", T @ beta

@@ -1,0 +1,6 @@
+"""What the package is held to, run again by whoever has it: the dossier of `lmm validate`."""
+
+from .arbiter import Arbitration, compare
+from .rows import Row, digits_of, row_of_digits
+
+__all__ = ["Arbitration", "Row", "compare", "digits_of", "row_of_digits"]

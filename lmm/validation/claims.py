@@ -1,0 +1,247 @@
+"""What somebody claims of a fit: each number with the digits that were printed.
+
+A number may be text or a decimal, whose digits are those that were printed; of a float they are
+those that Python shows of it.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from math import isfinite, isinf, isnan
+
+from ..errors import LMMError, shorten, unknown_name
+from .rows import ALL_DIGITS, digits_of
+
+# -- the quantities -------------------------------------------------------------------------------
+
+BY_COEFFICIENT = ("beta", "se", "df", "pvalue")
+BY_BLOCK = ("sd", "var")
+LIKELIHOODS = ("llf", "deviance", "aic", "bic")
+SINGLE = ("sigma", *LIKELIHOODS, "nobs")
+VARIANCES = ("sd", "var", "corr", "sigma", "theta")
+CLAIMED_QUANTITIES = (*BY_COEFFICIENT, *VARIANCES, *LIKELIHOODS, "nobs")
+SIGMA_NAMES = ("residual", "sigma")     # of sigma among standard deviations
+
+# -- digits ---------------------------------------------------------------------------------------
+
+CLOSE_DIGITS = 6.0      # of two searches that have found the same optimum, ...
+CLOSE_CRITERION = 8.0   # ... and of a likelihood there, to which their distance is squared
+OF_HALF = 1e-6          # of half a unit in the last place: numbers in the middle go either way
+LAST_BITS = 1e-12       # relative: what two orders of the same sums differ by
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claimed number.
+
+    Attributes
+    ----------
+    quantity, term : str
+        What it is, such as ``"beta"`` of ``"Machine[T.B]"``.
+    place : int or None
+        Its place in the list that it came in; None where it came by name.
+    text : str
+        The number as it was given.
+    value : float
+        The number.
+    half : float
+        Half a unit in its last printed place.
+    printed : int
+        How many significant digits were printed.
+    below : bool
+        Whether it is a bound, such as ``"<.0001"``.
+    """
+
+    quantity: str
+    term: str
+    place: int | None
+    text: str
+    value: float
+    half: float
+    printed: int
+    below: bool = False
+
+    def agrees(self, exact):
+        """Whether a number is this one, to the digits that were printed, or as two searches are.
+
+        That is to six digits, of a likelihood to eight.
+        """
+        if self.prints(exact):
+            return True
+        close = CLOSE_CRITERION if self.quantity in LIKELIHOODS else CLOSE_DIGITS
+        near = abs(self.value - exact) <= 10.0**-close * abs(exact)
+        return bool(exact != 0 and isfinite(exact) and not self.below and near)
+
+    def prints(self, exact):
+        """Whether a number is printed so: it is this one to the digits that were printed."""
+        if isnan(exact):
+            return False
+        if isinf(exact) or isinf(self.value):
+            return exact == self.value
+        if self.below:
+            return exact < self.value
+        within = self.half * (1 + OF_HALF) + LAST_BITS * abs(exact)
+        return abs(exact - self.value) <= within
+
+    def digits(self, exact):
+        """How many digits of it are those of a number: its log relative error."""
+        if not isfinite(exact) or isinf(self.value):
+            return ALL_DIGITS if exact == self.value else 0.0
+        if exact and abs(self.value - exact) >= abs(exact):
+            return 0.0
+        return digits_of(self.value, exact)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All that is claimed, by quantity: lists of `Claim`."""
+
+    by_quantity: dict
+
+    def of(self, quantity):
+        """The claims of a quantity, a list, empty if there are none."""
+        return self.by_quantity.get(quantity, [])
+
+    def value(self, quantity, term=""):
+        """The claimed number, or None."""
+        for one in self.of(quantity):
+            if one.term == term:
+                return one
+        return None
+
+    def replacing(self, old, new):
+        """The same with another claim in the place of one."""
+        changed = [new if one is old else one for one in self.of(old.quantity)]
+        return Claims({**self.by_quantity, old.quantity: changed})
+
+    def __iter__(self):
+        return (claim for claims in self.by_quantity.values() for claim in claims)
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def read_number(given, key):
+    """(text, value, half, printed, below) of a claimed number; `key` names it in messages."""
+    if isinstance(given, bool) or given is None:
+        raise LMMError(f"{key} is {given!r}; it is a number, or text that shows one")
+    if not isinstance(given, (str, int, float, Decimal)) and not hasattr(given, "item"):
+        raise LMMError(
+            f"{key} is of type {type(given).__name__}; it is a number, or text that shows one"
+        )
+    given = given.item() if hasattr(given, "item") else given
+    text = given.strip() if isinstance(given, str) else str(given)
+    below = text.startswith("<")
+    bare = text.lstrip("<").strip().replace("\u2212", "-")
+    try:
+        number = Decimal(bare)
+    except InvalidOperation:
+        raise LMMError(f"{key} is {text!r}, which is no number") from None
+    if number.is_nan():
+        raise LMMError(f"{key} is nan; leave out what was not printed")
+    if number.is_infinite():
+        return text, float(number), 0.0, 1, below
+    exponent = number.as_tuple().exponent
+    digits = "".join(map(str, number.as_tuple().digits)).lstrip("0")
+    return text, float(number), 0.5 * 10.0**exponent, max(len(digits), 1), below
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def bare_name(name):
+    """A coefficient's name without what programs write differently.
+
+    ``(Intercept)``, ``Intercept``; ``MachineB``, ``Machine[T.B]``; ``b:a``, ``a*b``.
+    """
+    parts = re.split(r"[:*]", str(name).replace("**", "").replace("^", ""))
+    bare = [re.sub(r"\[[TS]\.", "[", part) for part in parts]
+    bare = [re.sub(r"[^\w.]|_", "", part).lower() for part in bare]
+    return ":".join(sorted(bare))
+
+
+def read_claims(claimed, names):
+    """The `Claims` of a dict; an LMMError names the key that cannot be used.
+
+    Parameters
+    ----------
+    claimed : dict
+        By quantity: one number, a list in the order of X or of ref, or a dict by name.
+    names : dict
+        By quantity the names that its numbers may have, in order; those of ``"beta"`` may be
+        followed by names of other codings, in ``names["other"]``.
+    """
+    if not isinstance(claimed, dict):
+        kind = type(claimed).__name__
+        raise LMMError(f"claimed is of type {kind}; it is a dict by quantity, such as {{'sigma': "
+                       "'0.962'}")
+    if not claimed:
+        raise LMMError(f"claimed is empty; it holds one or more of {', '.join(CLAIMED_QUANTITIES)}")
+    found = {}
+    for quantity, given in claimed.items():
+        if quantity not in CLAIMED_QUANTITIES:
+            raise unknown_name("quantity", quantity, CLAIMED_QUANTITIES)
+        if quantity in SINGLE:
+            found[quantity] = [Claim(quantity, "", None, *read_number(given, quantity))]
+            continue
+        found[quantity] = _several(quantity, given, names)
+    _refuse_two_sigmas(found)
+    return Claims({name: found[name] for name in CLAIMED_QUANTITIES if found.get(name)})
+
+
+def _several(quantity, given, names):
+    """The claims of a quantity that has several numbers."""
+    if hasattr(given, "to_dict"):
+        given = given.to_dict()
+    if isinstance(given, dict):
+        return list(_by_name(quantity, given, names))
+    if isinstance(given, (str, int, float, Decimal)):
+        given = [given]
+    try:
+        given = list(given)
+    except TypeError:
+        kind = type(given).__name__
+        raise LMMError(f"{quantity} is of type {kind}; it is a list or a dict by name") from None
+    known = list(names[quantity])
+    lengths = {len(known)}
+    if quantity in BY_BLOCK:
+        lengths.add(len(known) + 1)         # sigma's, last
+    if quantity == "theta":
+        lengths.add(len(known) - 1)         # lme4's, without sigma
+    if len(given) not in lengths:
+        takes = " or ".join(map(str, sorted(lengths)))
+        raise LMMError(
+            f"{quantity} has {len(given)} numbers; it takes {takes}: {shorten(known)}"
+        )
+    if quantity in BY_BLOCK and len(given) > len(known):
+        known.append("Residual")
+    if quantity == "theta" and len(given) < len(known):
+        known = known[1:]
+    return [
+        Claim(quantity, name, place, *read_number(one, f"{quantity}[{place}]"))
+        for place, (name, one) in enumerate(zip(known, given))
+    ]
+
+
+def _by_name(quantity, given, names):
+    """The claims of a dict by name."""
+    known = {bare_name(name): name for name in names[quantity]}
+    if quantity in BY_COEFFICIENT:
+        for name in names["other"]:
+            known.setdefault(bare_name(name), name)
+    if quantity in BY_BLOCK:
+        known.update(dict.fromkeys(SIGMA_NAMES, "Residual"))
+    for name, one in given.items():
+        key = f"{quantity}[{name!r}]"
+        if bare_name(name) not in known:
+            what = "coefficient" if quantity in BY_COEFFICIENT else "term"
+            raise unknown_name(f"{what} of {quantity}", name, names[quantity])
+        yield Claim(quantity, known[bare_name(name)], None, *read_number(one, key))
+
+
+def _refuse_two_sigmas(found):
+    """Raise an LMMError where sigma is claimed beside standard deviations and among them."""
+    for quantity in BY_BLOCK:
+        residual = any(one.term == "Residual" for one in found.get(quantity, []))
+        if residual and "sigma" in found:
+            raise LMMError(f"sigma is claimed twice: as sigma, and as 'Residual' of {quantity}")
