@@ -4,7 +4,8 @@
 ``lmm fit FORMULA FILE.csv --ref BLOCK ...`` fits any CSV file;
 ``lmm summarise FORMULA FILE.csv SUMS.npz`` saves a site's sums, ``lmm combine SUMS.npz ...`` fits;
 ``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
-``lmm notebooks DIR`` copies the notebooks there.
+``lmm notebooks DIR`` copies the notebooks there;
+``lmm guide [PAGE]`` shows a page of the guide, or lists them.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from importlib.metadata import version
 import pandas as pd
 from patsy import PatsyError
 
-from . import notebooks
+from . import guide, notebooks
 from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning, unknown_column, with_category_advice
 from .fit import lmer
@@ -31,6 +32,7 @@ from .summaries import combine, summarise
 CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
 OTHER_SEPARATORS = (";", "\t")      # of files that are called CSV as well
 INTERRUPTED = 130       # the exit status of what Ctrl-C ended: 128 + SIGINT
+NEXT = "Next: lmm guide first_session, lmm notebooks DIR, lmm --help"
 PIPE_CLOSED = 141       # of what printed into a pipe that nobody reads: 128 + SIGPIPE
 
 
@@ -83,13 +85,14 @@ def _parser():
         ),
     )
     parser.add_argument("--version", action="version", version=f"lmm {version('lmm')}")
-    parser.set_defaults(act=printing(lambda _: demonstrate()))
+    parser.set_defaults(act=printing(lambda _: f"{demonstrate()}\n\n{NEXT}"))
     commands = parser.add_subparsers(parser_class=_Parser)
     _add_fit(commands)
     _add_summarise(commands)
     _add_combine(commands)
     _add_grade(commands)
     _add_notebooks(commands)
+    _add_guide(commands)
     return parser
 
 
@@ -223,6 +226,21 @@ def _add_notebooks(commands):
     copy.set_defaults(act=printing(copy_notebooks))
 
 
+def _add_guide(commands):
+    show = commands.add_parser(
+        "guide",
+        help="show a page of the guide, or list them",
+        description="Show a page of the guide; without a name, list the pages.",
+    )
+    show.add_argument(
+        "page",
+        metavar="PAGE",
+        nargs="?",
+        help="its name, as in: lmm guide first_session",
+    )
+    show.set_defaults(act=show_guide)
+
+
 def printing(text):
     """A command that prints what `text` gives for its options, and succeeds."""
     def act(options):
@@ -237,6 +255,18 @@ def printing(text):
 def copy_notebooks(options):
     """The text to print after copying the notebooks."""
     return notebooks.report(options.folder, options.force)
+
+
+def show_guide(options):
+    """Print the list of pages, or one of them: on a terminal, screen by screen."""
+    if options.page is None:
+        print(guide.contents())
+    elif sys.stdout.isatty():
+        from pydoc import pager
+        pager(guide.page(options.page))
+    else:
+        print(guide.page(options.page), end="")
+    return 0
 
 
 def summarise_file(options):

@@ -1,1 +1,69 @@
-"""Pages for people who read: `words.md`, what each word means in this package."""
+"""Pages for people who read, in Markdown: ``lmm guide`` lists them, ``lmm guide PAGE`` prints one."""
+
+from pathlib import Path
+
+from ..errors import unknown_name
+
+GUIDE_FOLDER = Path(__file__).parent
+# in the order in which they are listed, by whom they are for
+DOORS = {
+    "Start here": ("first_session", "formulas", "after_the_fit", "tests_and_means"),
+    "To learn from": ("practical", "effects", "optimum", "proof", "words"),
+    "To teach and check": ("grading", "validation", "arbiter", "requirements"),
+    "Large data, many responses": ("chunks", "many", "speed"),
+    "To look up": ("coming_from", "slides", "accuracy", "data"),
+}
+
+
+def pages():
+    """The names of the pages, in order."""
+    there = {path.stem for path in GUIDE_FOLDER.glob("*.md")}
+    listed = [name for names in DOORS.values() for name in names]
+    return [name for name in listed if name in there]
+
+
+def page(name):
+    """The text of a page.
+
+    Parameters
+    ----------
+    name : str
+        As `pages` has it, also with spaces or hyphens, or ``.md``.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Raises
+    ------
+    LMMError
+        If there is no such page.
+
+    Examples
+    --------
+    >>> page("first session").splitlines()[0]
+    '# A first session'
+    """
+    known = pages()
+    simple = name.lower().removesuffix(".md").replace("-", "_").replace(" ", "_")
+    if simple not in known:
+        raise unknown_name("page of the guide", name, known)
+    return (GUIDE_FOLDER / f"{simple}.md").read_text(encoding="utf-8")
+
+
+def contents():
+    """The list of the pages that ``lmm guide`` prints: by door a line for each, with its title."""
+    known = pages()
+    width = max(map(len, known))
+    lines = []
+    for door, names in DOORS.items():
+        lines.append(f"{door}:")
+        for name in names:
+            if name in known:
+                title = page(name).splitlines()[0].removeprefix("# ")
+                lines.append(f"  {name:{width}}  {title}")
+        lines.append("")
+    lines.append("lmm guide PAGE prints one. They are Markdown files in:")
+    lines.append(f"  {GUIDE_FOLDER}")
+    return "\n".join(lines)
