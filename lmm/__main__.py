@@ -389,7 +389,12 @@ def demonstrate(name="Machines"):
 
 
 def run():
-    """The entry point of the installed command: it ends quietly where nobody reads any more."""
+    """The entry point of the installed command: it ends quietly where nobody reads any more.
+
+    What the output's encoding lacks, such as a Greek letter of a column's name, is a question mark.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
     try:
         status = _status()
         sys.stdout.flush()

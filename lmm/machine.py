@@ -4,8 +4,8 @@ OpenBLAS starts threads for matrices of some thirty columns on. Where another pr
 busy each such call waits for it, and a small fit takes many times as long. So BLAS is held to one
 thread: OpenBLAS, which numpy's and scipy's wheels bring along, by a call of its own, other kinds by
 threadpoolctl where that is installed. How many threads there are is one number for the whole
-process. Where Python has no ctypes, no threads or no processes, as in a browser, there is nothing to
-hold, and all is done without: what needs them is imported where it is used.
+process. Where Python has no ctypes and no threads, as in a browser, there is nothing to hold, and
+all is done without: what needs them is imported where it is used.
 """
 
 import importlib

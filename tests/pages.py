@@ -39,7 +39,7 @@ def examples(text):
             inputs += [text for text in _leading(lines[1:], ("... ", "..."))]
             source = "\n".join(text[4:] for text in inputs)
             want = "\n".join(lines[len(inputs):]).strip("\n")
-            error = re.match(r"Traceback .*?\n(?:    .*\n)*(.*)", want, re.DOTALL)
+            error = re.match(r"Traceback [^\n]*\n(?:    [^\n]*\n)*(.*)", want, re.DOTALL)
             found.append(doctest.Example(source, want, exc_msg=error and f"{error[1]}\n", lineno=line))
             line += part.count("\n")
     return found

@@ -11,7 +11,19 @@ from matplotlib.axes import Axes
 from typing_extensions import assert_type
 
 import lmm
-from lmm import Fits, LMMResult, LMMprof, LMMsetup, Proof, anova, certify, lmer, lmer_many, load_data, plots
+from lmm import (
+    Fits,
+    LMMprof,
+    LMMResult,
+    LMMsetup,
+    Proof,
+    anova,
+    certify,
+    lmer,
+    lmer_many,
+    load_data,
+    plots,
+)
 
 machines = load_data("Machines")
 fit = lmm.lmm("score ~ Machine", machines, ["Worker", ["Worker", "Machine"]])

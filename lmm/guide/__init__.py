@@ -1,4 +1,4 @@
-"""Pages for people who read, in Markdown: ``lmm guide`` lists them, ``lmm guide PAGE`` prints one."""
+"""Pages for people, in Markdown: ``lmm guide`` lists them, and ``lmm guide PAGE`` shows one."""
 
 from pathlib import Path
 
