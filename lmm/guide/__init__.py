@@ -7,11 +7,14 @@ from ..errors import unknown_name
 GUIDE_FOLDER = Path(__file__).parent
 # in the order in which they are listed, by whom they are for
 DOORS = {
-    "Start here": ("first_session", "formulas", "after_the_fit", "tests_and_means"),
-    "To learn from": ("practical", "effects", "optimum", "proof", "words"),
-    "To teach and check": ("grading", "validation", "arbiter", "requirements"),
-    "Large data, many responses": ("chunks", "many", "speed"),
-    "To look up": ("coming_from", "slides", "accuracy", "data"),
+    "Start here": ("first_session",),
+    "To learn": ("practical", "slides", "effects", "optimum", "words"),
+    "To analyse data": (
+        "formulas", "after_the_fit", "tests_and_means", "coming_from", "many", "chunks",
+    ),
+    "To teach and to check": (
+        "grading", "validation", "requirements", "arbiter", "proof", "accuracy", "speed", "data",
+    ),
 }
 
 
