@@ -1,7 +1,7 @@
 """Imports and plain fits need no threads, processes, signals or ctypes, which a browser's Python has not.
 
 As installed, without extras. numpy and pandas import some of these modules themselves, where they are there. So modules are refused to this
-package's own, whoever else may import them, and what would start a thread or a process is refused to all.
+package's own, whoever else may import them, and what would start a thread or a process is refused to all. `threading` is left for its locks, which numpy takes too.
 """
 
 import subprocess
