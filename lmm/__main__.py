@@ -13,6 +13,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import sys
 import warnings
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from .summaries import combine, summarise
 CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
 OTHER_SEPARATORS = (";", "\t")      # of files that are called CSV as well
 INTERRUPTED = 130       # the exit status of what Ctrl-C ended: 128 + SIGINT
+WIDEST = 100            # columns of a page on a terminal
 NEXT = "Next: lmm guide first_session, lmm notebooks DIR, lmm --help"
 PIPE_CLOSED = 141       # of what printed into a pipe that nobody reads: 128 + SIGPIPE
 
@@ -258,12 +260,13 @@ def copy_notebooks(options):
 
 
 def show_guide(options):
-    """Print the list of pages, or one of them: on a terminal, screen by screen."""
+    """Print the list of pages, or one of them: on a terminal of its width, screen by screen."""
     if options.page is None:
         print(guide.contents())
     elif sys.stdout.isatty():
         from pydoc import pager
-        pager(guide.page(options.page))
+        width = min(shutil.get_terminal_size().columns, WIDEST)
+        pager(guide.wrapped(guide.page(options.page), width))
     else:
         print(guide.page(options.page), end="")
     return 0

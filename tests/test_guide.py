@@ -170,12 +170,27 @@ def test_the_command_prints_a_page(name, capsys):
     assert capsys.readouterr().out == (GUIDE / "first_session.md").read_text()
 
 
-def test_on_a_terminal_it_shows_a_page_in_a_pager(monkeypatch, capsys):
+def test_on_a_terminal_it_shows_a_page_in_a_pager_and_as_wide_as_that_is(monkeypatch, capsys):
     shown = []
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr("pydoc.pager", shown.append)
+    monkeypatch.setenv("COLUMNS", "60")
     assert main(["guide", "words"]) == 0 and capsys.readouterr().out == ""
-    assert shown == [(GUIDE / "words.md").read_text()]
+    assert shown[0].startswith("# Words\n\nWhat each word means in this package")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=called)
+@pytest.mark.parametrize("width", [60, 100])
+def test_a_page_on_a_terminal_says_the_same_and_its_code_stays(path, width):
+    text = path.read_text()
+    shown = guide.wrapped(text, width)
+    assert shown.split() == text.split()
+    assert guide.wrapped(shown, width) == shown
+    for kept in (*guide.FENCED.findall(text), *re.findall(r"^(?:\||#).*$", text, re.MULTILINE)):
+        assert kept in shown
+    prose = guide.FENCED.sub("", shown).splitlines()
+    assert all(len(line) <= width for line in prose
+               if not line.startswith(("|", "#", "    ")) and len(line.split()) > 1 and "](" not in line)
 
 
 def test_a_page_that_there_is_not(capsys):

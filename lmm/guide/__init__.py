@@ -1,10 +1,14 @@
 """Pages for people, in Markdown: ``lmm guide`` lists them, and ``lmm guide PAGE`` shows one."""
 
+import re
+import textwrap
 from pathlib import Path
 
 from ..errors import unknown_name
 
 GUIDE_FOLDER = Path(__file__).parent
+FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
+ITEM = r"\* |\d+\. "        # how one of a list begins
 # in the order in which they are listed, by whom they are for
 DOORS = {
     "Start here": ("first_session",),
@@ -53,6 +57,34 @@ def page(name):
     if simple not in known:
         raise unknown_name("page of the guide", name, known)
     return (GUIDE_FOLDER / f"{simple}.md").read_text(encoding="utf-8")
+
+
+def wrapped(text, width):
+    """A page whose paragraphs have lines of this width; code, tables and headings stay as they are."""
+    parts = FENCED.split(text)              # prose, code, prose, ...
+    for i in range(0, len(parts), 2):
+        parts[i] = "\n\n".join(_paragraph(part, width) for part in parts[i].split("\n\n"))
+    return "".join(parts)
+
+
+def _paragraph(part, width):
+    """A paragraph, or a list, filled anew; what is indented, a table or a heading is kept."""
+    text = part.strip("\n")
+    if not text or text[0] in "|# ":
+        return part
+    before = part[: part.index(text)]
+    after = part[len(before) + len(text) :]
+    filled = []
+    for item in re.split(rf"\n(?={ITEM})", text):
+        hanging = "  " if re.match(ITEM, item) else ""
+        filled.append(textwrap.fill(
+            " ".join(item.split()),
+            width,
+            subsequent_indent=hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ))
+    return before + "\n".join(filled) + after
 
 
 def contents():
