@@ -60,7 +60,7 @@ def page(name):
 
 
 def wrapped(text, width):
-    """A page whose paragraphs have lines of this width; code, tables and headings stay as they are."""
+    """A page whose paragraphs have lines of this width; code, tables and headings stay."""
     parts = FENCED.split(text)              # prose, code, prose, ...
     for i in range(0, len(parts), 2):
         parts[i] = "\n\n".join(_paragraph(part, width) for part in parts[i].split("\n\n"))
