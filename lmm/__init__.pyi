@@ -10,9 +10,8 @@ from os import PathLike
 from types import ModuleType
 from typing import Any, Literal, SupportsFloat, overload
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from . import plots as plots
 
@@ -35,7 +34,7 @@ class ConvergenceWarning(LMMWarning): ...
 # -- the practical ---------------------------------------------------------------------------------
 
 class _Nll(float):
-    beta: np.ndarray
+    beta: NDArray[Any]
 
 class _Setup:
     design: Any
@@ -81,8 +80,8 @@ def lmer(
 ) -> LMMResult: ...
 
 class _Derivatives:
-    gradient: np.ndarray
-    hessian: np.ndarray
+    gradient: NDArray[Any]
+    hessian: NDArray[Any]
 
 def derivatives(theta: ArrayLike, setup: _Setup, value: _Nll | None = None) -> _Derivatives: ...
 def certify(theta: ArrayLike, setup: _Setup, value: _Nll | None = None) -> Optimum: ...
@@ -90,13 +89,13 @@ def certify(theta: ArrayLike, setup: _Setup, value: _Nll | None = None) -> Optim
 class Optimum:
     certified: bool
     reasons: tuple[str, ...]
-    gradient: np.ndarray
+    gradient: NDArray[Any]
     gradient_norm: float
-    hessian: np.ndarray
+    hessian: NDArray[Any]
     averaged: bool
     smallest_eigenvalue: float
     nll_error: float
-    theta_error: np.ndarray
+    theta_error: NDArray[Any]
     multipliers: dict[str, Any]
     evaluations: dict[str, int]
     seconds: dict[str, float]
@@ -155,14 +154,14 @@ class Bootstrap(_Shown):
 
 # -- a fit -----------------------------------------------------------------------------------------
 
-class LMMResult(_Shown, Mapping[str, np.ndarray]):
-    beta: np.ndarray
-    theta: np.ndarray
+class LMMResult(_Shown, Mapping[str, NDArray[Any]]):
+    beta: NDArray[Any]
+    theta: NDArray[Any]
     nll: float
     optimum: Optimum
     message: str
     setup: _Setup
-    def __getitem__(self, key: str) -> np.ndarray: ...
+    def __getitem__(self, key: str) -> NDArray[Any]: ...
     def __iter__(self) -> Iterator[str]: ...
     def __len__(self) -> int: ...
 
@@ -368,12 +367,12 @@ class Proof:
     reason: str
     lower_bound: float
     nll: float
-    theta: np.ndarray | None
+    theta: NDArray[Any] | None
     tolerance: float
     boxes: int
     evaluations: int
     seconds: float
-    cells: np.ndarray
+    cells: NDArray[Any]
     fit: LMMResult
     @property
     def proved(self) -> bool: ...

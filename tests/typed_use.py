@@ -4,10 +4,12 @@ An ignored error that is none any more is one itself, so the lines at the end ho
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import lmm
@@ -28,7 +30,7 @@ from lmm import (
 machines = load_data("Machines")
 fit = lmm.lmm("score ~ Machine", machines, ["Worker", ["Worker", "Machine"]])
 assert_type(fit, LMMResult)
-assert_type(fit["beta"], np.ndarray)
+assert_type(fit["beta"], NDArray[Any])
 assert_type(fit.sigma, float)
 assert_type(fit.singular, tuple[str, ...])
 assert_type(fit.optimum.certified, bool)
@@ -47,7 +49,7 @@ assert_type(plots.caterpillar(fit, "Worker"), Axes)
 setup = LMMsetup("score ~ Machine", machines, "Worker")
 value = LMMprof([0.0, 1.5], setup)
 assert_type(value + 1, float)
-assert_type(value.beta, np.ndarray)
+assert_type(value.beta, NDArray[Any])
 assert_type(certify(np.zeros(2), setup), lmm.Optimum)
 
 fits = lmer_many("~ Days + (1 | Subject)", load_data("sleepstudy"), ["Reaction"])

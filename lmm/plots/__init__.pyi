@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from .. import Fits, LMMResult, Proof, _Means
 
@@ -15,7 +15,7 @@ def caterpillar(
     level: float = 0.95,
     ax: Axes | None = None,
 ) -> Axes: ...
-def check(fit: LMMResult, seed: int = 1) -> np.ndarray: ...
+def check(fit: LMMResult, seed: int = 1) -> NDArray[Any]: ...
 def effects(
     fit: LMMResult,
     of: str,
@@ -35,7 +35,7 @@ def pairs(
 ) -> Axes: ...
 def panels(
     fit: LMMResult, x: str | None = None, group: str | None = None, ax: Any = None
-) -> np.ndarray: ...
+) -> NDArray[Any]: ...
 def profiles(
     profile: pd.DataFrame,
     kind: Literal["beta", "sd", "corr"] | None = None,
