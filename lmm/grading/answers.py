@@ -34,6 +34,7 @@ class Answer:
 def read_answer(returned, k, blocks):
     """The `Answer` in a description, for k fixed effects and so many blocks; raises `Unusable`."""
     beta, theta, notes, named = _beta_and_theta(returned)
+    notes = (*notes, *_form_of_theta(theta))
     beta = numbers(beta, "beta")
     theta = numbers(theta, "theta")
     exchanged = len(beta) == 1 + blocks != k and len(theta) == k != 1 + blocks
@@ -53,6 +54,17 @@ def read_answer(returned, k, blocks):
     _check_finite(theta[:1], "theta")
     _check_finite(theta, "theta", allowed=-np.inf)          # a standard deviation may be zero
     return Answer(beta, theta, notes, named)
+
+
+def _form_of_theta(theta):
+    """A note on a theta that is no plain vector, in a tuple, or none."""
+    if theta["kind"] == "mapping":
+        names = ", ".join(map(repr, theta["items"]))
+        return (f"theta is a dict, its values taken in its order: {names}",)
+    if theta["kind"] == "array" and len(theta["shape"]) > 1:
+        shape = " x ".join(map(str, theta["shape"]))
+        return (f"theta is an array of {shape}, where a vector was asked",)
+    return ()
 
 
 def _wrong_length_of_theta(length, blocks):

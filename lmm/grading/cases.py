@@ -43,9 +43,6 @@ class Case:
         five-hundredth of a likelihood ratio that would make anybody change a model.
     beta_tolerance : float
         How far beta may be off, in standard errors; a theta as good as that moves it less.
-    rivals : tuple of (str, tuple of ndarray)
-        The blocks of Z misread in a usual way, each (n, its columns), and the sentence that says
-        so.
     same_as : str
         The name of the case that this is in other words: units, order of rows.
     costs : bool
@@ -63,7 +60,6 @@ class Case:
     known: dict = field(default=None, repr=False)
     nll_tolerance: float = NLL_TOLERANCE
     beta_tolerance: float = BETA_TOLERANCE
-    rivals: tuple = field(default=(), repr=False)
     same_as: str = ""
     costs: bool = False
 

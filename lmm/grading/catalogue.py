@@ -36,7 +36,9 @@ def built_in_cases():
         more_columns(),
         numeric(),
         missing(),
+        missing_elsewhere(),
         integers(),
+        transformed(),
         another_order(),
         other_units(),
         many_rows(),
@@ -173,23 +175,12 @@ def numeric():
     errors = rng.normal(size=len(dat))
     dat["y"] = (20 + 2 * dat["x"] + intercepts + slopes * dat["x"] + errors).round(3)
     dat = dat.drop(index=[2, 5, 30, 31, 62, 77]).reset_index(drop=True)
-    g = dummies(dat["g"])
-    combinations = dummies(dat["g"].astype(str) + ":" + dat["x"].astype(str))
-    as_factor = (
-        "x is taken as a factor in the block g:x, where it is a number: one slope for each g",
-        (g, combinations),
-    )
-    ignored = (
-        "x is ignored in the block g:x, which has its values where g's block has ones",
-        (g, g),
-    )
     return Case(
         "a numeric interaction",
         "y ~ x",
         dat,
         [["g"], ["g", "x"]],
         "x is a number: the block g:x has one slope for each g, as model.matrix(~ g:x - 1) has",
-        rivals=(as_factor, ignored),
     )
 
 
@@ -198,20 +189,42 @@ def missing():
     dat, ref = two_blocks(50, 14)
     dat.loc[[3, 17, 40], "y"] = np.nan
     dat.loc[[8, 30], "x"] = np.nan
-    kept = len(dat.dropna())
-    first_rows = tuple(dummies(dat[name])[:kept] for name in "ab")
-    other_rows = (
-        "the rows of Z are not those of y and X: rows with missing values are to be left out of "
-        "all",
-        first_rows,
-    )
     return Case(
         "missing values",
         "y ~ x",
         dat,
         ref,
         "five rows lack y or x; they are left out of y, X and Z together",
-        rivals=(other_rows,),
+    )
+
+
+def missing_elsewhere():
+    """Missing values in a column that the model does not use."""
+    dat, ref = two_blocks(50, 21)
+    dat["note"] = np.where(np.arange(50) % 5 == 2, np.nan, 1.0)
+    return Case(
+        "missing values in another column",
+        "y ~ x",
+        dat,
+        ref,
+        "ten rows lack a value of a column that the model does not use: all rows are to be kept",
+    )
+
+
+def transformed():
+    """A function of a variable as the response.
+
+    There is a column of that name as well, for submissions that look the response up by its name.
+    """
+    dat, ref = two_blocks(48, 22)
+    dat["y"] = np.exp(dat["y"] / 5).round(4)
+    dat["np.log(y)"] = np.log(dat["y"])
+    return Case(
+        "a transformed response",
+        "np.log(y) ~ x",
+        dat,
+        ref,
+        "the response is np.log(y), as the formula says, not y",
     )
 
 
@@ -219,18 +232,12 @@ def integers():
     """A factor whose levels are integers."""
     dat, ref = two_blocks(45, 14)
     dat["a"] = pd.Categorical(dat["a"].cat.codes.astype(int) * 3 + 1)
-    slope = dat["a"].astype(float).to_numpy()[:, None]
-    as_number = (
-        "a, a factor with integer levels, is taken as a number",
-        (slope, dummies(dat["b"])),
-    )
     return Case(
         "categories that are integers",
         "y ~ x",
         dat,
         ref,
         "a is a factor whose levels are 1, 4, 7, 10, 13",
-        rivals=(as_number,),
     )
 
 
@@ -244,7 +251,3 @@ def many_rows():
         costs=True,
     )
 
-
-def dummies(factor):
-    """A column of zeros and ones for each level."""
-    return pd.get_dummies(factor).to_numpy(float)

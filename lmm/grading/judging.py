@@ -1,14 +1,15 @@
 """`grade`: a submission is loaded in its own process, asked case by case, and judged here."""
 
+from collections import Counter
 from dataclasses import replace
 
 from ..machine import few_threads
 from .answers import raised
 from .catalogue import built_in_cases
 from .costs import costs
-from .diagnosis import PERHAPS, UNKNOWN, Judge, Likelihood
+from .diagnosis import GOES_WITH_THETA, STOPPED, UNKNOWN, Judge, Likelihood
 from .loading import submission
-from .report import Report, Result
+from .report import Report, Result, either
 from .sandbox import Ended, Sandbox
 
 TIME_LIMIT = 20.0       # seconds for each case
@@ -22,6 +23,12 @@ EVENT_SENTENCES = {
     "process": "starts a process ({})",
     "network": "uses the network ({}), which is refused",
     "kill": "tries to end the judge ({}), which is refused",
+}
+ORDER_OF_ARGUMENTS = ("form", "dat", "ref")
+BEGINNINGS = {              # of what else students call the arguments
+    "form": ("form", "model", "fml"),
+    "dat": ("dat", "df", "frame"),
+    "ref": ("ref", "random", "groups", "blocks"),
 }
 SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 
@@ -88,6 +95,8 @@ class Grading:
 
     def __init__(self, cases, time_limit=TIME_LIMIT, memory_limit=MEMORY_LIMIT):
         self.judges = [Judge(case) for case in cases]
+        for judge in self.judges:
+            judge.others = [other for other in self.judges if other is not judge]
         self.time_limit = time_limit
         self.memory_limit = memory_limit
         self.stopped = False
@@ -166,6 +175,7 @@ class Processes:
             raise Unfit(f"{title} {ended}, when it was loaded") from None
         loaded = self.box.loaded
         facts.hear(loaded["events"])
+        facts.misplaced = misplaced(loaded["parameters"])
         if not loaded["loaded"]:
             raise Unfit(unloadable(title, loaded["error"]))
         if not loaded["functions"]["lmm"]:
@@ -192,6 +202,7 @@ class Facts:
         self.sentences = {}         # as keys: what it did, each once, in order
         self.right = {}             # as keys: in what way its `LMMprof` is right
         self.wrong = False          # whether its `LMMprof` is wrong in a case
+        self.misplaced = ""         # that its arguments seem to be in another order
 
     def hear(self, events):
         """What it did besides computing."""
@@ -256,11 +267,13 @@ def read(judge, answer, facts):
 
     # -- the causes: those that have a name first
     causes = [cause for verdict in verdicts for cause in verdict.causes]
-    causes.sort(key=lambda cause: UNKNOWN in cause)
+    causes.sort(key=_is_vague)
+    if facts.misplaced and "error" in answer.get("fit", {}):
+        causes.insert(0, facts.misplaced)
     if answer.get("changed"):
         causes.append(f"lmm changed its arguments: {answer['changed']}")
     wrong = likelihood.right is False
-    if causes and wrong and not likelihood.mistake:
+    if causes and wrong and not likelihood.mistakes:
         causes.append(likelihood.words)
 
     # -- the notes: a likelihood may be wrong beside a right fit
@@ -277,10 +290,29 @@ def read(judge, answer, facts):
         causes=tuple(causes),
         notes=tuple(notes),
         likelihood=likelihood.words,
-        mistake=likelihood.mistake,
+        mistakes=likelihood.mistakes or tuple(one for found in verdicts for one in found.mistakes),
+        supposed=tuple(words for verdict in verdicts for words in verdict.supposed),
+        checked=likelihood.right is not None,
         seconds=answer.get("fit", {}).get("seconds"),
         hidden=case.hidden,
     )
+
+
+def misplaced(parameters):
+    """The sentence on a `lmm` whose arguments are the sheet's by name, but not by order, or ""."""
+    places = [_argument_named(name) for name in parameters[:len(ORDER_OF_ARGUMENTS)]]
+    if all(place in (None, asked) for place, asked in zip(places, ORDER_OF_ARGUMENTS)):
+        return ""
+    taken = ", ".join(parameters)
+    return f"lmm takes ({taken}), and is called as the sheet says: lmm(form, dat, ref)"
+
+
+def _argument_named(name):
+    """Which of the sheet's arguments a name stands for, or None."""
+    for argument, beginnings in BEGINNINGS.items():
+        if name.lower().startswith(beginnings):
+            return argument
+    return None
 
 
 def unloadable(title, error):
@@ -307,23 +339,61 @@ def not_run(case, cause):
 
 
 def compared(results, judges):
-    """The results, a cause added where another case sheds light on what is wrong."""
+    """The results, with what other cases say of what is wrong."""
     passed = {result.name for result in results if result.passed}
-    with_mistake = [result for result in results if result.mistake and not result.hidden]
-    named = with_mistake[0] if with_mistake else None
+    shown = [result for result in results if not result.hidden]
+    count = Counter(mistake for result in shown for mistake in result.mistakes)
+    results = [_narrowed(result, count) for result in results]
+    named = {}
+    for result in results:
+        if result.mistakes and not result.hidden:
+            named.setdefault(result.mistake, result.name)
     return tuple(
         _compared(result, judge.case, passed, named) for result, judge in zip(results, judges)
     )
 
 
+def _narrowed(result, count):
+    """A result, of the mistakes that come to its numbers those that explain the most cases."""
+    most = max((count[mistake] for mistake in result.mistakes), default=0)
+    mistakes = tuple(mistake for mistake in result.mistakes if count[mistake] == most)
+    if mistakes == result.mistakes:
+        return result
+    whole, part = either(result.mistakes), either(mistakes)
+
+    def said(sentences):
+        return tuple(sentence.replace(whole, part) for sentence in sentences)
+
+    return replace(
+        result,
+        mistakes=mistakes,
+        causes=said(result.causes),
+        notes=said(result.notes),
+    )
+
+
 def _compared(result, case, passed, named):
-    """A result, with what other cases say of it: the same model passed, or a mistake named."""
+    """A result, a cause added: the same model passed, or a mistake that is named elsewhere.
+
+    A mistake that its own numbers agree with is told; one that they were not compared with, for
+    want of an `LMMprof`, is possible.
+    """
     if result.passed:
         return result
     causes = list(result.causes)
     if case.same_as in passed:
         causes.append(f"{case.same_as}, the same model, is fitted right: {case.why}")
-    if named is not None and any(UNKNOWN in cause for cause in causes):
-        causes = [cause for cause in causes if cause != PERHAPS]
-        causes.append(f"perhaps what is wrong in {named.name!r}: {named.mistake}")
+    agreed = [mistake for mistake in result.supposed if mistake in named]
+    if agreed:
+        causes = [cause for cause in causes if not _is_vague(cause)]
+        causes = [f"as in {named[agreed[0]]!r}: {agreed[0]}", *causes]
+    elif named and not result.checked and any(UNKNOWN in cause for cause in causes):
+        mistake, other = next(iter(named.items()))
+        causes = [cause for cause in causes if cause != GOES_WITH_THETA]
+        causes.append(f"perhaps what is wrong in {other!r}: {mistake}")
     return replace(result, causes=tuple(causes))
+
+
+def _is_vague(cause):
+    """Whether a cause is none of the known ones."""
+    return UNKNOWN in cause or STOPPED in cause or cause == GOES_WITH_THETA

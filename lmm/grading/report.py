@@ -14,6 +14,11 @@ MOST_LINES = 6          # of a submission's own output in the printed report
 LONGEST_CAUSE = 100     # characters, in the table of a class
 
 
+def either(mistakes):
+    """Mistakes that come to the same numbers, in a sentence."""
+    return "; or ".join(mistakes)
+
+
 @dataclass(frozen=True)
 class Result:
     """The result of one case.
@@ -28,8 +33,14 @@ class Result:
         What was earned, of how much.
     causes, notes : tuple of str
         Why it is not passed, the likeliest first; and what else is to be said.
-    likelihood, mistake : str
-        What was found of `LMMprof`, and the mistake that its numbers are those of, if any.
+    likelihood : str
+        What was found of `LMMprof`.
+    mistakes : tuple of str
+        The mistakes that the numbers are those of, if any: several where they come to the same.
+    supposed : tuple of str
+        Mistakes that the numbers agree with, but too few to tell.
+    checked : bool
+        Whether there is an `LMMprof` whose values could be compared.
     output : str
         What the submission printed, warnings included.
     seconds : float or None
@@ -46,10 +57,17 @@ class Result:
     causes: tuple = ()
     notes: tuple = ()
     likelihood: str = ""
-    mistake: str = ""
+    mistakes: tuple = ()
+    supposed: tuple = ()
+    checked: bool = False
     output: str = field(default="", repr=False)
     seconds: float | None = None
     hidden: bool = False
+
+    @property
+    def mistake(self):
+        """The mistakes in a sentence, or ""."""
+        return either(self.mistakes)
 
 
 @dataclass(frozen=True, repr=False)

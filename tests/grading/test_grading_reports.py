@@ -38,7 +38,7 @@ MACHINES = [case for case in built_in_cases() if case.name == "Machines"]
 LEAST_SQUARES = [case for case in built_in_cases() if case.name == "no random effects"]
 RESULTS = (
     Result("Machines", "the sheet's example", True, 1.0, 1.0, notes=("a tuple",), output="one\n\ntwo\n"),
-    Result("Dyestuff2", "sd 0", False, 0.0, 2.0, ("sd[Batch] = 3, expected 0: REML <b>",), mistake="REML", seconds=0.5),
+    Result("Dyestuff2", "sd 0", False, 0.0, 2.0, ("sd[Batch] = 3, expected 0: REML <b>",), mistakes=("REML",), seconds=0.5),
     Result("secret", "for the grader", False, 0.0, 1.0, ("secret cause",), output="secret output", hidden=True),
 )
 REPORT = Report("anne.py", RESULTS, notes=("LMMprof is right",))

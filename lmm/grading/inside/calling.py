@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Mapping
 
+RESIDUAL_NAMES = ("sig", "res", "err", "eps", "noise")
+
 
 def likelihood_of(module, form, dat, ref):
     """How `LMMprof` is called, in words, and a function of theta that does so.
@@ -20,6 +22,41 @@ def likelihood_of(module, form, dat, ref):
         f"LMMprof takes ({taken}): neither LMMprof(theta, setup) nor what LMMsetup returned, of "
         f"type {type(setup).__name__}, spread over its arguments"
     )
+
+
+class ByName(Mapping):
+    """theta as a dict whose keys are not known: each new name gets the next element.
+
+    One that sounds like the residual's gets the first.
+    """
+
+    def __init__(self, theta):
+        self.sigma, *self.rest = theta
+        self.given = {}
+
+    def __getitem__(self, name):
+        if not isinstance(name, str) or not (self.rest or name in self.given or _is_sigma(name)):
+            raise KeyError(name)
+        if name not in self.given:
+            self.given[name] = self.sigma if _is_sigma(name) else self.rest.pop(0)
+        return self.given[name]
+
+    def __iter__(self):
+        return iter(self.given)
+
+    def __len__(self):
+        return len(self.given)
+
+
+def _is_sigma(name):
+    return any(part in name.lower() for part in RESIDUAL_NAMES)
+
+
+# how else `LMMprof` may want theta, in words, and as a function of the array
+FORMS_OF_THETA = (
+    ("a column", lambda theta: theta[:, None]),
+    ("a dict", ByName),
+)
 
 
 def ways(names, setup):

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas  # noqa: F401 - as pickled data need it, before the watch begins
 
-from .calling import likelihood_of
+from .calling import FORMS_OF_THETA, likelihood_of, parameters
 from .counting import Counts, MemoryWatch, quickest, reference_time
 from .describing import describe
 from .watching import Watch
@@ -92,6 +92,7 @@ def main():
         "loaded": error is None,
         "error": error,
         "functions": {name: _has(module, name) for name in FUNCTIONS},
+        "parameters": parameters(getattr(module, "lmm", None)),
         "events": watch.taken(),
     })
 
@@ -217,11 +218,25 @@ def evaluations(module, form, dat, ref, thetas, path):
         words, function = likelihood_of(module, form, dat, ref)
     except BaseException as error:
         return {"error": explained(error, path)}
-    values = []
-    for theta in thetas:
-        call = functools.partial(function, np.array(theta))
-        values.append(attempt(call, path))
+    values = _at_each(function, thetas, path)
+    if "error" not in values[0]:
+        return {"way": words, "values": values}
+    for form, of_array in FORMS_OF_THETA:
+        other = _at_each(lambda theta, of_array=of_array: function(of_array(theta)), thetas, path)
+        if all(_is_number(one) for one in other):
+            return {"way": f"{words}, theta being {form}", "values": other}
     return {"way": words, "values": values}
+
+
+def _at_each(function, thetas, path):
+    """What a function is at each theta: what it returns, or raises."""
+    return [attempt(functools.partial(function, np.array(theta)), path) for theta in thetas]
+
+
+def _is_number(evaluation):
+    """Whether an evaluation returned something with numbers in it."""
+    kind = evaluation.get("returned", {}).get("kind")
+    return kind not in (None, "none", "text", "opaque", "callable")
 
 
 def difference(dat_before, ref_before, dat, ref):

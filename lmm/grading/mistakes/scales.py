@@ -1,5 +1,8 @@
 """A theta that is right but for its scale or its order."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 # -- scales: from what theta holds to log standard deviations ------------------------------------
@@ -95,22 +98,67 @@ THETA_ORDERS = (
 )
 
 
-def in_another_scale_or_order(theta, is_right):
-    """The sentence on a theta that is right in another order or scale, or "".
+@dataclass(frozen=True)
+class Misread:
+    """A theta that is right but for its scale or its order.
 
-    `is_right` judges log standard deviations, log sigma first.
+    Attributes
+    ----------
+    words : str
+        How it is to be read, as it is said of any case.
+    shown : str
+        The same with an element of this theta.
+    to_logs : function
+        From such a theta to log standard deviations, log sigma first.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
+
+    words: str
+    shown: str
+    to_logs: Callable
+
+
+def in_another_scale_or_order(theta, is_right, n, k):
+    """The `Misread` for each scale and order in which theta is right.
+
+    `is_right` judges log standard deviations, log sigma first; n rows and k columns of X are what
+    a standard deviation may have been multiplied for.
+    """
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         for order, arranged in THETA_ORDERS:
             moved = arranged(theta)
             if order and is_right(moved):
-                return f"theta is right but for its order: {order}"
+                words = f"theta is right but for its order: {order}"
+                yield Misread(words, words, arranged)
             for scale, word, to_log in THETA_SCALES:
                 logs = to_log(moved)
                 if is_right(logs):
-                    sentence = f"theta holds {scale}: {_shown(moved, logs, word)}"
-                    return f"{sentence}; and {order}" if order else sentence
-    return ""
+                    yield _scaled(moved, logs, scale, word, order, arranged, to_log)
+        yield from _multiplied(theta, is_right, n, k)
+
+
+def _scaled(moved, logs, scale, word, order, arranged, to_log):
+    """The `Misread` of a scale, and perhaps of an order as well."""
+    words = f"theta holds {scale}"
+    shown = f"{words}: {_shown(moved, logs, word)}"
+    if order:
+        words, shown = (f"{said}; and {order}" for said in (words, shown))
+    return Misread(words, shown, lambda theta: to_log(arranged(np.asarray(theta, float))))
+
+
+def _multiplied(theta, is_right, n, k):
+    """Standard deviations times sqrt(n / (n - k)): sigma's, or all."""
+    if n == k:
+        return
+    larger = np.log(n / (n - k)) / 2
+    for what, elements in (("sigma is", slice(0, 1)), ("the standard deviations are", slice(None))):
+        shift = np.zeros(len(theta))
+        shift[elements] = larger
+        if is_right(theta - shift):
+            words = (
+                f"{what} multiplied by sqrt(n / (n - k)), as for REML; the estimates of maximum "
+                "likelihood are asked"
+            )
+            yield Misread(words, words, lambda given, shift=shift: given - shift)
 
 
 def _shown(theta, logs, word):
