@@ -17,7 +17,8 @@ DOORS = {
         "formulas", "after_the_fit", "tests_and_means", "coming_from", "many", "chunks",
     ),
     "To teach and to check": (
-        "grading", "validation", "requirements", "arbiter", "proof", "accuracy", "speed", "data",
+        "grading", "grading_files", "validation", "requirements", "arbiter",
+        "proof", "accuracy", "speed", "data",
     ),
 }
 
