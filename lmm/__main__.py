@@ -5,7 +5,8 @@
 ``lmm summarise FORMULA FILE.csv SUMS.npz`` saves a site's sums, ``lmm combine SUMS.npz ...`` fits;
 ``lmm compare FILE.csv CLAIMED.json`` compares what a program printed with the exact fit;
 ``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
-``lmm notebooks DIR`` copies the notebooks there.
+``lmm notebooks DIR`` copies the notebooks there;
+``lmm guide [PAGE]`` shows a page of the guide, or lists them.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import sys
 import warnings
 from importlib.metadata import version
@@ -20,7 +22,7 @@ from importlib.metadata import version
 import pandas as pd
 from patsy import PatsyError
 
-from . import notebooks
+from . import guide, notebooks
 from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning, unknown_column, with_category_advice
 from .fit import lmer
@@ -33,6 +35,8 @@ from .validation import compare_command
 CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
 OTHER_SEPARATORS = (";", "\t")      # of files that are called CSV as well
 INTERRUPTED = 130       # the exit status of what Ctrl-C ended: 128 + SIGINT
+WIDEST = 100            # columns of a page on a terminal
+NEXT = "Next: lmm guide first_session, lmm notebooks DIR, lmm --help"
 PIPE_CLOSED = 141       # of what printed into a pipe that nobody reads: 128 + SIGPIPE
 
 
@@ -85,7 +89,7 @@ def _parser():
         ),
     )
     parser.add_argument("--version", action="version", version=f"lmm {version('lmm')}")
-    parser.set_defaults(act=printing(lambda _: demonstrate()))
+    parser.set_defaults(act=printing(lambda _: f"{demonstrate()}\n\n{NEXT}"))
     commands = parser.add_subparsers(parser_class=_Parser)
     _add_fit(commands)
     _add_summarise(commands)
@@ -93,6 +97,7 @@ def _parser():
     _add_compare(commands)
     _add_grade(commands)
     _add_notebooks(commands)
+    _add_guide(commands)
     return parser
 
 
@@ -236,6 +241,21 @@ def _add_notebooks(commands):
     copy.set_defaults(act=printing(copy_notebooks))
 
 
+def _add_guide(commands):
+    show = commands.add_parser(
+        "guide",
+        help="show a page of the guide, or list them",
+        description="Show a page of the guide; without a name, list the pages.",
+    )
+    show.add_argument(
+        "page",
+        metavar="PAGE",
+        nargs="?",
+        help="its name, as in: lmm guide first_session",
+    )
+    show.set_defaults(act=show_guide)
+
+
 def printing(text):
     """A command that prints what `text` gives for its options, and succeeds."""
     def act(options):
@@ -250,6 +270,19 @@ def printing(text):
 def copy_notebooks(options):
     """The text to print after copying the notebooks."""
     return notebooks.report(options.folder, options.force)
+
+
+def show_guide(options):
+    """Print the list of pages, or one of them: on a terminal of its width, screen by screen."""
+    if options.page is None:
+        print(guide.contents())
+    elif sys.stdout.isatty():
+        from pydoc import pager
+        width = min(shutil.get_terminal_size().columns, WIDEST)
+        pager(guide.wrapped(guide.page(options.page), width))
+    else:
+        print(guide.page(options.page), end="")
+    return 0
 
 
 def summarise_file(options):

@@ -69,7 +69,7 @@ def load_data(name):
     name : str
         ``"Machines"``, ``"MachinesUnbalanced"`` (ten rows fewer), ``"Dyestuff"``,
         ``"Dyestuff2"``, ``"Penicillin"``, ``"Pastes"``, ``"sleepstudy"``, ``"Rail"``,
-        ``"ScotsSec"`` or ``"InstEval"`` (73,421 rows).
+        ``"ScotsSec"``, ``"InstEval"`` (73,421 rows), or another one that ``lmm guide data`` lists.
 
     Returns
     -------
@@ -82,10 +82,8 @@ def load_data(name):
 
     Notes
     -----
-    From R's packages nlme (Machines, Rail: Milliken and Johnson 1992; Devore 2000), lme4
-    (Dyestuff, Penicillin, Pastes: Davies and Goldsmith 1972; Dyestuff2: Box and Tiao 1973;
-    sleepstudy: Belenky et al. 2003; InstEval: ETH Zurich's lecture evaluations) and mlmRev
-    (ScotsSec: Paterson 1991), written by ``data/lme4_reference.R``.
+    From R's packages nlme, lme4 and mlmRev, written by ``data/lme4_reference.R``; the page
+    ``guide/data.md`` has the source of each and the terms.
 
     Examples
     --------

@@ -4,13 +4,12 @@ OpenBLAS starts threads for matrices of some thirty columns on. Where another pr
 busy each such call waits for it, and a small fit takes many times as long. So BLAS is held to one
 thread: OpenBLAS, which numpy's and scipy's wheels bring along, by a call of its own, other kinds by
 threadpoolctl where that is installed. How many threads there are is one number for the whole
-process.
+process. Where Python has no ctypes and no threads, as in a browser, there is nothing to hold, and
+all is done without: what needs them is imported where it is used.
 """
 
-import ctypes
 import importlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from math import inf
@@ -124,6 +123,10 @@ def _controller():
 @cache
 def _openblas():
     """The functions that get and set the number of threads of each OpenBLAS, in pairs."""
+    try:
+        import ctypes
+    except ImportError:
+        return ()
     found = []
     for path in _paths_of_openblas():
         try:
@@ -165,14 +168,25 @@ def _paths_of_openblas():
 def over_cores(blocks):
     """A function like `map`, which spreads so many blocks of numpy's work over the cores."""
     workers = min(cores(), blocks // FEWEST_BLOCKS)
-    if workers < 2:
+    pool = _threads(workers) if workers > 1 else None
+    if pool is None:
         yield map
         return
-    pool = ThreadPoolExecutor(workers)
     try:
         yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _threads(workers):
+    """A pool of so many threads; None where none can be started."""
+    try:
+        from concurrent.futures import ThreadPoolExecutor
+        pool = ThreadPoolExecutor(workers)
+        pool.submit(int)
+    except (ImportError, RuntimeError):
+        return None
+    return pool
 
 
 def cores():

@@ -1,4 +1,4 @@
-"""What lme4 and statsmodels call things, and what they are called here: the README's tables.
+"""What lme4 and statsmodels call things, and what they are called here: the guide's tables.
 
 Who asks a fit, or this package, for one of their words gets an error that names ours; so does who
 gives one of their arguments. There is one row for each meaning, and it is written here only.
@@ -15,7 +15,7 @@ from .errors import UnknownArgument, nearest
 
 
 class Word(NamedTuple):
-    """A row of the README's tables, with the names by which it is looked up.
+    """A row of the tables in ``guide/coming_from.md``, with the names by which it is looked up.
 
     What they write and what to write here are the table's cells. Then follow names of attributes
     and functions; and of arguments, ``name`` or, where only one function is meant,
@@ -413,7 +413,7 @@ def plain(ours):
 
 
 def markdown(words, theirs):
-    """The words as a table of the README, `theirs` being the heading of the left column."""
+    """The words as a table of the guide, `theirs` being the heading of the left column."""
     rows = [f"| {word.theirs} | {word.ours} |" for word in words]
     return "\n".join([f"| {theirs} | here |", "|---|---|", *rows])
 

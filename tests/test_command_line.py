@@ -28,7 +28,9 @@ def test_alone_it_fits_machines_beside_lme4_and_the_exact_numbers(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert "Linear mixed model fit by maximum likelihood" in run.stdout and run.stderr == ""
     title = "maximum of the likelihood (criterion = -2 logLik):\n"
-    header, *rows = run.stdout.split(title)[1].splitlines()
+    beside, after = run.stdout.split(title)[1].split("\n\n")
+    header, *rows = beside.splitlines()
+    assert after == "Next: lmm guide first_session, lmm notebooks DIR, lmm --help\n"
     assert header.split() == ["lmm", "lme4", "exact"] and len(rows) == 10
     for row in rows:
         ours, lme4, exact = map(float, row.split()[-3:])

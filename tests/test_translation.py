@@ -1,4 +1,4 @@
-"""lme4's and statsmodels' words: each is answered with ours, and the README's tables are the package's."""
+"""lme4's and statsmodels' words: each is answered with ours, and the guide's tables are the package's."""
 
 import copy
 import inspect
@@ -19,7 +19,7 @@ from lmm import LMMError, LMMResult, LMMsetup, anova, lmer, lmm, load_data
 from lmm.translation import BY_ARGUMENT, BY_NAME, LME4, STATSMODELS, explained, markdown, simple
 
 WORDS = (*LME4, *STATSMODELS)
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+PAGE = (Path(package.__file__).parent / "guide" / "coming_from.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,11 @@ def machines():
 # -- the table ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("heading, words, theirs", [("lme4", LME4, "lme4"), ("statsmodels", STATSMODELS, "`MixedLM`")])
-def test_the_readmes_tables_are_the_packages(heading, words, theirs):
-    section = README.split(f"\n## Coming from {heading}\n")[1].split("\n## ")[0]
+@pytest.mark.parametrize("heading, words, theirs", [
+    ("lme4, nlme, lmerTest, emmeans", LME4, "R"), ("statsmodels", STATSMODELS, "`MixedLM`"),
+])
+def test_the_guides_tables_are_the_packages(heading, words, theirs):
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     assert [line for line in section.splitlines() if line.startswith("|")] == markdown(words, theirs).splitlines()
 
 

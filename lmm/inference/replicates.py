@@ -1,10 +1,9 @@
-"""A task done for each of several groups of draws, in this process or spread over several."""
+"""A task done for each of several groups of draws, in this process or spread over several.
 
-import multiprocessing
+What starts processes is imported where they are asked for: not every Python has them.
+"""
+
 import pickle
-import signal
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +40,7 @@ def workers(task, processes):
     if processes == 1:
         yield lambda groups: map(task, groups)
         return
+    multiprocessing, process = _processes()
     if multiprocessing.parent_process() is not None:
         raise LMMError(
             "this process was itself started for a computation, so it starts no others; " + GUARD
@@ -55,18 +55,31 @@ def workers(task, processes):
     with TemporaryDirectory() as folder:
         file = Path(folder) / "task"            # a pipe to a process that ends early would hang
         file.write_bytes(message)
-        pool = ProcessPoolExecutor(processes, initializer=_receive, initargs=(file,))
+        pool = process.ProcessPoolExecutor(processes, initializer=_receive, initargs=(file,))
         try:
             yield lambda groups: pool.map(_do, groups)
-        except BrokenProcessPool as error:
+        except process.BrokenProcessPool as error:
             raise LMMError(f"a worker process ended early; {GUARD}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
+def _processes():
+    """The modules that start processes; an LMMError where they are not there."""
+    try:
+        import multiprocessing
+        from concurrent.futures import process
+    except ImportError as error:
+        raise LMMError(
+            f"processes: this Python can start no others ({error}); use processes=1"
+        ) from None
+    return multiprocessing, process
+
+
 def _receive(file):
     """In a worker process: read the task, and leave Ctrl-C to the parent."""
     global _task
+    import signal
     _task = pickle.loads(file.read_bytes())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
