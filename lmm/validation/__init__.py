@@ -1,5 +1,5 @@
 """What the package is held to, run again by whoever has it: the dossier of `lmm validate`."""
 
-from .rows import Row, digits_of, row_of_digits
+from .rows import Row, digits_of, row_of_digits, row_of_truth
 
-__all__ = ["Row", "digits_of", "row_of_digits"]
+__all__ = ["Row", "digits_of", "row_of_digits", "row_of_truth"]

@@ -6,7 +6,7 @@ with the difference taken between exact rationals: the reference may have more d
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf, isfinite, log10
+from math import floor, isfinite, log10
 
 ALL_DIGITS = 16.0       # what is equal has all the digits of a double, which are no more than these
 
@@ -33,6 +33,8 @@ class Row:
         The part of the dossier to which the row belongs.
     detail : str, optional
         What else is to be said: which number was worst, what was counted.
+    measured : str, optional
+        What is measured in time, and so differs from run to run.
     """
 
     requirement: str
@@ -43,6 +45,7 @@ class Row:
     passed: bool
     section: str
     detail: str = ""
+    measured: str = ""
 
 
 def digits_of(found, right):
@@ -50,7 +53,7 @@ def digits_of(found, right):
 
     Parameters
     ----------
-    found : float
+    found : float or an exact number
         What was computed.
     right : float, int, str, fractions.Fraction or decimal.Decimal
         What is right; text is read as the decimal number that it shows, exactly.
@@ -65,27 +68,20 @@ def digits_of(found, right):
     >>> digits_of(3.1416, "3.14159265358979323846")
     5.6
     """
-    found = float(found)
-    if not isfinite(found):
+    if not (is_finite(found) and is_finite(right)):
         return ALL_DIGITS if found == right else 0.0
-    if isinstance(right, float) and not isfinite(right):
-        return 0.0
     right = Fraction(right)
     error = abs(Fraction(found) - right)
-    if error == 0:
+    relative = float(error / abs(right) if right else error)
+    if relative <= 0.1**ALL_DIGITS:
         return ALL_DIGITS
-    relative = error / abs(right) if right else error
     # to a tenth, downwards: a digit that is not there is not shown
-    tenths = int(-10 * _log10(relative) // 1)
-    return min(max(tenths / 10, 0.0), ALL_DIGITS)
+    return max(floor(-10 * log10(relative)) / 10, 0.0)
 
 
-def _log10(ratio):
-    """log10 of a positive rational, however small."""
-    value = float(ratio)
-    if value > 0:
-        return log10(value)
-    return -inf
+def is_finite(number):
+    """Whether it is, whatever kind of number it is; text is."""
+    return not isinstance(number, float) or isfinite(number)
 
 
 def row_of_digits(section, requirement, test, reference, least, pairs):
@@ -103,11 +99,32 @@ def row_of_digits(section, requirement, test, reference, least, pairs):
     Returns
     -------
     Row
-        Its detail names the number with the fewest digits, unless there is one alone.
+        Its detail names the number with the fewest digits, unless there is one alone. Where the
+        numbers could not be computed it is not passed, and the detail is the error.
     """
-    reached = [(digits_of(found, right), name) for name, found, right in pairs]
+    try:
+        reached = [(digits_of(found, right), name) for name, found, right in pairs]
+    except Exception as error:
+        return Row(requirement, test, reference, 0.0, least, False, section, said(error))
     if not reached:
-        return Row(requirement, test, reference, None, least, False, section, "nothing was compared")
+        return Row(requirement, test, reference, 0.0, least, False, section, "nothing was compared")
     fewest, worst = min(reached)
     detail = f"fewest of {len(reached)} numbers: {worst}" if len(reached) > 1 else ""
     return Row(requirement, test, reference, fewest, least, fewest >= least, section, detail)
+
+
+def row_of_truth(section, requirement, test, reference, find):
+    """The `Row` of what is true or is not: `find` returns whether, and the detail.
+
+    With a third value, what was measured in time. Where it raises, the row is not passed.
+    """
+    try:
+        passed, *more = find()
+    except Exception as error:
+        passed, more = False, [said(error)]
+    return Row(requirement, test, reference, None, None, bool(passed), section, *more)
+
+
+def said(error):
+    """An error on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

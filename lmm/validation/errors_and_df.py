@@ -1,0 +1,118 @@
+"""Standard errors and degrees of freedom against the definition, in unbalanced designs.
+
+There neither has a closed form. At the optimum of the definition, in sixty digits:
+
+    Var beta = C(theta) = (X' V^-1 X)^-1,    A = the inverse of nll's Hessian in theta,
+    df of l'beta = 2 c^2 / (g' A g),    c = l' C(theta) l,    g = dc / dtheta       [Satterthwaite],
+
+with Hessian and g by differences.
+"""
+
+from decimal import Decimal
+
+import numpy as np
+
+from ..datasets import load_data
+from ..fit import lmer
+from .definition import DIFFERENCE, Definition, in_sixty_digits, solve
+from .likelihood import crossed
+from .rows import row_of_digits
+
+SECTION = "Errors and degrees of freedom"
+REFERENCE = "the definition and its differences in sixty decimal digits"
+PUBLISHED_BALANCED = "the analysis of variance of a balanced design"
+LEAST = 9.0             # of a ratio of second derivatives
+
+
+def designs():
+    """(name, formula, data): unbalanced ones."""
+    lopsided = crossed(36).assign(y=lambda dat: dat["y"] + dat["a"].cat.codes - dat["b"].cat.codes)
+    return (
+        (
+            "Machines, unbalanced",
+            "score ~ Machine + (1 | Worker) + (1 | Worker:Machine)",
+            load_data("MachinesUnbalanced"),
+        ),
+        ("two crossed factors", "y ~ x + (1 | a) + (1 | b)", lopsided),
+    )
+
+
+def rows(quick):
+    """Three rows, of all designs; quick or not."""
+    kept = {}
+    for quantity, requirement in (
+        ("se", "standard errors of fixed effects"),
+        ("cov_theta", "the covariance of log standard deviations"),
+        ("df", "degrees of freedom by Satterthwaite"),
+    ):
+        yield row_of_digits(
+            SECTION,
+            requirement,
+            "of two unbalanced designs, by REML, at the optimum",
+            REFERENCE,
+            LEAST,
+            _pairs(quantity, kept),
+        )
+    yield row_of_digits(
+        SECTION,
+        "degrees of freedom by Kenward and Roger",
+        "the mean of Dyestuff and of Rail: one less than the number of groups",
+        PUBLISHED_BALANCED,
+        LEAST,
+        _df_of_means(),
+    )
+
+
+def _pairs(quantity, kept):
+    for name, form, dat in designs():
+        if name not in kept:
+            fit = lmer(form, dat)
+            kept[name] = fit, right(fit)
+        fit, exact = kept[name]
+        if quantity == "cov_theta":
+            found = np.ravel(fit.cov_theta().to_numpy())
+        else:
+            found = {"se": fit.bse**2, "df": fit.df}[quantity].to_numpy()
+        for i, (number, truth) in enumerate(zip(found.tolist(), exact[quantity])):
+            yield f"{name}, number {i + 1}", number, truth
+
+
+def _df_of_means():
+    for form, data, groups in (
+        ("Yield ~ 1 + (1 | Batch)", "Dyestuff", 6),
+        ("travel ~ 1 + (1 | Rail)", "Rail", 6),
+    ):
+        table = lmer(form, load_data(data)).contrast(np.eye(1), df="kr")
+        yield data, table["df"].iloc[0], groups - 1
+
+
+@in_sixty_digits
+def right(fit):
+    """What the definition says: variances of beta, the covariance of theta, df; by rows."""
+    definition = Definition.of(fit.setup)
+    theta, _, beta = definition.optimum(fit.theta)
+    _, hessian = definition.derivatives(theta)
+    size = len(theta)
+    A = [solve(hessian, [Decimal(i == j) for j in range(size)]) for i in range(size)]
+    variances = definition.covariance_of_beta(theta)
+
+    # -- dC / dtheta, by differences
+    slopes = []
+    for i in range(size):
+        up, down = list(theta), list(theta)
+        up[i] += DIFFERENCE
+        down[i] -= DIFFERENCE
+        upper, lower = map(definition.covariance_of_beta, (up, down))
+        slopes.append([(upper[j][j] - lower[j][j]) / (2 * DIFFERENCE) for j in range(len(beta))])
+
+    # -- 2 c^2 / (g' A g) of each fixed effect
+    df = []
+    for j in range(len(beta)):
+        g = [slope[j] for slope in slopes]
+        form = sum(g[a] * A[a][b] * g[b] for a in range(size) for b in range(size))
+        df.append(2 * variances[j][j] ** 2 / form)
+    return {
+        "se": [variances[j][j] for j in range(len(beta))],
+        "cov_theta": [value for row in A for value in row],
+        "df": df,
+    }
