@@ -91,19 +91,24 @@ if hasattr(os, "register_at_fork"):
 def hold_to_one():
     """Hold BLAS to one thread: the function that sets again what was set."""
     libraries = _openblas()
-    numbers = [get() for get, _ in libraries]
-    for _, put in libraries:
+    numbers = [get() for get, _, _ in libraries]
+    for _, put, _ in libraries:
         put(1)
     others = _controller()
     limiter = None if others is None else others.limit(limits=1, user_api="blas")
 
     def restore():
-        for (_, put), number in zip(libraries, numbers):
+        for (_, put, _), number in zip(libraries, numbers):
             put(number)
         if limiter is not None:
             limiter.restore_original_limits()
 
     return restore
+
+
+def blas_libraries():
+    """What each OpenBLAS of this process says of itself, and how many threads it has now."""
+    return [(config, get()) for get, _, config in _openblas()]
 
 
 @cache
@@ -123,7 +128,7 @@ def _controller():
 
 @cache
 def _openblas():
-    """The functions that get and set the number of threads of each OpenBLAS, in pairs."""
+    """Of each OpenBLAS the functions that get and set its number of threads, and its version."""
     found = []
     for path in _paths_of_openblas():
         try:
@@ -139,9 +144,17 @@ def _openblas():
             get.argtypes = []
             put.restype = None
             put.argtypes = [ctypes.c_int]
-            found.append((get, put))
+            about = getattr(library, f"{before}openblas_get_config{after}", None)
+            found.append((get, put, "OpenBLAS" if about is None else _text_of(about)))
             break
     return tuple(found)
+
+
+def _text_of(function):
+    """What a function of C without arguments says."""
+    function.restype = ctypes.c_char_p
+    function.argtypes = []
+    return function().decode(errors="replace")
 
 
 def _paths_of_openblas():

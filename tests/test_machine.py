@@ -25,16 +25,16 @@ def installed(request, monkeypatch):
     put(2)
     yield request.param
     machine._controller.cache_clear()
-    for (_, set_number), number in zip(LIBRARIES, before):
+    for (_, set_number, _), number in zip(LIBRARIES, before):
         set_number(number)
 
 
 def numbers():
-    return [get() for get, _ in LIBRARIES]
+    return [get() for get, _, _ in LIBRARIES]
 
 
 def put(number):
-    for _, set_number in LIBRARIES:
+    for _, set_number, _ in LIBRARIES:
         set_number(number)
 
 
@@ -57,7 +57,7 @@ def test_the_libraries_of_numpy_and_scipy_are_found():
 
 @pytest.mark.parametrize("before", [(2, 2), (2, 1)])
 def test_one_thread_inside_and_what_was_set_after(installed, before):
-    for (_, set_number), number in zip(LIBRARIES, before):
+    for (_, set_number, _), number in zip(LIBRARIES, before):
         set_number(number)
     expected = list(before[: len(LIBRARIES)])
     with machine.few_threads():

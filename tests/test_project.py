@@ -61,7 +61,7 @@ def test_only_the_four_packages_are_imported_and_extras_where_they_are_used():
 
 # The floors of the house, from the street down: DESIGN section 4.
 FLOORS = {
-    "lmm.__main__": 9, "lmm.grading": 9, "lmm.notebooks": 9, "lmm.guide": 9, "lmm.plots": 8, "lmm.methods": 7,
+    "lmm.__main__": 9, "lmm.grading": 9, "lmm.validation": 9, "lmm.notebooks": 9, "lmm.guide": 9, "lmm.plots": 8, "lmm.methods": 7,
     "lmm.inference": 6, "lmm.fit": 5, "lmm.summaries": 5, "lmm.practical": 5, "lmm.fitting": 4, "lmm.chunks": 3,
     "lmm.result": 3, "lmm.engines": 2,
     "lmm.model": 1, "lmm.formula": 1, "lmm.machine": 0, "lmm.errors": 0, "lmm.datasets": 0,
@@ -131,7 +131,7 @@ def test_a_constant_has_one_value_in_the_package():
 def test_tab_shows_what_a_user_calls():
     assert set(dir(lmm)) == {*lmm.__all__, "__version__"}
     rooms = {"chunks", "engines", "fitting", "formula", "inference", "machine", "methods", "model", "practical", "result", "summaries",
-             "translation"}
+             "translation", "validation"}
     assert not rooms & set(dir(lmm))
 
 

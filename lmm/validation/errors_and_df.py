@@ -21,7 +21,7 @@ from .rows import row_of_digits
 SECTION = "Errors and degrees of freedom"
 REFERENCE = "the definition and its differences in sixty decimal digits"
 PUBLISHED_BALANCED = "the analysis of variance of a balanced design"
-LEAST = 9.0             # of a ratio of second derivatives
+LEAST = 11.0            # of a ratio of second derivatives
 
 
 def designs():

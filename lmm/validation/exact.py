@@ -51,6 +51,14 @@ def _one_way_rows():
             OF_CLOSED_FORM,
             _one_way_pairs(model, dat),
         )
+    yield row_of_digits(
+        SECTION,
+        "sigma^2 without random effects is RSS / n, by REML RSS / (n - k)",
+        "score ~ Machine, 54 rows, 3 fixed effects",
+        RATIONALS,
+        OF_CLOSED_FORM,
+        _least_squares_pairs(),
+    )
     yield row_of_truth(
         SECTION,
         "a variance whose estimate is zero is zero exactly",
@@ -75,6 +83,15 @@ def _one_way(model, dat, reml):
     response = model.form.split(" ~ ")[0]
     groups = dat.groupby(model.ref[0], observed=True)[response]
     return one_way(sums_of([list(map(float, values)) for _, values in groups]), reml)
+
+
+def _least_squares_pairs():
+    dat = load_data("Machines")
+    sums = sums_of([list(map(float, scores)) for _, scores in dat.groupby("Machine", observed=True)["score"]])
+    n, k = sums.k * sums.r, sums.k
+    for reml, method in METHODS.items():
+        fit = lmm("score ~ Machine", dat, reml=reml)
+        yield f"{method} sigma^2", fit.sigma**2, sums.within / (n - k if reml else n)
 
 
 def _zero_variance():
