@@ -106,7 +106,7 @@ def _wrong_df_of_reml():
 BREAKS = {
     "sign": Break(
         "the sign of (n - p) log sigma^2 in (2)",
-        ("the criterion (4), dense engine", "SmLs01: the fit of the doubles", "Dyestuff:"),
+        ("the criterion (4) in double precision, dense engine", "SmLs01: the fit of the doubles", "Dyestuff:"),
         _wrong_sign_in_logdet,
     ),
     "hessian": Break(
@@ -116,7 +116,7 @@ BREAKS = {
     ),
     "float32": Break(
         "U'WU in single precision",
-        ("the criterion (4), dense engine", "the fixed effects (3), dense engine"),
+        ("the criterion (4) in double precision, dense engine", "the fixed effects (3), dense engine"),
         _single_precision,
     ),
     "df": Break(

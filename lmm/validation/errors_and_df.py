@@ -9,6 +9,7 @@ with Hessian and g by differences.
 """
 
 from decimal import Decimal
+from functools import cache
 
 import numpy as np
 
@@ -20,26 +21,23 @@ from .rows import row_of_digits
 
 SECTION = "Errors and degrees of freedom"
 REFERENCE = "the definition and its differences in sixty decimal digits"
-PUBLISHED_BALANCED = "the analysis of variance of a balanced design"
 LEAST = 11.0            # of a ratio of second derivatives
 
 
 def designs():
-    """(name, formula, data): unbalanced ones."""
+    """Unbalanced ones by name: formula and data."""
     lopsided = crossed(36).assign(y=lambda dat: dat["y"] + dat["a"].cat.codes - dat["b"].cat.codes)
-    return (
-        (
-            "Machines, unbalanced",
+    return {
+        "Machines, unbalanced": (
             "score ~ Machine + (1 | Worker) + (1 | Worker:Machine)",
             load_data("MachinesUnbalanced"),
         ),
-        ("two crossed factors", "y ~ x + (1 | a) + (1 | b)", lopsided),
-    )
+        "two crossed factors": ("y ~ x + (1 | a) + (1 | b)", lopsided),
+    }
 
 
 def rows(quick):
-    """Three rows, of all designs; quick or not."""
-    kept = {}
+    """Three rows of all designs, and one of balanced ones; quick or not."""
     for quantity, requirement in (
         ("se", "standard errors of fixed effects"),
         ("cov_theta", "the covariance of log standard deviations"),
@@ -51,29 +49,26 @@ def rows(quick):
             "of two unbalanced designs, by REML, at the optimum",
             REFERENCE,
             LEAST,
-            _pairs(quantity, kept),
+            _pairs(quantity),
         )
     yield row_of_digits(
         SECTION,
         "degrees of freedom by Kenward and Roger",
         "the mean of Dyestuff and of Rail: one less than the number of groups",
-        PUBLISHED_BALANCED,
+        "the analysis of variance of a balanced design",
         LEAST,
         _df_of_means(),
     )
 
 
-def _pairs(quantity, kept):
-    for name, form, dat in designs():
-        if name not in kept:
-            fit = lmer(form, dat)
-            kept[name] = fit, right(fit)
-        fit, exact = kept[name]
+def _pairs(quantity):
+    for name, (form, dat) in designs().items():
+        fit = lmer(form, dat)
         if quantity == "cov_theta":
             found = np.ravel(fit.cov_theta().to_numpy())
         else:
             found = {"se": fit.bse**2, "df": fit.df}[quantity].to_numpy()
-        for i, (number, truth) in enumerate(zip(found.tolist(), exact[quantity])):
+        for i, (number, truth) in enumerate(zip(found.tolist(), right(name)[quantity])):
             yield f"{name}, number {i + 1}", number, truth
 
 
@@ -86,9 +81,12 @@ def _df_of_means():
         yield data, table["df"].iloc[0], groups - 1
 
 
+@cache
 @in_sixty_digits
-def right(fit):
+def right(name):
     """What the definition says: variances of beta, the covariance of theta, df; by rows."""
+    form, dat = designs()[name]
+    fit = lmer(form, dat)
     definition = Definition.of(fit.setup)
     theta, _, beta = definition.optimum(fit.theta)
     _, hessian = definition.derivatives(theta)

@@ -6,6 +6,7 @@ the definition of nll in sixty digits, and with its differences.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ SECTION = "The likelihood at a fixed theta"
 DEFINITION = "the definition: V formed, its Cholesky triangle in sixty decimal digits"
 DIFFERENCES = "differences of the definition's nll in sixty decimal digits"
 QUANTITIES = {              # requirement, reference, digits: what linear algebra leaves of sixteen
-    "nll": ("the criterion (4)", DEFINITION, 13.0),
+    "nll": ("the criterion (4) in double precision", DEFINITION, 13.0),
     "beta": ("the fixed effects (3)", DEFINITION, 13.0),
     "gradient": ("the gradient (6)", DIFFERENCES, 12.0),
     "hessian": ("the second derivatives (7)", DIFFERENCES, 11.0),
@@ -33,40 +34,35 @@ QUANTITIES = {              # requirement, reference, digits: what linear algebr
 class Place:
     """A model, and the theta at which it is looked at: no optimum, so that no derivative is 0."""
 
-    name: str
     form: str
     dat: pd.DataFrame
     theta: tuple
 
 
 def places():
-    """One of each kind: nested and unbalanced, crossed, two slopes, no random effects."""
-    return (
-        Place(
-            name="Machines, unbalanced",
+    """One of each kind, by name: nested and unbalanced, crossed, two slopes, no random effects."""
+    return {
+        "Machines, unbalanced": Place(
             form="score ~ Machine + (1 | Worker) + (1 | Worker:Machine)",
             dat=load_data("MachinesUnbalanced"),
             theta=(0.125, 1.25, 0.75),
         ),
-        Place(
-            name="two crossed factors",
+        "two crossed factors": Place(
             form="y ~ x + (1 | a) + (1 | b)",
             dat=crossed(),
             theta=(-0.25, 0.5, -0.75),
         ),
-        Place(
-            name="slopes of six subjects",
+        "slopes of six subjects": Place(
             form="Reaction ~ Days + (Days | Subject)",
             dat=load_data("sleepstudy").iloc[:60].reset_index(drop=True),
             theta=(3.25, 3.0, 0.75, 1.5),
         ),
-        Place(
-            name="no random effects",
+        "no random effects": Place(
             form="score ~ Machine",
             dat=load_data("MachinesUnbalanced"),
             theta=(1.5,),
         ),
-    )
+    }
 
 
 def crossed(n=40):
@@ -82,7 +78,6 @@ def crossed(n=40):
 
 def rows(quick):
     """A row for each engine and quantity, quick or not."""
-    known = {}
     for engine, of_designs in (("dense", "four"), ("blocked", "three")):
         for quantity, (what, reference, least) in QUANTITIES.items():
             yield row_of_digits(
@@ -91,47 +86,45 @@ def rows(quick):
                 f"at a chosen theta of {of_designs} designs, ML and REML",
                 reference,
                 least,
-                _pairs(engine, quantity, known),
+                _pairs(engine, quantity),
             )
 
 
-def _pairs(engine, quantity, known):
+def _pairs(engine, quantity):
     """The numbers of a quantity, and what is right."""
-    for place in places():
+    for name, place in places().items():
         if engine == "blocked" and "|" not in place.form:
             continue                                        # it takes at least one term
-        for reml in (False, True):
+        for reml, method in ((False, "ML"), (True, "REML")):
             setup = set_up_of(place, reml, engine)
             theta = np.array(place.theta)
-            right = _right(place, setup, known)
             if quantity in ("nll", "beta"):
                 value = LMMprof(theta, setup)
                 found = [value] if quantity == "nll" else value.beta
             else:
                 found = getattr(derivatives(theta, setup), quantity)
-            name = f"{place.name}, {'REML' if reml else 'ML'}"
-            for number, exact in zip(np.ravel(found).tolist(), right[quantity]):
-                yield name, number, exact
+            exact = _right(name, reml)[quantity]
+            for number, truth in zip(np.ravel(found).tolist(), exact):
+                yield f"{name}, {method}", number, truth
 
 
-def set_up_of(place, reml, engine):
+def set_up_of(place, reml, engine=None):
     """The `Setup` of a place."""
     design = make_design(place.form, place.dat, (), bars="|" in place.form)
     return set_up(design, reml, engine)
 
 
-def _right(place, setup, known):
-    """The right numbers by quantity; they are those of both engines."""
-    key = place.name, setup.reml
-    if key not in known:
-        definition = Definition.of(setup)
-        theta = [Decimal(t) for t in place.theta]
-        nll, beta = definition(theta)
-        gradient, hessian = definition.derivatives(theta)
-        known[key] = {
-            "nll": [nll],
-            "beta": beta,
-            "gradient": gradient,
-            "hessian": [value for row in hessian for value in row],
-        }
-    return known[key]
+@cache
+def _right(name, reml):
+    """The right numbers by quantity, which are those of both engines."""
+    place = places()[name]
+    definition = Definition.of(set_up_of(place, reml))
+    theta = [Decimal(t) for t in place.theta]
+    nll, beta = definition(theta)
+    gradient, hessian = definition.derivatives(theta)
+    return {
+        "nll": [nll],
+        "beta": beta,
+        "gradient": gradient,
+        "hessian": [value for row in hessian for value in row],
+    }
