@@ -44,8 +44,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments=None):
     """Run the command line.
 
-    Returns the exit status: 0; 1 for a failed submission, or requirement; 2 after a sentence on what was wrong;
-    130 after Ctrl-C.
+    Returns the exit status: 0; 1 for a failed submission, or requirement; 2 after a sentence on
+    what was wrong; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():

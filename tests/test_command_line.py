@@ -124,6 +124,7 @@ def test_a_reader_that_leaves_is_no_error(arguments, unbuffered, machines):
     assert run.returncode in ((2, 141) if fails else (0, 141))
 
 
+@pytest.mark.requirement("commands")
 @pytest.mark.parametrize("arguments, words", [
     (["fit"], "the following arguments are required: FORMULA, FILE"),
     (["fit", "score ~ Machine", "FILE", "--rif", "Worker"], "unrecognized arguments: --rif Worker"),

@@ -55,6 +55,7 @@ def test_the_libraries_of_numpy_and_scipy_are_found():
     assert 1 <= len(LIBRARIES) <= 2
 
 
+@pytest.mark.requirement("one thread")
 @pytest.mark.parametrize("before", [(2, 2), (2, 1)])
 def test_one_thread_inside_and_what_was_set_after(installed, before):
     for (_, set_number, _), number in zip(LIBRARIES, before):
@@ -123,6 +124,7 @@ def test_threads_are_left_where_matrices_are_wide_enough(installed):
         assert set(numbers()) == {1}
 
 
+@pytest.mark.requirement("one thread")
 @pytest.mark.parametrize("engine", ["dense", "blocked"])
 def test_each_step_of_a_fit_is_inside(installed, engine, monkeypatch):
     """The rank check of X, X = QR, the factorisation of Z, and every evaluation."""

@@ -1,4 +1,4 @@
-"""The package broken on purpose, so that the dossier shows that it can fail: `lmm validate --break`.
+"""The package broken on purpose, to show that the dossier can fail: `lmm validate --break`.
 
 Each break replaces one function for a while by a wrong one.
 """
@@ -103,10 +103,11 @@ def _wrong_df_of_reml():
     return [(Setup, "df", property(lambda self: self.design.n))]
 
 
+CRITERION = "the criterion (4) in double precision, dense engine"
 BREAKS = {
     "sign": Break(
         "the sign of (n - p) log sigma^2 in (2)",
-        ("the criterion (4) in double precision, dense engine", "SmLs01: the fit of the doubles", "Dyestuff:"),
+        (CRITERION, "SmLs01: the fit of the doubles", "Dyestuff:"),
         _wrong_sign_in_logdet,
     ),
     "hessian": Break(
@@ -116,7 +117,7 @@ BREAKS = {
     ),
     "float32": Break(
         "U'WU in single precision",
-        ("the criterion (4) in double precision, dense engine", "the fixed effects (3), dense engine"),
+        (CRITERION, "the fixed effects (3), dense engine"),
         _single_precision,
     ),
     "df": Break(

@@ -3,7 +3,8 @@
 In a balanced design V has few eigenvalues, xi_s, each for a stratum of so many dimensions. The
 likelihood is that of independent sums of squares; where the variances come out positive
 
-    xi_s = SS_s / dimensions of s [REML: degrees of freedom],    nll = 1/2 sum (dim_s log xi_s + dim_s),
+    xi_s = SS_s / dimensions of s [REML: degrees of freedom],
+    nll = 1/2 sum (dim_s log xi_s + dim_s),
 
 and if not, two neighbouring strata are pooled.
 """

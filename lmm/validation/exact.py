@@ -22,7 +22,7 @@ ANCHORS = "data/anchors.json: closed forms of balanced designs"
 SIXTY = "Newton's iteration on the definition in sixty decimal digits"
 OF_CLOSED_FORM = 13.0
 OF_STORED = 10.0            # some are stored to 12 digits
-OF_LARGE = 6.0              # of theta; where average information drives, the certificate promises 1e-6
+OF_LARGE = 6.0              # where average information drives, theta is promised to 1e-6
 LARGE = "InstEval"          # 73,421 rows
 METHODS = {False: "ML", True: "REML"}
 
@@ -87,7 +87,8 @@ def _one_way(model, dat, reml):
 
 def _least_squares_pairs():
     dat = load_data("Machines")
-    sums = sums_of([list(map(float, scores)) for _, scores in dat.groupby("Machine", observed=True)["score"]])
+    machines = dat.groupby("Machine", observed=True)["score"]
+    sums = sums_of([list(map(float, scores)) for _, scores in machines])
     n, k = sums.k * sums.r, sums.k
     for reml, method in METHODS.items():
         fit = lmm("score ~ Machine", dat, reml=reml)

@@ -1,7 +1,7 @@
 """The criterion and its derivatives at a fixed theta, by each engine, against the definition.
 
-No optimiser: theta is chosen, and what equations (2) to (4), (6) and (7) give there is compared with
-the definition of nll in sixty digits, and with its differences.
+No optimiser: theta is chosen, and what equations (2) to (4), (6) and (7) give there is compared
+with the definition of nll in sixty digits, and with its differences.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """A row of the dossier: what is required, how it was tested, and how many digits were reached.
 
-Digits are counted by the log relative error of McCullough (1998), -log10(|found - right| / |right|),
+Digits are counted by McCullough's (1998) log relative error, -log10(|found - right| / |right|),
 with the difference taken between exact rationals: the reference may have more digits than a double.
 """
 

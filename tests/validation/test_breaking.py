@@ -17,6 +17,7 @@ from lmm.validation.breaking import is_caught
 WHERE = {"sign": "likelihood", "hessian": "likelihood", "float32": "likelihood", "df": "errors", "reml": "exact"}
 
 
+@pytest.mark.requirement("it can fail")
 @pytest.mark.parametrize("name", BREAKS)
 def test_each_break_is_caught_and_ends(name, capsys):
     with broken(name):

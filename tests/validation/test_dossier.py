@@ -13,9 +13,18 @@ import numpy as np
 import pytest
 
 from lmm.__main__ import main
-from lmm.validation import SECTIONS, Dossier, Row, validate
+from lmm.validation import (
+    SECTIONS,
+    Dossier,
+    Row,
+    errors_and_df,
+    exact,
+    installation,
+    nist,
+    performance,
+    validate,
+)
 from lmm.validation import dossier as module
-from lmm.validation import errors_and_df, exact, installation, nist, performance
 
 CHEAP = ("installation", "likelihood", "errors")
 GOOD = Row("digits", "a test", "a source", 12.0, 9.0, True, "One <section>", "fewest of 3 numbers: b")
@@ -31,6 +40,7 @@ def cheap():
 # -- the sections ------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("criterion")
 def test_what_is_cheap_is_passed(cheap):
     assert cheap.passed and len(cheap.rows) > 15 and not cheap.failed
     assert list(cheap.seconds) == [SECTIONS[name].SECTION for name in CHEAP]
@@ -44,6 +54,7 @@ def test_nists_sets_have_fourteen_digits_of_their_doubles():
     assert len(of_doubles) == 11 and min(row.digits for row in of_doubles) >= 14
 
 
+@pytest.mark.requirement("exact optimum")
 def test_exact_optima_are_reached():
     rows = list(exact.rows(True))
     assert len(rows) > 15 and all(row.passed for row in rows)
@@ -65,6 +76,7 @@ def test_no_row_can_only_pass(cheap):
     assert len(set(requirements)) == len(requirements)
 
 
+@pytest.mark.requirement("repeatable")
 def test_twice_the_same_digits(cheap):
     again = validate(quick=True, sections=CHEAP)
     assert again.to_json(times=False) == cheap.to_json(times=False)
@@ -201,7 +213,7 @@ def test_the_files_of_a_wheel_are_compared_with_its_record(tmp_path, monkeypatch
     assert installation._files() == (False, "1 files are others: a.py")
     data.unlink()
     assert installation._files() == (False, "2 files are others: a.py, b.csv")
-    assert not [row for row in installation.rows(True) if row.requirement == "code and data are those of the wheel"][0].passed
+    assert not next(row for row in installation.rows(True) if row.requirement == "code and data are those of the wheel").passed
 
 
 def test_an_old_package_is_named(monkeypatch):

@@ -34,6 +34,7 @@ def test_the_search_is_of_the_definition(formula, reml):
             assert_allclose(vector_oracle(theta, fit.setup)[0], value, rtol=1e-8)
 
 
+@pytest.mark.requirement("best")
 def test_a_few_designs_of_each_kind():
     for kind in population.FORMULAS:
         rows = list(population.rows_of(kind, range(4)))
@@ -49,6 +50,7 @@ def two_optima():
     return best, fit_of(best.setup, Plan(elsewhere=False), np.array([0.0, 0.0]))
 
 
+@pytest.mark.requirement("it can fail")
 def test_a_certified_fit_in_the_worse_optimum_is_counted(monkeypatch):
     best, other = two_optima()
     assert other.converged and other.nll > best.nll + 0.05
