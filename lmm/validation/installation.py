@@ -183,7 +183,7 @@ def _files():
         if base64.urlsafe_b64encode(found).decode().rstrip("=") != value:
             others.append(path.name)
     shown = ", ".join(sorted(others)[:5])
-    return not others, f"{len(others)} files are others: {shown}" if others else ""
+    return not others, f"not as recorded: {shown} ({len(others)} in all)" if others else ""
 
 
 def _doubles():

@@ -134,7 +134,7 @@ def rows(quick):
     yield row_of_ratio(
         "an evaluation does not depend on the number of rows",
         f"{many:,} rows against 100, dense engine",
-        1.5,
+        2.0,
         lambda: (evaluation(crossed_setup((18, 6), many)), evaluation(crossed_setup((18, 6), 100))),
         rounds,
     )

@@ -210,9 +210,9 @@ def test_the_files_of_a_wheel_are_compared_with_its_record(tmp_path, monkeypatch
     code, data = wheel(tmp_path, monkeypatch)
     assert installation._files() == (True, "")
     code.write_bytes(b"one = 2\n")
-    assert installation._files() == (False, "1 files are others: a.py")
+    assert installation._files() == (False, "not as recorded: a.py (1 in all)")
     data.unlink()
-    assert installation._files() == (False, "2 files are others: a.py, b.csv")
+    assert installation._files() == (False, "not as recorded: a.py, b.csv (2 in all)")
     assert not next(row for row in installation.rows(True) if row.requirement == "code and data are those of the wheel").passed
 
 
