@@ -210,7 +210,7 @@ def _add_grade(commands):
 def _add_validate(commands):
     validate = commands.add_parser(
         "validate",
-        help=validation.HELP,
+        help=validation.IN_HELP,
         description=(
             "Hold this installation to what it is required to do, offline: arithmetic, the "
             "likelihood, NIST's data, exact optima, thousands of small designs, costs. The exit "

@@ -6,11 +6,11 @@ from ..errors import LMMError
 from . import breaking
 from .dossier import SECTIONS, validate
 
-HELP = "hold this installation to what it is required to do"
+IN_HELP = "hold this installation to what it is required to do"
 NOT_CAUGHT = 3          # the exit status where what was broken on purpose passed
 NAME = "validation"     # of the report's files
 
-PAGE = """<!doctype html>
+REPORT_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>lmm validate</title>
 <style>
 body {{font-family: sans-serif; max-width: 80em; margin: 2em auto}}
@@ -111,7 +111,7 @@ def write(folder, name, dossier):
         return
     files = {
         "txt": str(dossier),
-        "html": PAGE.format(body=dossier._repr_html_()),
+        "html": REPORT_PAGE.format(body=dossier._repr_html_()),
         "json": dossier.to_json(),
     }
     for ending, text in files.items():

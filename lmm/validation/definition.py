@@ -12,10 +12,10 @@ from decimal import Decimal, localcontext
 from functools import wraps
 from operator import mul
 
-DIGITS = 60
-DIFFERENCE = Decimal("1e-11")   # of theta: its square is the relative error of a derivative
+DECIMAL_DIGITS = 60
+DECIMAL_STEP = Decimal("1e-11")   # of theta: its square is the relative error of a derivative
 SETTLED = Decimal("1e-20")      # the length of Newton's last step
-MOST_STEPS = 12                 # from a double's optimum; three or four are enough
+MOST_DECIMAL_STEPS = 12                 # from a double's optimum; three or four are enough
 
 
 def in_sixty_digits(function):
@@ -23,7 +23,7 @@ def in_sixty_digits(function):
     @wraps(function)
     def within(*arguments, **options):
         with localcontext() as context:
-            context.prec = DIGITS
+            context.prec = DECIMAL_DIGITS
             return function(*arguments, **options)
 
     return within
@@ -119,7 +119,7 @@ class Definition:
     def optimum(self, theta):
         """theta, nll and beta where Newton's iteration ends that begins at `theta`, all free."""
         theta = list(map(Decimal, map(float, theta)))
-        for _ in range(MOST_STEPS):
+        for _ in range(MOST_DECIMAL_STEPS):
             gradient, hessian = self.derivatives(theta)
             step = solve(hessian, gradient)
             theta = [t - s for t, s in zip(theta, step)]
@@ -221,7 +221,7 @@ def solve(A, b):
 
 def differences(f, theta):
     """The gradient and the Hessian of f at theta, by central differences."""
-    h = DIFFERENCE
+    h = DECIMAL_STEP
     size = len(theta)
 
     def at(*steps):

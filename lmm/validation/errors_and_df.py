@@ -15,13 +15,13 @@ import numpy as np
 
 from ..datasets import load_data
 from ..fit import lmer
-from .definition import DIFFERENCE, Definition, in_sixty_digits, solve
+from .definition import DECIMAL_STEP, Definition, in_sixty_digits, solve
 from .likelihood import crossed
 from .rows import row_of_digits
 
-SECTION = "Errors and degrees of freedom"
-REFERENCE = "the definition and its differences in sixty decimal digits"
-LEAST = 11.0            # of a ratio of second derivatives
+ERRORS = "Errors and degrees of freedom"
+BY_DEFINITION = "the definition and its differences in sixty decimal digits"
+OF_ERRORS = 11.0            # of a ratio of second derivatives
 
 
 def designs():
@@ -44,19 +44,19 @@ def rows(quick):
         ("df", "degrees of freedom by Satterthwaite"),
     ):
         yield row_of_digits(
-            SECTION,
+            ERRORS,
             requirement,
             "of two unbalanced designs, by REML, at the optimum",
-            REFERENCE,
-            LEAST,
+            BY_DEFINITION,
+            OF_ERRORS,
             _pairs(quantity),
         )
     yield row_of_digits(
-        SECTION,
+        ERRORS,
         "degrees of freedom by Kenward and Roger",
         "the mean of Dyestuff and of Rail: one less than the number of groups",
         "the analysis of variance of a balanced design",
-        LEAST,
+        OF_ERRORS,
         _df_of_means(),
     )
 
@@ -98,10 +98,10 @@ def right(name):
     slopes = []
     for i in range(size):
         up, down = list(theta), list(theta)
-        up[i] += DIFFERENCE
-        down[i] -= DIFFERENCE
+        up[i] += DECIMAL_STEP
+        down[i] -= DECIMAL_STEP
         upper, lower = map(definition.covariance_of_beta, (up, down))
-        slopes.append([(upper[j][j] - lower[j][j]) / (2 * DIFFERENCE) for j in range(len(beta))])
+        slopes.append([(upper[j][j] - lower[j][j]) / (2 * DECIMAL_STEP) for j in range(len(beta))])
 
     # -- 2 c^2 / (g' A g) of each fixed effect
     df = []

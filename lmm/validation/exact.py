@@ -15,7 +15,7 @@ from .closed_forms import one_way, split_plot, sums_of
 from .definition import Definition, in_sixty_digits
 from .rows import row_of_digits, row_of_truth
 
-SECTION = "Exact optima"
+OPTIMA = "Exact optima"
 RATIONALS = "closed form in exact rationals of the doubles"
 STORED = "data/exact.csv: closed forms, or Newton's iteration in 40 digits"
 ANCHORS = "data/anchors.json: closed forms of balanced designs"
@@ -23,8 +23,8 @@ SIXTY = "Newton's iteration on the definition in sixty decimal digits"
 OF_CLOSED_FORM = 13.0
 OF_STORED = 10.0            # some are stored to 12 digits
 OF_LARGE = 6.0              # where average information drives, theta is promised to 1e-6
-LARGE = "InstEval"          # 73,421 rows
-METHODS = {False: "ML", True: "REML"}
+LARGEST_DATA = "InstEval"          # 73,421 rows
+CRITERION_NAMES = {False: "ML", True: "REML"}
 
 
 def rows(quick):
@@ -44,7 +44,7 @@ def _one_way_rows():
     for name in ("Dyestuff", "Rail"):
         model, dat = models().loc[name], load_data(name)
         yield row_of_digits(
-            SECTION,
+            OPTIMA,
             f"{name}: variances, mean, its standard error, criterion",
             f"{model.form} + (1 | {model.ref[0]}), ML and REML",
             RATIONALS,
@@ -52,7 +52,7 @@ def _one_way_rows():
             _one_way_pairs(model, dat),
         )
     yield row_of_digits(
-        SECTION,
+        OPTIMA,
         "sigma^2 without random effects is RSS / n, by REML RSS / (n - k)",
         "score ~ Machine, 54 rows, 3 fixed effects",
         RATIONALS,
@@ -60,7 +60,7 @@ def _one_way_rows():
         _least_squares_pairs(),
     )
     yield row_of_truth(
-        SECTION,
+        OPTIMA,
         "a variance whose estimate is zero is zero exactly",
         "Dyestuff2, ML and REML: sd, theta, and sigma^2 to 14 digits",
         RATIONALS,
@@ -69,7 +69,7 @@ def _one_way_rows():
 
 
 def _one_way_pairs(model, dat):
-    for reml, method in METHODS.items():
+    for reml, method in CRITERION_NAMES.items():
         exact, fit = _one_way(model, dat, reml), lmm(model.form, dat, model.ref, reml=reml)
         yield f"{method} sigma^2", fit.sigma**2, exact.residual
         yield f"{method} variance", fit.sd.iloc[0] ** 2, exact.group
@@ -90,14 +90,14 @@ def _least_squares_pairs():
     machines = dat.groupby("Machine", observed=True)["score"]
     sums = sums_of([list(map(float, scores)) for _, scores in machines])
     n, k = sums.k * sums.r, sums.k
-    for reml, method in METHODS.items():
+    for reml, method in CRITERION_NAMES.items():
         fit = lmm("score ~ Machine", dat, reml=reml)
         yield f"{method} sigma^2", fit.sigma**2, sums.within / (n - k if reml else n)
 
 
 def _zero_variance():
     model, dat = models().loc["Dyestuff2"], load_data("Dyestuff2")
-    for reml in METHODS:
+    for reml in CRITERION_NAMES:
         exact, fit = _one_way(model, dat, reml), lmm(model.form, dat, model.ref, reml=reml)
         off = abs(fit.sigma**2 / float(exact.residual) - 1)
         if exact.group != 0 or fit.sd.iloc[0] != 0 or fit.theta[1] != -np.inf or off > 1e-14:
@@ -120,7 +120,7 @@ def _split_plot_rows():
     form = "Yield ~ Variety * nitro + (1 | Block) + (1 | Block:Variety)"
 
     def variances():
-        for reml, method in METHODS.items():
+        for reml, method in CRITERION_NAMES.items():
             exact, fit = split_plot(cells, reml), lmer(form, oats, reml=reml)
             yield f"{method} sigma^2", fit.sigma**2, exact.residual
             yield f"{method} of plots", fit.sd["Block:Variety"] ** 2, exact.plot
@@ -136,7 +136,7 @@ def _split_plot_rows():
             yield f"denominator df of {name}", table.loc[name, "den_df"], denominator
 
     yield row_of_digits(
-        SECTION,
+        OPTIMA,
         "a split plot: the three variances",
         f"Oats, {form}, ML and REML",
         RATIONALS,
@@ -145,7 +145,7 @@ def _split_plot_rows():
     )
     for method, whose in (("satterthwaite", "Satterthwaite"), ("kr", "Kenward and Roger")):
         yield row_of_digits(
-            SECTION,
+            OPTIMA,
             f"a split plot: F and degrees of freedom by {whose}",
             "Oats by REML: 2 and 10, 3 and 45, 6 and 45 degrees of freedom",
             RATIONALS,
@@ -160,17 +160,17 @@ def _split_plot_rows():
 def _stored_rows(quick):
     """The data sets whose exact optima are stored."""
     for name, model in models().iterrows():
-        if quick and name == LARGE:
+        if quick and name == LARGEST_DATA:
             continue
         exact = lme4_reference(name)["exact"].dropna()
         if len(exact):
             methods = sorted(set(exact.index.get_level_values("method")))
             yield row_of_digits(
-                SECTION,
+                OPTIMA,
                 f"{name}: criterion, standard deviations, fixed effects",
                 f"{model.lmer}, {' and '.join(methods)}",
                 STORED,
-                OF_LARGE if name == LARGE else OF_STORED,
+                OF_LARGE if name == LARGEST_DATA else OF_STORED,
                 _stored_pairs(name, model, exact),
             )
 
@@ -214,7 +214,7 @@ def _anchored_rows():
     anchors = json.loads((DATA_FOLDER / "anchors.json").read_text())
     for one in CORRELATED:
         yield row_of_digits(
-            SECTION,
+            OPTIMA,
             f"{one.data}, correlated effects: criterion, standard deviations, correlations",
             f"{one.form}, ML and REML",
             ANCHORS,
@@ -225,7 +225,7 @@ def _anchored_rows():
 
 def _anchored_pairs(one, anchor):
     dat = load_data(one.data)
-    for reml, method in METHODS.items():
+    for reml, method in CRITERION_NAMES.items():
         fit, right = lmer(one.form, dat, reml=reml), anchor[method]
         yield f"{method} criterion", fit.deviance, right["crit"]
         for name, found, exact in zip(fit.sd.index, fit.sd, right["sd"]):
@@ -266,7 +266,7 @@ QUICKLY = 3             # of these
 def _hard_rows(quick):
     for hard in HARD[:QUICKLY] if quick else HARD:
         yield row_of_digits(
-            SECTION,
+            OPTIMA,
             f"{hard.name}: nll, standard deviations, fixed effects",
             f"{hard.form} + (1 | g), 60 rows in 8 groups, ML and REML",
             SIXTY,
@@ -277,7 +277,7 @@ def _hard_rows(quick):
 
 def _hard_pairs(hard):
     dat = hard_data(hard)
-    for reml, method in METHODS.items():
+    for reml, method in CRITERION_NAMES.items():
         fit = lmer(f"{hard.form} + (1 | g)", dat, reml=reml)
         theta, nll, beta = Definition.of(fit.setup).optimum(fit.theta)
         yield f"{method} nll", fit.nll, nll

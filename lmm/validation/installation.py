@@ -19,10 +19,11 @@ from ..machine import blas_libraries, cores, few_threads
 from .definition import in_sixty_digits
 from .rows import row_of_digits, row_of_truth
 
-SECTION = "Installation"
+INSTALLATION = "Installation"
 IEEE = "IEEE 754, binary64"
 PACKAGES = ("numpy", "scipy", "pandas", "patsy")
-NEEDED = re.compile(r"^([A-Za-z]+)\s*>=\s*([0-9.]+)$")      # a requirement without an extra
+# a requirement without an extra
+REQUIRES_AT_LEAST = re.compile(r"^([A-Za-z]+)\s*>=\s*([0-9.]+)$")
 SIZES = (1, 2, 7, 8, 16, 31, 64, 127, 200)      # columns, at edges of what BLAS takes at once
 FOLDER = Path(__file__).resolve().parents[1]
 
@@ -100,7 +101,7 @@ def recorded():
 def rows(quick):
     """The rows of the installation, quick or not."""
     yield row_of_truth(
-        SECTION,
+        INSTALLATION,
         "the packages are of versions that are supported",
         ", ".join(PACKAGES),
         "the requirements of the package itself",
@@ -108,21 +109,21 @@ def rows(quick):
     )
     if recorded() is not None:
         yield row_of_truth(
-            SECTION,
+            INSTALLATION,
             "code and data are those of the wheel",
             "sha256 of each installed file",
             "the record of the wheel",
             _files,
         )
     yield row_of_truth(
-        SECTION,
+        INSTALLATION,
         "doubles are rounded to even, and small ones are not flushed to zero",
         "sums at half a unit in the last place; products below the least normal number",
         IEEE,
         _doubles,
     )
     yield row_of_digits(
-        SECTION,
+        INSTALLATION,
         "logarithms and exponentials have all their digits",
         "numpy's log and exp of 400 numbers",
         "decimal arithmetic of sixty digits",
@@ -130,7 +131,7 @@ def rows(quick):
         _functions(),
     )
     yield row_of_truth(
-        SECTION,
+        INSTALLATION,
         "BLAS multiplies whole numbers exactly, and LAPACK finds their triangle",
         f"dgemm, dsyrk and dpotrf of matrices of {SIZES[0]} to {SIZES[-1]} columns",
         "integer arithmetic",
@@ -138,14 +139,14 @@ def rows(quick):
     )
     if blas_libraries():
         yield row_of_truth(
-            SECTION,
+            INSTALLATION,
             "within a fit BLAS has one thread, and after it as many as before",
             "what each OpenBLAS says of itself",
             "the number before",
             _threads,
         )
     yield row_of_truth(
-        SECTION,
+        INSTALLATION,
         "the same fit twice is the same to the last bit",
         "Pastes, theta, beta, nll",
         "the first of both",
@@ -159,7 +160,7 @@ def _versions():
         requirements = distribution("lmm").requires or []
     except PackageNotFoundError:
         return False, "lmm is not installed, so what it requires is not known"
-    wanted = dict(found.groups() for found in map(NEEDED.match, requirements) if found)
+    wanted = dict(found.groups() for found in map(REQUIRES_AT_LEAST.match, requirements) if found)
     if set(wanted) != set(PACKAGES):
         return False, f"it requires {', '.join(sorted(wanted))}"
     old = [

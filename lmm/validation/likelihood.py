@@ -19,7 +19,7 @@ from ..practical import LMMprof
 from .definition import Definition
 from .rows import row_of_digits
 
-SECTION = "The likelihood at a fixed theta"
+LIKELIHOOD = "The likelihood at a fixed theta"
 DEFINITION = "the definition: V formed, its Cholesky triangle in sixty decimal digits"
 DIFFERENCES = "differences of the definition's nll in sixty decimal digits"
 QUANTITIES = {              # requirement, reference, digits: what linear algebra leaves of sixteen
@@ -81,7 +81,7 @@ def rows(quick):
     for engine, of_designs in (("dense", "four"), ("blocked", "three")):
         for quantity, (what, reference, least) in QUANTITIES.items():
             yield row_of_digits(
-                SECTION,
+                LIKELIHOOD,
                 f"{what}, {engine} engine",
                 f"at a chosen theta of {of_designs} designs, ML and REML",
                 reference,

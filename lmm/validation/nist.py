@@ -20,10 +20,10 @@ from ..fit import lmer
 from .closed_forms import Sums, one_way, sums_of
 from .rows import ALL_DIGITS, digits_of, row_of_digits
 
-SECTION = "NIST's one-way data sets"
+NIST = "NIST's one-way data sets"
 FROM_DOUBLES = "the exact rational fit of the doubles that were read"
-CERTIFIED = "NIST StRD, certified sums of squares (15 digits)"
-LEAST = 14.0            # digits against the exact fit of the doubles
+CERTIFIED_SUMS = "NIST StRD, certified sums of squares (15 digits)"
+OF_DOUBLES = 14.0            # digits against the exact fit of the doubles
 PRINTED = 14.0          # digits of what is certified to 15, after a difference of mean squares
 DATA_START = 60         # line, in each of the files
 SUMS = re.compile(r"^(Between|Within)\s.*?(\d+)\s+(\S+)\s+(\S+)(?:\s+(\S+))?\s*$", re.MULTILINE)
@@ -78,10 +78,10 @@ def _rows_of(data):
     """What NIST certifies of the decimal data themselves, and the fit in two ways."""
     decimal = sums_of(list(data.groups.values()))
     yield row_of_digits(
-        SECTION,
+        NIST,
         f"{data.name}: the file is the one that NIST certifies",
         "sums of squares and F of the decimal data, in rationals",
-        CERTIFIED,
+        CERTIFIED_SUMS,
         PRINTED,
         [
             ("between", decimal.between, data.sums.between),
@@ -105,7 +105,7 @@ def _rows_of(data):
 
     test = f"ML and REML fits of {len(frame):,} rows: both variances and the mean"
     yield row_of_digits(
-        SECTION, f"{data.name}: the fit of the doubles", test, FROM_DOUBLES, LEAST, pairs(doubles)
+        NIST, f"{data.name}: the fit of the doubles", test, FROM_DOUBLES, OF_DOUBLES, pairs(doubles)
     )
 
     # -- how many digits of the certified fit the doubles themselves have
@@ -118,5 +118,5 @@ def _rows_of(data):
     if kept < PRINTED:
         test += f"; the decimal data as doubles keep {kept:g} digits of it"
     yield row_of_digits(
-        SECTION, f"{data.name}: the certified fit", test, CERTIFIED, least, pairs(data.sums)
+        NIST, f"{data.name}: the certified fit", test, CERTIFIED_SUMS, least, pairs(data.sums)
     )

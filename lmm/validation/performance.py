@@ -17,8 +17,8 @@ from ..model import make_design
 from ..practical import LMMprof, LMMsetup
 from .rows import row_of_truth
 
-SECTION = "Costs"
-REFERENCE = "the other times of the same run"
+COSTS = "Costs"
+SAME_RUN = "the other times of the same run"
 ROUNDS, ROUNDS_IF_QUICK = 60, 20
 SECONDS = 0.02          # in which about ten calls are timed together
 TRIES = 3               # the best of so many ratios counts: the machine may be busy
@@ -60,7 +60,7 @@ def row_of_ratio(requirement, test, most, functions, rounds):
             ratios.append(ours / theirs)
         return min(ratios) <= most, f"at most {most:g}", f"ratio {min(ratios):.2f}"
 
-    return row_of_truth(SECTION, requirement, test, REFERENCE, find)
+    return row_of_truth(COSTS, requirement, test, SAME_RUN, find)
 
 
 # -- what is timed ---------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ from ..fit import lmer
 from ..machine import few_threads
 from .rows import digits_of, row_of_truth
 
-SECTION = "A population of small designs"
-REFERENCE = "n x n algebra, and L-BFGS from several starts on it"
+SMALL_DESIGNS = "A population of small designs"
+BY_SEARCH = "n x n algebra, and L-BFGS from several starts on it"
 FORMULAS = {
     "variances": (
         "y ~ 1 + (1 | a)",
@@ -48,10 +48,10 @@ LOOKS = 60              # random T at which the criterion is looked at, ...
 DESCENTS = 4            # ... of which from the best, and others, so many descents begin
 WORSE = 1e-7            # of nll, relative to max(1, |nll|): what n x n algebra may be off by itself
 BOUNDLESS = 6.0         # of log sigma, by how much it is less where the likelihood has no bound
-CERTIFIED = 0.95        # share of the fits that have a certificate
-PROVED = 0.95           # share of those proved, where the proof knows the model
+SHARE_CERTIFIED = 0.95        # share of the fits that have a certificate
+SHARE_PROVED = 0.95           # share of those proved, where the proof knows the model
 PATIENCE_OF_PROOF = 3       # seconds, after which it is left open
-SAME = 1e-8             # nll at the optimum by n x n algebra, relative to max(1, |nll|)
+SAME_CRITERION = 1e-8             # nll at the optimum by n x n algebra, relative to max(1, |nll|)
 
 
 # -- designs ---------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def _judge(found, seed, fit, rng, descents):
     with few_threads(), np.errstate(all="ignore"):
         best, at_log_sigma = search.least(rng, descents)
         own = search.at(fit)
-    if not abs(own - fit.nll) <= SAME * size:
+    if not abs(own - fit.nll) <= SAME_CRITERION * size:
         found.differing.append(seed)
     found.digits = min(found.digits, digits_of(own, fit.nll))
     if best < fit.nll - fit.optimum.nll_error - WORSE * size:
@@ -317,27 +317,27 @@ def rows_of(kind, seeds):
         found = counts()
         total = found.certified + found.uncertified
         detail = f"{found.certified:,} of {total:,} fits; {found.refused} designs refused"
-        return total and found.certified >= CERTIFIED * total, detail
+        return total and found.certified >= SHARE_CERTIFIED * total, detail
 
     def proved():
         found = counts()
         ended = found.proved + found.open + len(found.refuted)
         measured = f"{found.proved:,} proved, {found.open} open, {found.unended} out of time"
-        enough = found.proved and not found.refuted and found.proved >= PROVED * ended
+        enough = found.proved and not found.refuted and found.proved >= SHARE_PROVED * ended
         return enough, f"{ended + found.unended:,} fits" + named(found.refuted), measured
 
     of_kind = f"{len(seeds):,} designs, {kind}"
     yield row_of_truth(
-        SECTION, f"no certified fit is worse than it says: {kind}", of_kind, REFERENCE, best
+        SMALL_DESIGNS, f"no certified fit is worse than it says: {kind}", of_kind, BY_SEARCH, best
     )
     yield row_of_truth(
-        SECTION, f"the criterion at the optimum: {kind}", of_kind, "n x n algebra", same
+        SMALL_DESIGNS, f"the criterion at the optimum: {kind}", of_kind, "n x n algebra", same
     )
     yield row_of_truth(
-        SECTION, f"95 percent of fits are certified: {kind}", of_kind, "the certificate", often
+        SMALL_DESIGNS, f"95 percent of fits are certified: {kind}", of_kind, "the certificate", often
     )
     yield row_of_truth(
-        SECTION,
+        SMALL_DESIGNS,
         f"95 percent are proved global, none is refuted: {kind}",
         f"branch and bound over all variances, {PATIENCE_OF_PROOF} seconds at most",
         "concavity of log|V|, lmm/guide/proof.md",

@@ -43,7 +43,7 @@ def counts(kind, each):
 def test_ten_thousand_designs(kind):
     found = counts(kind, 5000)
     assert not found.worse and not found.refuted and not found.differing
-    assert found.certified > population.CERTIFIED * (found.certified + found.uncertified)
+    assert found.certified > population.SHARE_CERTIFIED * (found.certified + found.uncertified)
 
 
 if __name__ == "__main__":
