@@ -334,7 +334,11 @@ def rows_of(kind, seeds):
         SMALL_DESIGNS, f"the criterion at the optimum: {kind}", of_kind, "n x n algebra", same
     )
     yield row_of_truth(
-        SMALL_DESIGNS, f"95 percent of fits are certified: {kind}", of_kind, "the certificate", often
+        SMALL_DESIGNS,
+        f"95 percent of fits are certified: {kind}",
+        of_kind,
+        "the certificate of each",
+        often,
     )
     yield row_of_truth(
         SMALL_DESIGNS,
