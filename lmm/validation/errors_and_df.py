@@ -15,6 +15,8 @@ import numpy as np
 
 from ..datasets import load_data
 from ..fit import lmer
+from ..practical import lmm
+from .closed_forms import sums_of
 from .definition import DECIMAL_STEP, Definition, in_sixty_digits, solve
 from .likelihood import crossed
 from .rows import row_of_digits
@@ -37,7 +39,7 @@ def designs():
 
 
 def rows(quick):
-    """Three rows of all designs, and one of balanced ones; quick or not."""
+    """Three rows of unbalanced designs, two of what is known in closed form; quick or not."""
     for quantity, requirement in (
         ("se", "standard errors of fixed effects"),
         ("cov_theta", "the covariance of log standard deviations"),
@@ -51,6 +53,14 @@ def rows(quick):
             OF_ERRORS,
             _pairs(quantity),
         )
+    yield row_of_digits(
+        ERRORS,
+        "sigma^2 without random effects is RSS / n, by REML RSS / (n - k)",
+        "score ~ Machine, 54 rows, 3 fixed effects",
+        "sums of squares in exact rationals of the doubles",
+        OF_ERRORS,
+        _least_squares(),
+    )
     yield row_of_digits(
         ERRORS,
         "degrees of freedom by Kenward and Roger",
@@ -70,6 +80,16 @@ def _pairs(quantity):
             found = {"se": fit.bse**2, "df": fit.df}[quantity].to_numpy()
         for i, (number, truth) in enumerate(zip(found.tolist(), right(name)[quantity])):
             yield f"{name}, number {i + 1}", number, truth
+
+
+def _least_squares():
+    dat = load_data("Machines")
+    machines = dat.groupby("Machine", observed=True)["score"]
+    sums = sums_of([list(map(float, scores)) for _, scores in machines])
+    n = sums.k * sums.r
+    for reml, df in ((False, n), (True, n - sums.k)):
+        fit = lmm("score ~ Machine", dat, reml=reml)
+        yield "REML" if reml else "ML", fit.sigma**2, sums.within / df
 
 
 def _df_of_means():

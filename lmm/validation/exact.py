@@ -51,14 +51,6 @@ def _one_way_rows():
             OF_CLOSED_FORM,
             _one_way_pairs(model, dat),
         )
-    yield row_of_digits(
-        OPTIMA,
-        "sigma^2 without random effects is RSS / n, by REML RSS / (n - k)",
-        "score ~ Machine, 54 rows, 3 fixed effects",
-        RATIONALS,
-        OF_CLOSED_FORM,
-        _least_squares_pairs(),
-    )
     yield row_of_truth(
         OPTIMA,
         "a variance whose estimate is zero is zero exactly",
@@ -83,16 +75,6 @@ def _one_way(model, dat, reml):
     response = model.form.split(" ~ ")[0]
     groups = dat.groupby(model.ref[0], observed=True)[response]
     return one_way(sums_of([list(map(float, values)) for _, values in groups]), reml)
-
-
-def _least_squares_pairs():
-    dat = load_data("Machines")
-    machines = dat.groupby("Machine", observed=True)["score"]
-    sums = sums_of([list(map(float, scores)) for _, scores in machines])
-    n, k = sums.k * sums.r, sums.k
-    for reml, method in CRITERION_NAMES.items():
-        fit = lmm("score ~ Machine", dat, reml=reml)
-        yield f"{method} sigma^2", fit.sigma**2, sums.within / (n - k if reml else n)
 
 
 def _zero_variance():
