@@ -111,6 +111,16 @@ class Definition:
         return [backward(G, forward(G, unit)) for unit in units]
 
     @in_sixty_digits
+    def fitted(self, theta):
+        """X beta + Z E[b | y] = y - sigma^2 V^-1 (y - X beta), for V = Z psi Z' + sigma^2 I."""
+        _, beta = self(theta)
+        left = [y - _dot(beta, row) for y, row in zip(self.y, zip(*self.columns))]
+        L = cholesky(self.V(theta))
+        weighted = backward(L, forward(L, left))
+        sigma2 = (2 * theta[0]).exp()
+        return [y - sigma2 * w for y, w in zip(self.y, weighted)]
+
+    @in_sixty_digits
     def derivatives(self, theta):
         """The gradient and the Hessian of nll in theta, by differences."""
         return differences(lambda at: self(at)[0], theta)

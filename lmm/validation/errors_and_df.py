@@ -3,6 +3,7 @@
 There neither has a closed form. At the optimum of the definition, in sixty digits:
 
     Var beta = C(theta) = (X' V^-1 X)^-1,    A = the inverse of nll's Hessian in theta,
+    fitted values = y - sigma^2 V^-1 (y - X beta),
     df of l'beta = 2 c^2 / (g' A g),    c = l' C(theta) l,    g = dc / dtheta       [Satterthwaite],
 
 with Hessian and g by differences.
@@ -39,11 +40,12 @@ def designs():
 
 
 def rows(quick):
-    """Three rows of unbalanced designs, two of what is known in closed form; quick or not."""
+    """Four rows of unbalanced designs, two of what is known in closed form; quick or not."""
     for quantity, requirement in (
         ("se", "standard errors of fixed effects"),
         ("cov_theta", "the covariance of log standard deviations"),
         ("df", "degrees of freedom by Satterthwaite"),
+        ("fitted", "fitted values, with the conditional modes (5)"),
     ):
         yield row_of_digits(
             ERRORS,
@@ -77,7 +79,8 @@ def _pairs(quantity):
         if quantity == "cov_theta":
             found = np.ravel(fit.cov_theta().to_numpy())
         else:
-            found = {"se": fit.bse**2, "df": fit.df}[quantity].to_numpy()
+            views = {"se": fit.bse**2, "df": fit.df, "fitted": fit.fittedvalues}
+            found = np.asarray(views[quantity])
         for i, (number, truth) in enumerate(zip(found.tolist(), right(name)[quantity])):
             yield f"{name}, number {i + 1}", number, truth
 
@@ -104,7 +107,7 @@ def _df_of_means():
 @cache
 @in_sixty_digits
 def right(name):
-    """What the definition says: variances of beta, the covariance of theta, df; by rows."""
+    """What the definition says: variances of beta, the covariance of theta, df, fitted values."""
     form, dat = designs()[name]
     fit = lmer(form, dat)
     definition = Definition.of(fit.setup)
@@ -133,4 +136,5 @@ def right(name):
         "se": [variances[j][j] for j in range(len(beta))],
         "cov_theta": [value for row in A for value in row],
         "df": df,
+        "fitted": definition.fitted(theta),
     }
