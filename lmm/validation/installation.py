@@ -37,7 +37,7 @@ def about():
     yield "Python", platform.python_version()
     for name in PACKAGES:
         yield name, import_module(name).__version__
-    yield "platform", f"{platform.system()} {platform.machine()}, {cores()} cores"
+    yield "platform", f"{platform.system()} {platform.machine()}, cores: {cores()}"
     libraries = blas_libraries()
     for i, (config, threads) in enumerate(libraries):
         yield f"BLAS {i + 1}", f"{' '.join(config.split())}; threads outside a fit: {threads}"
