@@ -9,7 +9,7 @@ import warnings
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 
-from ..errors import LMMWarning, unknown_name
+from ..errors import LMMError, LMMWarning, unknown_name
 from ..result import tables
 from . import errors_and_df, exact, installation, likelihood, nist, performance, population
 from .rows import Row, said
@@ -207,11 +207,13 @@ def _rows_of(section, quick):
     with warnings.catch_warnings():
         warnings.simplefilter("error", LMMWarning)
         warnings.simplefilter("error", RuntimeWarning)
-        title = section.__doc__.splitlines()[0]
+        title = None
         try:
             for row in section.rows(quick):
                 title = row.section
                 yield row
+            if title is None:
+                raise LMMError("it has no rows")
         except Exception as error:
             yield Row(
                 requirement="the section runs to its end",
@@ -220,6 +222,6 @@ def _rows_of(section, quick):
                 digits=None,
                 least=None,
                 passed=False,
-                section=title,
+                section=title or section.__doc__.splitlines()[0],
                 detail=said(error),
             )

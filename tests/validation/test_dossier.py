@@ -172,6 +172,12 @@ def test_a_section_that_ends_in_an_error_is_a_row_that_says_so(monkeypatch):
     assert [row.passed for row in found.rows] == [True, False] and found.rows[1].detail == "RuntimeError: no more"
 
 
+def test_a_section_without_rows_is_not_passed(monkeypatch):
+    monkeypatch.setitem(SECTIONS, "nist", SimpleNamespace(rows=lambda quick: [], __doc__="Data sets."))
+    (row,) = validate(sections=["nist"]).rows
+    assert not row.passed and (row.section, row.detail) == ("Data sets.", "LMMError: it has no rows")
+
+
 def test_a_warning_is_a_failure(monkeypatch):
     from lmm.errors import ConvergenceWarning, warn
 
