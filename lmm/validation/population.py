@@ -45,7 +45,9 @@ FORMULAS = {
 }
 EACH, EACH_IF_QUICK = 1000, 25      # designs of each kind
 LOOKS = 60              # random T at which the criterion is looked at, ...
-DESCENTS = 4            # ... of which from the best, and others, so many descents begin
+# ... of which from the best, and from others, so many descents begin: where effects are correlated
+# 4 of them find 49 of 65 better optima there were, 12 find 61
+DESCENTS = {"variances": 4, "correlated": 12}
 WORSE = 1e-7            # of nll, relative to max(1, |nll|): what n x n algebra may be off by itself
 BOUNDLESS = 6.0         # of log sigma, by how much it is less where the likelihood has no bound
 SHARE_CERTIFIED = 0.95        # share of the fits that have a certificate
@@ -175,9 +177,10 @@ class Search:
                 T[:, 1, 0] = rho * sds[:, 1]
                 T[:, 1, 1] = np.sqrt(1 - rho**2) * sds[:, 1]
             parts.append(T[:, rows, columns])
-        return np.concatenate(parts, axis=1)
+        sizes = np.exp(1.5 * rng.normal(size=(count, 1)))
+        return np.concatenate(parts, axis=1) * sizes
 
-    def least(self, rng, descents=DESCENTS):
+    def least(self, rng, descents):
         """The least value found, and log sigma there."""
         starts = self.starts(rng, LOOKS)
         order = np.argsort(self.many(starts))
@@ -226,7 +229,7 @@ class Counts:
     refuted: list = field(default_factory=list)
 
 
-def counted(kind, seeds, proving=True, descents=DESCENTS):
+def counted(kind, seeds, proving=True):
     """The `Counts` of the designs of these seeds."""
     found = Counts()
     for seed in seeds:
@@ -243,7 +246,7 @@ def counted(kind, seeds, proving=True, descents=DESCENTS):
             found.uncertified += 1
             continue
         found.certified += 1
-        _judge(found, seed, fit, rng, descents)
+        _judge(found, seed, fit, rng, DESCENTS[kind])
         if proving and provable(formula):
             _prove(found, seed, fit)
     return found
