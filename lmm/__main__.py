@@ -5,6 +5,7 @@
 ``lmm summarise FORMULA FILE.csv SUMS.npz`` saves a site's sums, ``lmm combine SUMS.npz ...`` fits;
 ``lmm compare FILE.csv CLAIMED.json`` compares what a program printed with the exact fit;
 ``lmm grade SUBMISSION.py`` judges somebody else's `lmm`;
+``lmm validate`` holds this installation to what it is required to do;
 ``lmm notebooks DIR`` copies the notebooks there;
 ``lmm guide [PAGE]`` shows a page of the guide, or lists them.
 """
@@ -30,6 +31,7 @@ from .grading import command as grading
 from .practical import lmm
 from .result import tables
 from .summaries import combine, summarise
+from .validation import command as validation
 from .validation import compare_command
 
 CSV_ERRORS = (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError)
@@ -48,8 +50,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments=None):
     """Run the command line.
 
-    Returns the exit status: 0; 1 for a failed submission; 2 after a sentence on what was wrong;
-    130 after Ctrl-C.
+    Returns the exit status: 0; 1 for a failed submission, or requirement; 2 after a sentence on
+    what was wrong; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     with warnings.catch_warnings():
@@ -96,6 +98,7 @@ def _parser():
     _add_combine(commands)
     _add_compare(commands)
     _add_grade(commands)
+    _add_validate(commands)
     _add_notebooks(commands)
     _add_guide(commands)
     return parser
@@ -220,6 +223,20 @@ def _add_grade(commands):
     )
     grading.add_arguments(grade)
     grade.set_defaults(act=grading.run)
+
+
+def _add_validate(commands):
+    validate = commands.add_parser(
+        "validate",
+        help=validation.IN_HELP,
+        description=(
+            "Hold this installation to what it is required to do, offline: arithmetic, the "
+            "likelihood, NIST's data, exact optima, thousands of small designs, costs. The exit "
+            "status is 0 if every requirement is met, 1 if not."
+        ),
+    )
+    validation.add_arguments(validate)
+    validate.set_defaults(act=validation.run)
 
 
 def _add_notebooks(commands):

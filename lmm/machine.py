@@ -90,19 +90,24 @@ if hasattr(os, "register_at_fork"):
 def hold_to_one():
     """Hold BLAS to one thread: the function that sets again what was set."""
     libraries = _openblas()
-    numbers = [get() for get, _ in libraries]
-    for _, put in libraries:
+    numbers = [get() for get, _, _ in libraries]
+    for _, put, _ in libraries:
         put(1)
     others = _controller()
     limiter = None if others is None else others.limit(limits=1, user_api="blas")
 
     def restore():
-        for (_, put), number in zip(libraries, numbers):
+        for (_, put, _), number in zip(libraries, numbers):
             put(number)
         if limiter is not None:
             limiter.restore_original_limits()
 
     return restore
+
+
+def blas_libraries():
+    """What each OpenBLAS of this process says of itself, and how many threads it has now."""
+    return [(config, get()) for get, _, config in _openblas()]
 
 
 @cache
@@ -122,7 +127,7 @@ def _controller():
 
 @cache
 def _openblas():
-    """The functions that get and set the number of threads of each OpenBLAS, in pairs."""
+    """Of each OpenBLAS the functions that get and set its number of threads, and its version."""
     try:
         import ctypes
     except ImportError:
@@ -142,7 +147,13 @@ def _openblas():
             get.argtypes = []
             put.restype = None
             put.argtypes = [ctypes.c_int]
-            found.append((get, put))
+            about = getattr(library, f"{before}openblas_get_config{after}", None)
+            version = "OpenBLAS"
+            if about is not None:
+                about.restype = ctypes.c_char_p
+                about.argtypes = []
+                version = about().decode(errors="replace")
+            found.append((get, put, version))
             break
     return tuple(found)
 

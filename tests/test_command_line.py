@@ -146,6 +146,7 @@ def test_what_the_terminal_has_no_character_for(tmp_path):
     assert b" caf\\xe9.py " in run.stdout and (run.returncode, run.stderr) == (1, b"")
 
 
+@pytest.mark.requirement("commands")
 @pytest.mark.parametrize("arguments, words", [
     (["fit"], "the following arguments are required: FORMULA, FILE"),
     (["fit", "score ~ Machine", "FILE", "--rif", "Worker"], "unrecognized arguments: --rif Worker"),

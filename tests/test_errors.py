@@ -133,6 +133,7 @@ BAD = [
 ]
 
 
+@pytest.mark.requirement("mistakes")
 @pytest.mark.parametrize("change, words", BAD, ids=[words[:60] for _, words in BAD])
 def test_bad_input_is_an_error_that_says_what_to_mend(change, words):
     call = {"form": "y ~ x", "dat": good(), "ref": ["g"]} | change

@@ -19,6 +19,7 @@ def fit_stored(name):
     return lmm(model.form, load_data(name), model.ref)
 
 
+@pytest.mark.requirement("exact optimum")
 @pytest.mark.parametrize("name", SMALL)
 def test_the_criterion_is_the_best_known(name):
     reference = lme4_reference(name).loc[("ML", "criterion", "")]
@@ -28,6 +29,7 @@ def test_the_criterion_is_the_best_known(name):
     assert fit.deviance - best < CRITERION and fit.converged
 
 
+@pytest.mark.requirement("lme4")
 @pytest.mark.parametrize("name", SMALL)
 def test_standard_deviations(name):
     reference = lme4_reference(name).loc["ML"].loc["sd"]
@@ -39,6 +41,7 @@ def test_standard_deviations(name):
         assert_allclose(found[block], truth, rtol=tolerance, atol=1e-3 * fit.sigma if truth == 0 else 0, err_msg=block)
 
 
+@pytest.mark.requirement("lme4")
 @pytest.mark.parametrize("name", SMALL)
 def test_fixed_effects_and_their_standard_errors(name):
     reference = lme4_reference(name).loc["ML"]
@@ -58,11 +61,13 @@ def test_without_random_effects_sigma_is_the_root_of_the_mean_square():
     assert_allclose(fit.beta, [52.35555555555556, 239 / 30, 167 / 12], rtol=1e-13)
 
 
+@pytest.mark.requirement("repeatable")
 def test_the_fit_is_the_same_every_time():
     first, second = fit_stored("MachinesUnbalanced"), fit_stored("MachinesUnbalanced")
     assert_array_equal(first.theta, second.theta)
 
 
+@pytest.mark.requirement("units")
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize("name", ["MachinesUnbalanced", "sleepstudy"])
 def test_units_of_the_response_do_not_matter(name, scale):
@@ -75,6 +80,7 @@ def test_units_of_the_response_do_not_matter(name, scale):
     assert_allclose(scaled.llf, plain.llf - plain.nobs * np.log(scale), rtol=1e-10)
 
 
+@pytest.mark.requirement("missing")
 def test_rows_with_missing_values_are_counted():
     dat = load_data("Machines")
     dat.loc[[1, 5], "score"] = np.nan
@@ -83,6 +89,7 @@ def test_rows_with_missing_values_are_counted():
     assert_array_equal(fit.theta, lmm("score ~ Machine", dat.drop(index=[1, 5]), BOTH).theta)
 
 
+@pytest.mark.requirement("unchanged")
 def test_the_data_stay_as_they_were():
     dat = load_data("Machines")
     lmm("score ~ Machine", dat, BOTH)
@@ -102,6 +109,7 @@ def value(form, dat, ref, theta):
     return LMMprof(theta, LMMsetup(form, dat, ref))
 
 
+@pytest.mark.requirement("order")
 @few
 @given(seeds, THETA)
 def test_the_order_of_rows_does_not_matter(seed, theta):
@@ -110,6 +118,7 @@ def test_the_order_of_rows_does_not_matter(seed, theta):
     assert_allclose(value("y ~ x", shuffled, REF, theta), value("y ~ x", dat, REF, theta), rtol=1e-11)
 
 
+@pytest.mark.requirement("order")
 @few
 @given(seeds, THETA, st.permutations(range(3)))
 def test_the_order_of_blocks_does_not_matter(seed, theta, order):
@@ -118,6 +127,7 @@ def test_the_order_of_blocks_does_not_matter(seed, theta, order):
     assert_allclose(reordered, value("y ~ x", dat, REF, theta), rtol=1e-11)
 
 
+@pytest.mark.requirement("order")
 @few
 @given(seeds, THETA)
 def test_the_names_of_levels_do_not_matter(seed, theta):
@@ -126,6 +136,7 @@ def test_the_names_of_levels_do_not_matter(seed, theta):
     assert_allclose(value("y ~ x", renamed, REF, theta), value("y ~ x", dat, REF, theta), rtol=1e-11)
 
 
+@pytest.mark.requirement("units")
 @few
 @given(seeds, THETA, st.floats(-100, 100), st.floats(0.01, 100))
 def test_shift_and_scale_of_the_response(seed, theta, shift, scale):
@@ -158,6 +169,7 @@ def test_no_theta_nearby_is_better(seed):
 # -- when it does not work ------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("unbounded")
 def test_an_unbounded_likelihood_is_an_error():
     """Z has rank n, so that y lies in its span in any case; yet the block a, of rank 7 < n, fits y by itself."""
     dat = crossed((7, 6, 5), 10, 3)

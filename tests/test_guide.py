@@ -19,7 +19,6 @@ TEXTS = [README, ROOT / "CONTRIBUTORS.md", *PAGES]
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-COMING = {"validation.md", "requirements.md"}     # linked before they are there
 
 
 def called(path):
@@ -82,7 +81,7 @@ def test_links_lead_somewhere(path):
     for _, target in LINK.findall(CODE.sub("", path.read_text())):
         file = target.partition("#")[0]
         assert not file.startswith("http") or path == README, target
-        assert (path.parent / file).exists() or Path(file).name in COMING, f"{path.name} links to {target}"
+        assert (path.parent / file).exists(), f"{path.name} links to {target}"
 
 
 def test_each_page_has_a_door():

@@ -129,12 +129,14 @@ def test_weighted_vector_valued_terms_agree_with_lme4():
     assert_allclose(fit.corr, 0.08439022314, rtol=1e-4)
 
 
+@pytest.mark.requirement("unchanged")
 def test_the_data_are_not_changed():
     dat = SMALL.copy()
     lmer("y ~ k + (x | k) + (1 | b)", dat)
     pd.testing.assert_frame_equal(dat, SMALL)
 
 
+@pytest.mark.requirement("mistakes")
 @pytest.mark.parametrize("formula, words, culprit", [
     ("y ~ x", "formula has no random effects, such as (1 | g); for a model without any, call lmm", " x"),
     ("y ~ x + 1 | a", "a bar without parentheses", "|"),

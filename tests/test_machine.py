@@ -25,16 +25,16 @@ def installed(request, monkeypatch):
     put(2)
     yield request.param
     machine._controller.cache_clear()
-    for (_, set_number), number in zip(LIBRARIES, before):
+    for (_, set_number, _), number in zip(LIBRARIES, before):
         set_number(number)
 
 
 def numbers():
-    return [get() for get, _ in LIBRARIES]
+    return [get() for get, _, _ in LIBRARIES]
 
 
 def put(number):
-    for _, set_number in LIBRARIES:
+    for _, set_number, _ in LIBRARIES:
         set_number(number)
 
 
@@ -55,9 +55,10 @@ def test_the_libraries_of_numpy_and_scipy_are_found():
     assert 1 <= len(LIBRARIES) <= 2
 
 
+@pytest.mark.requirement("one thread")
 @pytest.mark.parametrize("before", [(2, 2), (2, 1)])
 def test_one_thread_inside_and_what_was_set_after(installed, before):
-    for (_, set_number), number in zip(LIBRARIES, before):
+    for (_, set_number, _), number in zip(LIBRARIES, before):
         set_number(number)
     expected = list(before[: len(LIBRARIES)])
     with machine.few_threads():
@@ -123,6 +124,7 @@ def test_threads_are_left_where_matrices_are_wide_enough(installed):
         assert set(numbers()) == {1}
 
 
+@pytest.mark.requirement("one thread")
 @pytest.mark.parametrize("engine", ["dense", "blocked"])
 def test_each_step_of_a_fit_is_inside(installed, engine, monkeypatch):
     """The rank check of X, X = QR, the factorisation of Z, and every evaluation."""

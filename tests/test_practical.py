@@ -18,6 +18,7 @@ def machines():
     return LMMsetup("score ~ Machine", load_data("Machines"), BOTH)
 
 
+@pytest.mark.requirement("criterion")
 @pytest.mark.parametrize("form, dat, ref", [d[1:] for d in designs()], ids=[d[0] for d in designs()])
 def test_equals_the_oracle_at_random_theta(form, dat, ref):
     setup = LMMsetup(form, dat, ref)
@@ -78,6 +79,7 @@ def test_an_unobserved_combination_leaves_the_likelihood_alone():
     assert_allclose(LMMprof(theta, setup), oracle(theta, setup.design.y, setup.design.X, [padded])[0], **LINEAR_ALGEBRA)
 
 
+@pytest.mark.requirement("hard numbers")
 def test_large_means_do_not_cancel():
     dat = load_data("MachinesUnbalanced")
     near = LMMsetup("score ~ Machine", dat, BOTH)
@@ -117,6 +119,7 @@ def test_setup_can_be_pickled(machines):
     assert LMMprof(EXACT, again) == LMMprof(EXACT, machines)
 
 
+@pytest.mark.requirement("immutable")
 def test_setup_cannot_be_changed(machines):
     with pytest.raises(AttributeError):
         machines.engine = None
@@ -127,6 +130,7 @@ def test_setup_shows_its_pieces(machines):
                               "Worker:Machine: 18), theta (log sigma, log Worker, log Worker:Machine))")
 
 
+@pytest.mark.requirement("extreme theta")
 @pytest.mark.parametrize("theta", [[-400.0, 0.0, 0.0], [0.0, 400.0, 0.0], [-800.0, 1.0, 1.0]])
 def test_a_theta_too_extreme_to_factor_is_plus_infinity(machines, theta):
     value = LMMprof(theta, machines)
@@ -139,6 +143,7 @@ def test_a_setup_that_is_none_is_an_error(setup):
         LMMprof([0.0, 0.0, 0.0], setup)
 
 
+@pytest.mark.requirement("immutable")
 def test_the_arrays_of_a_setup_are_read_only(machines):
     for array in (machines.design.y, machines.design.X, machines.engine.R, machines.engine.QtU):
         with pytest.raises(ValueError, match="read-only"):

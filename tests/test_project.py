@@ -15,6 +15,7 @@ OPTIONS = doctest.NORMALIZE_WHITESPACE
 MODULES = sorted(module.name.removeprefix("lmm.") for module in pkgutil.walk_packages(lmm.__path__, "lmm."))
 
 
+@pytest.mark.requirement("documented")
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_run(name):
     module = importlib.import_module(f"lmm.{name}")
@@ -22,11 +23,13 @@ def test_docstrings_run(name):
     assert doctest.testmod(module, extraglobs=names, optionflags=OPTIONS).failed == 0
 
 
+@pytest.mark.requirement("documented")
 def test_every_public_name_is_documented():
     for name in lmm.__all__:
         assert (getattr(lmm, name).__doc__ or "").strip(), name
 
 
+@pytest.mark.requirement("four packages")
 def test_only_the_four_packages_are_imported_and_extras_where_they_are_used():
     import sys
     needed = sys.stdlib_module_names | {"numpy", "scipy", "pandas", "patsy"}
@@ -71,6 +74,7 @@ def place(module):
     return ".".join(module.split(".")[:2])
 
 
+@pytest.mark.requirement("floors")
 def test_arrows_go_down_and_enter_by_the_face():
     for module, target, _ in imports():
         if module == "lmm" or "grading.inside" in module:
@@ -81,6 +85,7 @@ def test_arrows_go_down_and_enter_by_the_face():
             assert target == there, f"{module} imports from {target}, not from its face"
 
 
+@pytest.mark.requirement("floors")
 def test_no_modules_import_each_other_in_a_ring():
     arrows = {}
     for module, _, target in imports():
@@ -112,7 +117,7 @@ def test_a_constant_has_one_value_in_the_package():
 def test_tab_shows_what_a_user_calls():
     assert set(dir(lmm)) == {*lmm.__all__, "__version__"}
     rooms = {"chunks", "engines", "fitting", "formula", "inference", "machine", "methods", "model", "practical", "result", "summaries",
-             "translation"}
+             "translation", "validation"}
     assert not rooms & set(dir(lmm))
 
 
@@ -122,6 +127,7 @@ def test_the_top_level_is_the_agreed_one():
     assert found == agreed
 
 
+@pytest.mark.requirement("contract")
 def test_the_core_stays_free_of_forbidden_algebra():
     """No explicit inverse, determinant, Q, eigendecomposition or pseudo-inverse where the likelihood is evaluated."""
     for name in ("practical", "engines/qr", "engines/dense", "engines/blocked/engine", "engines/blocked/crossproducts",

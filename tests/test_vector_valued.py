@@ -34,6 +34,7 @@ def random_theta(setup, rng):
 # -- the likelihood and its derivatives -----------------------------------------------------------------------
 
 
+@pytest.mark.requirement("criterion")
 @METHODS
 @DESIGNS
 def test_the_criterion_equals_the_oracle(form, dat, reml):
@@ -51,6 +52,7 @@ def central(f, x, h=1e-5):
     return np.array([(f(x + e) - f(x - e)) / (2 * h) for e in h * np.eye(len(x))])
 
 
+@pytest.mark.requirement("derivatives")
 @METHODS
 @DESIGNS
 def test_gradient_and_hessian_equal_finite_differences(form, dat, reml):
@@ -150,6 +152,7 @@ EXACT = {
 }
 
 
+@pytest.mark.requirement("exact optimum")
 @pytest.mark.parametrize("form, data, reml", EXACT)
 def test_the_exact_optimum(form, data, reml):
     criterion, sds, correlations = EXACT[form, data, reml]
@@ -163,6 +166,7 @@ def test_the_exact_optimum(form, data, reml):
         assert_allclose(fit.corr, correlations, rtol=SD)
 
 
+@pytest.mark.requirement("lme4")
 @pytest.mark.parametrize("name", vector_models().index)
 def test_never_worse_than_lme4(name):
     """Its criterion where it stops by default, and with another optimiser and tight tolerances."""
@@ -180,6 +184,7 @@ def test_there_are_enough_of_them():
     assert len(models) >= 14 and models.ml_singular.sum() >= 2
 
 
+@pytest.mark.requirement("starts")
 @pytest.mark.parametrize("form, data", [(SLEEP, "sleepstudy"), ("conc ~ age + (age | Lot)", "IGF")])
 def test_random_starts(form, data):
     """More of them: tests/benchmarks/test_optima.py."""
@@ -321,6 +326,7 @@ def test_views_name_the_effects():
     assert three.varcorr()["corr2"].notna().tolist() == [False, False, True, False]
 
 
+@pytest.mark.requirement("satterthwaite")
 def test_degrees_of_freedom_agree_with_lmertest():
     """lmerTest 3.1-3: 16.99973 and 16.99998, for 17 exactly; of Machines by Worker 5."""
     assert_allclose(lmer(SLEEP, load_data("sleepstudy")).df, 17, rtol=1e-6)

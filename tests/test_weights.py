@@ -32,6 +32,7 @@ def dense(theta, setup, weights, offset):
     return 0.5 * np.linalg.slogdet(V)[1] + 0.5 * r @ W @ r + reml, beta, P, psi, Z
 
 
+@pytest.mark.requirement("weights")
 @pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("name, form, dat, ref", designs())
 def test_the_likelihood_is_that_of_dense_algebra(name, form, dat, ref, reml):
@@ -171,6 +172,7 @@ def test_a_missing_weight_and_a_missing_offset_leave_out_their_rows(sleep):
     assert lmer("Reaction ~ Days + (1 | Subject)", dat, weights="w", offset=dat["o"]).nobs == 177
 
 
+@pytest.mark.requirement("index")
 @pytest.mark.parametrize("name", ["weights", "offset"])
 @pytest.mark.parametrize("index", [range(180), range(180, 0, -1), [f"row {i}" for i in range(180)], pd.date_range("2024", periods=180)])
 def test_a_series_goes_by_its_index(sleep, name, index):
@@ -206,6 +208,7 @@ def test_rows_of_matrices_go_by_the_index_of_y(sleep):
         lmm(sleep["Reaction"], X, {"Subject": Z}, weights=sleep["w"].where(sleep.index != 2))
 
 
+@pytest.mark.requirement("index")
 def test_what_is_aligned_goes_by_its_index(sleep):
     fit = lmm("Reaction ~ Days", sleep.assign(Days=sleep["Days"].where(sleep.index != 5)), "Subject")
     assert fit.align(fit.resid.sort_values()).equals(fit.align(fit.resid))

@@ -8,40 +8,10 @@ import subprocess
 import time
 
 import numpy as np
-import pandas as pd
 import pytest
-from benchmarks.scaling.timing import interleaved
-from scipy.linalg import blas, lapack
 
-from lmm import LMMprof, LMMsetup, lmer, lmm, load_data, models
-
-
-def crossed_setup(levels, n):
-    rng = np.random.default_rng(0)
-    dat = pd.DataFrame({name: pd.Categorical(rng.permutation(np.arange(n) % m)) for name, m in zip("ab", levels)})
-    dat = dat.assign(x=rng.normal(size=n), z=rng.normal(size=n), y=rng.normal(size=n))
-    return LMMsetup("y ~ x + z", dat, ["a", "b"], engine="dense")
-
-
-def bare_calls(theta, setup):
-    """The BLAS and LAPACK calls that one evaluation makes, on arrays that are ready, and nothing around them."""
-    engine, k = setup.engine, len(setup.beta_0)
-    variances = np.exp(2 * np.asarray(theta))
-    A = blas.dgemv(1.0, engine.parts, variances).reshape(engine.R.shape, order="F")
-    L = lapack.dpotrf(A, clean=0)[0]
-    W = blas.dtrsm(1.0, L, engine.QtU, trans_a=1)
-    C = blas.dsyrk(1.0, W, trans=1, beta=1.0, c=blas.dsyrk(1.0, engine.S, trans=1))
-    G = lapack.dpotrf(C)[0]
-    G_XX, G_Xy = np.asfortranarray(G[:k, :k]), G[:k, k].copy()
-
-    def calls():
-        blas.dgemv(1.0, engine.parts, variances)
-        lapack.dpotrf(A, clean=0)
-        blas.dtrsm(1.0, L, engine.QtU, trans_a=1)
-        blas.dsyrk(1.0, W, trans=1, beta=1.0, c=blas.dsyrk(1.0, engine.S, trans=1))
-        lapack.dpotrf(C)
-        lapack.dtrtrs(setup.R_X, lapack.dtrtrs(G_XX, G_Xy)[0])
-    return calls
+from lmm import LMMprof, lmer, lmm, load_data, models
+from lmm.validation.performance import bare_calls, crossed_setup, interleaved
 
 
 @pytest.mark.parametrize("levels, n, aim", [((18, 6), 54, 2.0), ((200, 100), 3000, 1.3)], ids=["p=24", "p=300"])

@@ -53,6 +53,7 @@ def same(fit, expected, rtol=1e-9):
 SHIPPED = [name for name in models().index if name != "InstEval"]        # that is in tests/benchmarks
 
 
+@pytest.mark.requirement("chunks")
 @pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("reml", [False, True])
 def test_shipped_data_in_any_chunks(name, reml):
@@ -100,6 +101,7 @@ FORMULAS = {
 }
 
 
+@pytest.mark.requirement("chunks")
 @pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("model", FORMULAS)
 def test_models_of_all_kinds(model, reml):

@@ -178,6 +178,7 @@ def files_of(dat, form, tmp_path, **given):
 FORM = "y ~ age + drug + (1 | patient) + (1 | doctor)"
 
 
+@pytest.mark.requirement("chunks")
 @pytest.mark.parametrize("reml", [False, True])
 def test_levels_crossed_over_sites(tmp_path, reml):
     dat = hospitals()

@@ -53,6 +53,7 @@ def setups():
 DESIGNS = pytest.mark.parametrize("design_of", list(setups()))
 
 
+@pytest.mark.requirement("criterion")
 @METHODS
 @DESIGNS
 def test_the_criterion_and_its_derivatives(design_of, reml):
@@ -70,6 +71,7 @@ def test_the_criterion_and_its_derivatives(design_of, reml):
             assert_allclose(other, one, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.requirement("average information")
 @DESIGNS
 def test_average_information_has_the_same_gradient_and_is_its_definition(design_of, monkeypatch):
     """(8): y'P V_a P V_b P y / 2; with the exact gradient, also where standard deviations are zero."""
@@ -179,6 +181,7 @@ def test_profile_intervals_are_the_same(fit):
     assert_allclose(fit(engine="blocked").conf_int(), fit().conf_int(), rtol=1e-4, atol=1e-9)
 
 
+@pytest.mark.requirement("average information")
 def test_average_information_finds_the_same_optima(monkeypatch):
     monkeypatch.setattr(EXACT_UP_TO, -1)
     monkeypatch.setattr(CLOSED_FORM, none_is_nested)
@@ -487,6 +490,7 @@ def test_entries_of_psi_need_not_be_all_pairs_of_effects(formula, most_exact, re
     assert found[3] == averaged == (most_exact < 0)
 
 
+@pytest.mark.requirement("hard numbers")
 @pytest.mark.parametrize("ratio", [1e3, 1e5, 1e8])
 def test_digits_stay_where_a_kept_term_dwarfs_sigma(ratio):
     """The criterion used to be off by 1e-5 at a ratio of 1e4, certified; 1e8 was refused with a false sentence."""

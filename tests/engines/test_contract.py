@@ -29,6 +29,7 @@ def answers():
     return methods, list(Engine.__annotations__)
 
 
+@pytest.mark.requirement("contract")
 def test_the_contract_is_all_that_is_asked_of_an_engine(setup):
     methods, values = answers()
     assert len(methods) + len(values) > 14
@@ -39,6 +40,7 @@ def test_the_contract_is_all_that_is_asked_of_an_engine(setup):
         assert getattr(setup.engine, name) is not None, name
 
 
+@pytest.mark.requirement("contract")
 def test_nothing_else_is_asked_of_an_engine():
     """Outside the engines' own modules; of the dense one alone, where it is named, what says if terms reproduce y."""
     package = Path(lmm.__file__).parent
@@ -138,6 +140,7 @@ def arrays_of(thing, name="engine"):
     return found
 
 
+@pytest.mark.requirement("immutable")
 def test_no_engine_changes_when_it_is_used(setup):
     theta = [0.1, 0.2, 0.3, 0.4]
     first = float(LMMprof(theta, setup))

@@ -22,6 +22,7 @@ EXTREMES = {        # which logarithms of theta are extreme, by those of the blo
 }
 
 
+@pytest.mark.requirement("extreme theta")
 @pytest.mark.parametrize("log_sd", [-400, -372, -355, -320, 320, 360, 400])
 @pytest.mark.parametrize("which", EXTREMES)
 @pytest.mark.parametrize("terms", FORMULAS)

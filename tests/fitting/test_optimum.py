@@ -39,6 +39,7 @@ def stored(name):
 # -- the REML criterion and the derivatives -------------------------------------------------------------------
 
 
+@pytest.mark.requirement("criterion")
 @pytest.mark.parametrize("form, dat, ref", [d[1:] for d in designs()], ids=[d[0] for d in designs()])
 def test_the_reml_criterion_equals_the_oracle(form, dat, ref):
     setup = LMMsetup(form, dat, ref, reml=True)
@@ -75,6 +76,7 @@ def dense_derivatives(theta, setup):
     return np.array(g), H
 
 
+@pytest.mark.requirement("derivatives")
 @METHODS
 @pytest.mark.parametrize("form, dat, ref", [d[1:] for d in designs()], ids=[d[0] for d in designs()])
 def test_gradient_and_hessian_equal_dense_algebra(form, dat, ref, reml):
@@ -87,6 +89,7 @@ def test_gradient_and_hessian_equal_dense_algebra(form, dat, ref, reml):
         assert_allclose(D.hessian, H, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.requirement("derivatives")
 @METHODS
 def test_gradient_and_hessian_equal_finite_differences(reml):
     setup = LMMsetup(*stored("MachinesUnbalanced"), reml)
@@ -142,6 +145,7 @@ def check_exact(fit, name, method, scale=1.0):
         assert_allclose(fit.bse[column] / scale, value, rtol=1e-9)
 
 
+@pytest.mark.requirement("exact optimum")
 @METHODS
 @pytest.mark.parametrize("name", EXACT)
 def test_the_exact_optimum(name, reml):
@@ -150,6 +154,7 @@ def test_the_exact_optimum(name, reml):
     assert fit.converged and fit.optimum.nll_error < 1e-12 and fit.optimum.theta_error.max() < 1e-10
 
 
+@pytest.mark.requirement("units")
 @METHODS
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("name", EXACT)
@@ -159,6 +164,7 @@ def test_the_exact_optimum_in_other_units(name, scale, reml):
     check_exact(lmm(form, dat.assign(**{response: dat[response] * scale}), ref, reml=reml), name, "REML" if reml else "ML", scale)
 
 
+@pytest.mark.requirement("order")
 @METHODS
 @pytest.mark.parametrize("name", EXACT)
 def test_the_exact_optimum_of_permuted_rows_and_blocks(name, reml):
@@ -185,6 +191,7 @@ def test_one_more_digit_than_lme4_on_the_unbalanced_subset(reml):
 # -- the boundary ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("boundary")
 @METHODS
 def test_dyestuff2_is_singular_without_a_warning(reml):
     fit = lmm(*stored("Dyestuff2"), reml=reml)
@@ -236,6 +243,7 @@ def test_reml_may_be_bounded_where_the_likelihood_is_not():
 # -- the certificate ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("certificate")
 def test_a_point_that_is_no_optimum_is_not_certified():
     fit = lmm(*stored("Machines"))
     rng = np.random.default_rng(0)
@@ -246,6 +254,7 @@ def test_a_point_that_is_no_optimum_is_not_certified():
             assert not away.certified and away.reasons
 
 
+@pytest.mark.requirement("certificate")
 def test_the_certificate_states_the_error_that_is_left():
     fit = lmm(*stored("Machines"))
     theta = fit.theta + np.array([1e-4, -2e-4, 3e-4])
@@ -262,6 +271,7 @@ def test_a_block_that_wants_to_leave_zero_is_not_certified():
     assert found.multipliers["Batch"] < 0
 
 
+@pytest.mark.requirement("certificate")
 def test_a_saddle_is_not_certified():
     """On the flat before a standard deviation of zero the gradient vanishes, but not the wish to leave."""
     setup = LMMsetup(*stored("Dyestuff"))
@@ -338,6 +348,7 @@ def test_a_bad_start_is_an_error(start, words):
     assert words in str(error.value)
 
 
+@pytest.mark.requirement("starts")
 @pytest.mark.parametrize("name", ["Machines", "MachinesUnbalanced", "Penicillin", "Pastes", "Dyestuff2"])
 def test_random_starts_end_at_the_optimum(name):
     """20 of the 200 starts that tests/benchmarks takes from each data set."""
@@ -388,6 +399,7 @@ def layouts(draw):
     return draw(st.sampled_from(["y ~ 1", "y ~ x"])), dat.assign(y=y), ref, draw(st.booleans())
 
 
+@pytest.mark.requirement("best")
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(layouts())
 def test_never_worse_than_a_search_from_many_starts_with_the_oracle(layout):
@@ -430,6 +442,7 @@ HARD = {
 }
 
 
+@pytest.mark.requirement("hard numbers")
 @METHODS
 @pytest.mark.parametrize("form, data", HARD.values(), ids=HARD)
 def test_hard_numbers_against_sixty_digits(form, data, reml):

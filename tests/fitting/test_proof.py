@@ -161,6 +161,7 @@ STEEP = pd.DataFrame({
 })
 
 
+@pytest.mark.requirement("proof")
 @pytest.mark.parametrize("formula, dat, worse, better", [
     ("y ~ 1 + (0 + x | a)", BIMODAL, None, None),
     ("y ~ 1 + (1 + x | a)", TURNED, 10.6116, 9.0436),
@@ -195,6 +196,7 @@ def test_a_fit_that_was_stopped_early_is_refuted():
     assert found.verdict == "refuted"
 
 
+@pytest.mark.requirement("proof")
 @pytest.mark.parametrize("seed", range(25))
 def test_small_random_designs(seed):
     rng = np.random.default_rng(seed)

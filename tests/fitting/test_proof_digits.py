@@ -51,6 +51,7 @@ HARD = [
 ]
 
 
+@pytest.mark.requirement("proof")
 @pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("formula, dat", HARD)
 def test_nothing_that_is_false_is_said(formula, dat, reml):

@@ -99,6 +99,7 @@ def test_functions_from_math_give_way_to_those_for_columns():
     assert_array_equal(LMMsetup("y ~ sqrt(x)", DAT).design.X[:, 1], np.sqrt(DAT.x))
 
 
+@pytest.mark.requirement("caller")
 @pytest.mark.parametrize("form", ["y ~ outside", "y ~ x + outside", "y ~ log(outside)", "outside ~ x"])
 def test_a_variable_of_the_caller_is_not_a_column(form):
     with pytest.raises(LMMError, match="'outside', which is not a column of dat; its columns are 'y', 'x', 'g'"):
@@ -142,6 +143,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.requirement("hostile")
 @pytest.mark.parametrize("factor", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("form", ["y ~ {}", "y ~ x + I({})", "{} ~ x"])
 def test_a_hostile_formula_is_refused_before_it_runs(factor, form, tmp_path, monkeypatch):

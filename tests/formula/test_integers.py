@@ -60,6 +60,7 @@ def described(form, dat):
     return design.x_names, design.X, design.y, design.offset
 
 
+@pytest.mark.requirement("integers")
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("form", ARITHMETIC)
 def test_arithmetic_is_that_of_floats(form, kind):
@@ -81,6 +82,7 @@ def test_effects_of_bars_too(bar, kind):
         assert_allclose(block.matrix.data, expected.matrix.data, rtol=1e-14)
 
 
+@pytest.mark.requirement("integers")
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("form", ["y ~ I(pop**3) + I(flag * j) + cube(j) + (1 | g)", "y ~ I(pop > 4000000) + C(j > 50) + flag + (1 | g)",
                                   "y ~ poly(j, 2) + I(pop**-1) + (I(flag * 1) | g)", "y ~ C(j > 30) * x + offset(I(j * j)) + (1 | g)"])

@@ -268,6 +268,7 @@ COUNTED = [mistake for mistake in MISTAKES if mistake[1] == MANY_ROWS]
 OTHERS = [mistake for mistake in MISTAKES if mistake[1] != MANY_ROWS]
 
 
+@pytest.mark.requirement("grading")
 @pytest.mark.parametrize("mistake", OTHERS, ids=lambda mistake: mistake[0])
 def test_a_mistake_is_caught_and_named(mistake, tmp_path, in_this_process):
     check_mistake(mistake, tmp_path)
@@ -339,6 +340,7 @@ def timed(request):
         yield ahead
 
 
+@pytest.mark.requirement("grading")
 @pytest.mark.parametrize("name", CORRECT)
 def test_right_submissions_pass_whatever_their_form(name, timed):
     """All but one: n x n algebra is right, and loses the points of the 2,000 rows, as the sheet forbids it."""

@@ -95,6 +95,7 @@ def kr_f(L, d, Phi, Phi_A, P, A):
     return scale * d @ np.linalg.solve(L @ Phi_A @ L.T, d) / r, df
 
 
+@pytest.mark.requirement("kenward-roger")
 @pytest.mark.parametrize("engine", ["dense", "blocked"])
 @pytest.mark.parametrize("seed", range(12))
 def test_kenward_and_roger_against_n_by_n_algebra(seed, engine):

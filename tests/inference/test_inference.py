@@ -36,6 +36,7 @@ def some_fits():
             yield pytest.param(fit_at([*theta[:2], -np.inf], form, ref, dat), id=name + ", one at zero")
 
 
+@pytest.mark.requirement("modes")
 @pytest.mark.parametrize("fit", list(some_fits()))
 def test_modes_fitted_values_and_leverages_are_those_of_dense_algebra(fit):
     W, P, Z, psi = dense(fit)
@@ -107,6 +108,7 @@ def test_degrees_of_freedom_and_wald_intervals_agree_with_lmertest(name, reml):
 
 # -- degrees of freedom -----------------------------------------------------------------------------------------
 
+@pytest.mark.requirement("satterthwaite")
 @pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("name", ["MachinesUnbalanced", "sleepstudy", "Pastes"])
 def test_satterthwaite_is_its_definition_by_differences(name, reml):
@@ -123,6 +125,7 @@ def test_satterthwaite_is_its_definition_by_differences(name, reml):
     assert_allclose(fit.df, expected, rtol=1e-8)
 
 
+@pytest.mark.requirement("satterthwaite")
 def test_satterthwaite_is_exact_for_balanced_designs():
     """The mean of a balanced one-way layout has groups - 1 degrees of freedom, machines (6 - 1)(3 - 1), least squares n - k."""
     assert_allclose(lmm("Yield ~ 1", load_data("Dyestuff"), "Batch", reml=True).df, 5, rtol=1e-9)

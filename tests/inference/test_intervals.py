@@ -61,6 +61,7 @@ def best(fit, fixed):
     return minimize(nll, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-11, "maxiter": 4000}).fun
 
 
+@pytest.mark.requirement("profile")
 @pytest.mark.parametrize("kind, i, name", [("sd", 0, "sigma"), ("sd", 1, "Worker"), ("sd", 2, "Worker:Machine"),
                                            ("beta", 0, "Intercept"), ("beta", 2, "Machine[T.C]")])
 def test_at_a_bound_the_likelihood_has_dropped_by_the_quantile(machines, kind, i, name):
@@ -274,6 +275,7 @@ def test_an_interval_that_never_ended():
     assert 0 < 2 * (without_slope.nll - fit.nll) < QUANTILE**2          # so the correlation may be anything
 
 
+@pytest.mark.requirement("profile")
 @pytest.mark.parametrize("seed, name, sign", SIBLINGS)
 def test_first_crossings_of_small_designs(seed, name, sign):
     """Of tests/benchmarks/test_profiles.py, some that were wrong once; the drop is the quantile there, and less before."""

@@ -62,6 +62,7 @@ def held_to(fits, name, single):
     assert fits.nobs[name] == single.nobs
 
 
+@pytest.mark.requirement("many")
 @pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("model", MODELS)
 def test_each_response_is_its_single_fit(model, reml):

@@ -100,6 +100,7 @@ def test_update():
 
 # -- simulation -------------------------------------------------------------------------------------------------
 
+@pytest.mark.requirement("simulation")
 def test_simulated_responses_have_the_models_mean_and_covariance():
     """4000 draws: each mean within 5 standard errors, the covariance within 5 of its own."""
     fit = fit_at(np.log([1.0, 2.0, 0.5]), "Reaction ~ Days", ["Subject", ["Subject", "Days"]], load_data("sleepstudy").iloc[:30])
@@ -121,6 +122,7 @@ def test_simulations_are_the_same_for_the_same_seed(machines):
 
 # -- the bootstrap ----------------------------------------------------------------------------------------------
 
+@pytest.mark.requirement("simulation")
 def test_replicates_are_fits_of_the_simulated_responses(machines):
     """To the 1e-7 that a refit's shorter iteration leaves, sd = 0 included."""
     boot = machines.bootstrap(12, seed=1)
@@ -164,6 +166,7 @@ def test_statistics_of_the_users_own(machines):
     assert machines.bootstrap(3, seed=3, statistic=lambda fit: [1, 2.5]).replicates.to_numpy().tolist() == [[1, 2.5]] * 3
 
 
+@pytest.mark.requirement("repeatable")
 def test_the_number_of_processes_does_not_matter(machines):
     one, two = machines.bootstrap(30, seed=4), machines.bootstrap(30, seed=4, processes=2)
     assert one.replicates.equals(two.replicates)

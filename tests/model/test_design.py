@@ -80,6 +80,7 @@ def test_unused_categories_vanish_and_the_order_of_the_others_stays():
     assert setup.design.x_names == ("Intercept", "g[T.a]", "g[T.b]")
 
 
+@pytest.mark.requirement("integer slope")
 def test_a_number_standing_alone_in_a_block_is_a_slope_and_says_so_once():
     dat = small().assign(g=[1, 1, 2, 2, 3, 3, 1, 1])
     with pytest.warns(LMMWarning) as caught:
@@ -156,6 +157,7 @@ def test_a_function_of_the_caller_is_found_in_the_frame_of_the_call():
 # -- rows -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("missing")
 @pytest.mark.parametrize("column, missing", [("y", np.nan), ("x", np.nan), ("g", None), ("h", None)])
 def test_a_missing_value_anywhere_drops_the_row_from_everything(column, missing):
     dat = small()
@@ -216,6 +218,7 @@ def test_a_covariate_of_bools_is_a_factor():
 # -- nothing changes the caller's data ------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("unchanged")
 def test_data_and_ref_stay_as_they_were():
     dat = crossed((4, 3, 2), 30, 1)
     dat.loc[4, "x"] = np.nan

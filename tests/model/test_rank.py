@@ -50,6 +50,7 @@ def test_an_empty_cell_is_fitted_as_lme4_does():
     assert fit.npar == 7 and np.isfinite(fit.bse).all() and np.isfinite(fit.pvalues).all()
 
 
+@pytest.mark.requirement("rank")
 @pytest.mark.parametrize("form, dropped, zero", [
     ("y ~ a * b", ["a[T.C]:b[T.v]"], 1), ("y ~ 0 + a:b", ["a[C]:b[v]"], 1), ("y ~ x + z", ["z"], 0), ("y ~ z + x", ["x"], 0),
     ("y ~ zero + x", ["zero"], 1), ("y ~ x + two", ["two"], 0), ("y ~ two + x + zero + z", ["two", "zero", "z"], 1),
@@ -68,6 +69,7 @@ def test_later_columns_are_left_out_and_named(form, dropped, zero):
     assert shuffled.x_names == design.x_names and shuffled.left_out.names == design.left_out.names
 
 
+@pytest.mark.requirement("rank")
 @pytest.mark.parametrize("weights", [None, "w"])
 @pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("form", ["y ~ a * b * x", "y ~ x + z + a:b", "y ~ cell + a * b"])

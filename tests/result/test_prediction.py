@@ -33,6 +33,7 @@ def henderson(fit, x, z):
     return w @ inverse @ XZ.T @ y / s2, w @ inverse @ w
 
 
+@pytest.mark.requirement("modes")
 def test_predictions_and_their_errors_are_hendersons(sleep):
     new = pd.DataFrame({"Days": [0.0, 12.5, 3.0], "Subject": ["308", "372", "335"]}, index=["p", "q", "r"])
     table = sleep.predict(new, interval="confidence")

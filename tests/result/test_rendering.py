@@ -164,6 +164,7 @@ def test_what_markdown_would_read_is_escaped(text, escaped):
     assert markdown(text) == escaped
 
 
+@pytest.mark.requirement("tables")
 def test_markdown_has_the_same_cells_and_a_pipe_between_them(shown):
     for one in shown:
         lines = [line for line in one.to_markdown().splitlines() if line.startswith("|")]
@@ -245,6 +246,7 @@ def test_columns_with_stars_have_room_for_them():
     assert Tables(table).to_latex().startswith(r"\begin{tabular}{lr@{\hspace{2em}}r}" + "\n")
 
 
+@pytest.mark.requirement("tables")
 def test_latex_is_balanced_and_its_rows_are_of_one_length(shown):
     """What TeX would stumble over, where there is none: braces, environments, and the number of cells of a row."""
     for one in shown:

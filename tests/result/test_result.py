@@ -17,6 +17,7 @@ def fit():
     return fit_at(np.log([1.0, 4.0, 3.0]))
 
 
+@pytest.mark.requirement("practical")
 def test_it_is_a_mapping_with_the_keys_of_the_practical(fit):
     assert isinstance(fit, Mapping) and list(fit) == ["beta", "theta"] and len(fit) == 2
     assert fit["beta"] is fit.beta and fit["theta"] is fit.theta
@@ -93,6 +94,7 @@ def test_str_is_the_table_an_lme4_user_expects(fit):
     assert str(fit) == TEXT
 
 
+@pytest.mark.requirement("tables")
 def test_html_has_the_same_cells(fit):
     html = fit._repr_html_()
     assert html.startswith("<div><p>Linear mixed model fit by maximum likelihood</p><p>Formula: score ~ Machine</p>")
@@ -102,6 +104,7 @@ def test_html_has_the_same_cells(fit):
     assert not any(word in html for word in ("id=", "style", "class", "script"))
 
 
+@pytest.mark.requirement("tables")
 def test_labels_are_escaped_in_html():
     dat = load_data("Machines").rename(columns={"Worker": "<b>W&"})
     html = fit_at(np.log([1.0, 4.0]), ref=["<b>W&"], dat=dat)._repr_html_()

@@ -110,7 +110,7 @@ def openblas():
     """The OpenBLAS libraries of this process and their threads, where threadpoolctl is not installed."""
     from lmm import machine
     names = [os.path.basename(path) for path in machine._paths_of_openblas()]
-    return [(name, get()) for name, (get, _) in zip(names, machine._openblas())]
+    return [(name, get()) for name, (get, *_) in zip(names, machine._openblas())]
 
 
 def main(program, file, case):

@@ -12,10 +12,10 @@ from lmm import LMMprof, LMMsetup
 from lmm.engines import set_up
 from lmm.machine import few_threads
 from lmm.model import make_design
+from lmm.validation.performance import interleaved
 
 from .cases import CASES, SMALL, Case, crossed, one_factor, single, two_factors
 from .programs import cores, measure
-from .timing import interleaved
 
 COMPILED = "lmm", "lme4", "mixedlm", "glmm"
 P = 50, 150, 500, 1500, 5000
