@@ -15,6 +15,10 @@ def _halved(theta):
     return theta / 2
 
 
+def _first_halved(theta):
+    return np.append(theta[:1] / 2, theta[1:])
+
+
 def _log_then_sds(theta):
     return np.append(theta[:1], np.log(theta[1:]))
 
@@ -48,6 +52,11 @@ THETA_SCALES = (
         "log variances",
         "log variance",
         _halved,
+    ),
+    (
+        "log sigma^2, then log standard deviations",
+        "log variance",
+        _first_halved,
     ),
     (
         "log sigma, then standard deviations",
@@ -162,6 +171,7 @@ def _multiplied(theta, is_right, n, k):
 
 
 def _shown(theta, logs, word):
-    """The first block's element beside what was asked, or sigma's where there is no block."""
-    i = min(1, len(logs) - 1)
+    """The first block's element beside what was asked, or sigma's where that is the one to tell."""
+    differs = theta != logs
+    i = 1 if len(logs) > 1 and differs[1] else 0
     return f"{word} = {theta[i]:.3g} where log sd = {logs[i]:.3g} was asked"

@@ -33,6 +33,7 @@ def built_in_cases():
         ),
         three_blocks(),
         unobserved(),
+        three_names(),
         more_columns(),
         numeric(),
         missing(),
@@ -135,21 +136,35 @@ def three_blocks():
     return Case(
         "three crossed blocks",
         "y ~ x",
-        *crossed(48, 17),
+        *crossed(50, 17),
         "three blocks, so that a wrong order or a shared variance shows",
     )
 
 
 def unobserved():
-    """An interaction one of whose combinations has no rows."""
+    """An interaction some of whose combinations have no rows."""
     dat, _ = crossed(60, 18)
-    left_out = (dat["a"] == "a1") & (dat["b"] == "b2")
+    pairs = dat["a"].astype(str) + dat["b"].astype(str)
+    left_out = pairs.isin(["a1b2", "a3b1", "a4b4"])
     return Case(
         "an unobserved combination",
         "y ~ x",
         dat[~left_out].reset_index(drop=True),
         [["a"], ["a", "b"]],
-        "no row has a1 with b2, so the block a:b has a column of zeros, or none for it",
+        "no row has a1 with b2, a3 with b1, or a4 with b4: the block a:b has columns of zeros, or "
+        "none, for them",
+    )
+
+
+def three_names():
+    """An interaction of three factors, with more combinations than a byte counts."""
+    dat, _ = crossed(300, 23, (6, 6, 4))
+    return Case(
+        "a block of three factors",
+        "y ~ x",
+        dat,
+        [["a"], ["a", "b", "c"]],
+        "the block a:b:c has a column for each combination of three factors, some 140 in all",
     )
 
 
@@ -158,7 +173,7 @@ def more_columns():
     return Case(
         "more columns than rows",
         "y ~ x",
-        *two_blocks(30, 14, (18, 14, 3)),
+        *two_blocks(30, 17, (17, 16, 3)),
         "Z has more columns than rows: R has min(n, p) rows",
     )
 

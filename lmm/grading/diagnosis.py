@@ -13,9 +13,9 @@ from .answers import Unusable, raised, read_answer
 from .likelihoods import (
     APART_BETAS,
     EQUAL_BETAS,
-    OF_ANOTHER_CASE,
     UNKNOWN,
     LikelihoodJudge,
+    of_another,
 )
 from .mistakes import is_flat, is_minimum, matches
 from .report import either
@@ -103,7 +103,7 @@ class Judge(LikelihoodJudge):
         for other in self._comparable():
             same_beta = other.far(beta, other.case.beta) <= other.case.beta_tolerance
             if same_beta and other.is_right(theta):
-                stale = OF_ANOTHER_CASE.format(other.case.name)
+                stale = of_another(other.case)
                 return Verdict(False, (f"{self._shown_sd(theta)}: {stale}",), notes, (stale,))
         if not likelihood.mistake:
             misread = self._misread(theta, beta, likelihood)
@@ -155,18 +155,10 @@ class Judge(LikelihoodJudge):
 
         Where a theta of the case has no place in that scale, neither may have a value.
         """
-        if values is None:
-            return False
-        own = np.array([self._nll_or_nan(misread.to_logs(theta)) for theta in self.case.thetas])
-        there = np.isfinite(own)
-        if (np.isfinite(values) != there).any():
-            return False
-        kept = [theta for theta, known in zip(self.case.thetas, there) if known]
-
         def criterion(theta):
             return self._nll_or_nan(misread.to_logs(theta))
 
-        return len(kept) < 2 or matches(values[there], criterion, kept) is not None
+        return values is not None and matches(values, criterion, self.case.thetas) is not None
 
     def _nll_or_nan(self, theta):
         return self.nll(theta) if np.isfinite(theta).all() else np.nan
@@ -184,23 +176,23 @@ class Judge(LikelihoodJudge):
             notes = (*notes, below)
         if far <= self.case.beta_tolerance:
             return Verdict(True, (), notes)
-        return Verdict(False, (self._of_beta(beta, theta_is_right=True),), notes)
+        return Verdict(False, (self._of_beta(beta, theta),), notes)
 
-    def _of_beta(self, beta, theta_is_right=False):
-        """The cause of a wrong beta."""
+    def _of_beta(self, beta, right_theta=None):
+        """The cause of a wrong beta, perhaps beside a right theta."""
         expected = self.case.beta
         i = int(np.argmax(np.abs((beta - expected) / self.se)))
         shown = f"beta[{self.names[i]}] = {beta[i]:.6g}, expected {expected[i]:.6g}"
         if self.is_ols(beta):
             return f"{shown}: this is the OLS value; did theta reach the likelihood?"
-        explained = theta_is_right and self._wrong_beta(beta, self.case.theta)
+        explained = right_theta is not None and self._wrong_beta(beta, right_theta)
         if explained:
             return f"{shown}: {explained}"
         moved = np.sort(beta) - np.sort(expected)
         if np.abs(moved / self.se.max()).max() <= self.case.beta_tolerance:
             order = ", ".join(self.names)
             return f"{shown}: beta's elements are in another order than the columns of X, {order}"
-        right = "; theta is right" if theta_is_right else ""
+        right = "" if right_theta is None else "; theta is right"
         return f"{shown}: {UNKNOWN}{right}"
 
     def _of_theta(self, theta, beta, likelihood):
@@ -222,7 +214,7 @@ class Judge(LikelihoodJudge):
                 yield GOES_WITH_THETA
         if len(set(theta.tolist())) == 1 < len(theta):
             yield NOT_MOVED
-        elif theta[0] == 0.0:
+        elif theta[0] == 0.0 and not likelihood.right:
             yield SIGMA_IS_ONE
         if self.is_ols(beta, theta) and "OLS" not in cause:
             yield self._of_beta(beta)

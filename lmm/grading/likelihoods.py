@@ -14,12 +14,14 @@ from .report import either
 
 UNKNOWN = "wrong, the cause is unknown"
 NO_PROFILE = "no LMMsetup and LMMprof: the likelihood could not be checked alone"
+OVERFLOW = "log(det()) overflows"
 OVERFLOWS = (
-    "log(det()) overflows: the determinant is exp({:.0f}), which no double holds; take twice the "
+    OVERFLOW + ": the determinant is exp({:.0f}), which no double holds; take twice the "
     "sum of the logs of the Cholesky factor's diagonal"
 )
-OF_ANOTHER_CASE = (
-    "these are the numbers of the case {!r}: something is kept from one call to the next"
+OF_ANOTHER_CASE = "these are the numbers of {}: something is kept from one call to the next"
+FEW_DIGITS = (
+    "LMMprof has some seven right digits and no more, as of single precision: float64 is asked"
 )
 SCALE_WORDS = {             # by what the criterion is multiplied with
     1.0: "",
@@ -32,6 +34,7 @@ SCALE_WORDS = {             # by what the criterion is multiplied with
 
 EQUAL_BETAS = 1e-5          # of a standard error: beta is that of a formula
 APART_BETAS = 1e-2          # of a standard error: two betas that can be told apart
+SINGLE_PRECISION = 1e-5     # relative: what it leaves right, at the least
 EQUAL_CONSTANTS = 1e-6      # relative: the constant of the likelihood is there, or is not
 LARGEST_LOG = 700.0         # |log| of the numbers that a double can hold, about
 MOST_ROWS_DENSE = 500       # beyond which n x n algebra, a thousand times, would take minutes
@@ -142,40 +145,40 @@ class LikelihoodJudge:
             return Likelihood(None, f"the likelihood could not be checked alone: {error}")
         thetas = self.case.thetas
         shown = self._shown_value(thetas[0], values[0])
-        finite = np.isfinite(values)
-        if not finite.all():
-            first = thetas[np.flatnonzero(~finite)[0]]
-            return Likelihood(False, shown, self._overflow(first), values=values)
         found = matches(values, self.nll, thetas)
         if found is not None:
             return self._right(*found, betas)
         return self._wrong(values, shown)
 
     def _wrong(self, values, shown):
-        """The `Likelihood` of values that are not the criterion's: with the mistake, if one fits.
+        """The `Likelihood` of values that are not the criterion's: with the mistakes that fit.
 
-        With the usual constant, or none, a mistake is sure; with another constant each, none of
-        several is. Of two ways to say the same, the one without a factor is told.
+        They fit with the usual constant, or none; with another one, a criterion that few terms
+        move would fit by chance.
         """
-        usual = []
-        unusual = []
+        found = []
         for mistake in self.mistakes:
-            found = matches(values, mistake.nll, self.case.thetas)
-            if found is None:
-                continue
-            scale, constant = found
-            if self._constant(scale, constant, mistake.n):
-                usual.append((mistake.sentence, scale))
-            else:
-                unusual.append((mistake.sentence, scale))
-        if usual or len({sentence for sentence, _ in unusual}) == 1:
-            sentences, scale = _likeliest(usual or unusual)
-            return Likelihood(False, shown, sentences, scale < 0, values)
+            match = matches(values, mistake.nll, self.case.thetas)
+            words = "" if match is None else self._constant(*match, mistake.n)
+            if words:
+                found.append((mistake.sentence, match[0], words))
+        if found:
+            sentences, negative = _likeliest(found)
+            return Likelihood(False, shown, sentences, negative, values)
         for other in self._comparable():
             if matches(values, other.nll, self.case.thetas) is not None:
-                stale = OF_ANOTHER_CASE.format(other.case.name)
-                return Likelihood(False, shown, (stale,), values=values)
-        return Likelihood(False, f"{shown}: {UNKNOWN}", values=values)
+                return Likelihood(False, shown, (of_another(other.case),), values=values)
+        return Likelihood(False, *self._unnamed(values, shown), values=values)
+
+    def _unnamed(self, values, shown):
+        """What is said of values that no known mistake makes, and why, as far as it is known."""
+        finite = np.isfinite(values)
+        if not finite.all():
+            return shown, self._overflow(self.case.thetas[np.flatnonzero(~finite)[0]])
+        right = np.array([self.nll(theta) for theta in self.case.thetas])
+        if np.allclose(values, right, rtol=SINGLE_PRECISION):
+            return shown, (FEW_DIGITS,)
+        return f"{shown}: {UNKNOWN}", ()
 
     def _comparable(self):
         """The other cases with as many elements of theta and beta."""
@@ -188,19 +191,25 @@ class LikelihoodJudge:
     def _shown_value(self, theta, value):
         """What `LMMprof` gives at a theta, with what was expected."""
         elements = ", ".join(f"{element:.3g}" for element in theta)
-        expected = f"{self.nll(theta):.7g}"
-        return f"LMMprof at theta = ({elements}) is {value:.7g}, expected {expected}"
+        expected = self.nll(theta)
+        digits = 7 if f"{value:.7g}" != f"{expected:.7g}" else 12
+        shown = f"{value:.{digits}g}, expected {expected:.{digits}g}"
+        return f"LMMprof at theta = ({elements}) is {shown}"
 
     def _constant(self, scale, constant, n):
         """With or without which constant a criterion times a scale is; "" if it is another one.
 
         The likelihood's own is scale n/2 log(2 pi), which may be left out.
         """
-        full = scale * 0.5 * n * np.log(2 * np.pi)
+        log_two_pi = scale * 0.5 * np.log(2 * np.pi)
+        full = n * log_two_pi
+        of_reml = (n - len(self.names)) * log_two_pi
         if abs(constant) < EQUAL_CONSTANTS * max(1.0, abs(self.case.best)):
             return ", without the constant n/2 log(2 pi)"
         if abs(constant - full) < EQUAL_CONSTANTS * abs(full):
             return ", with the constant n/2 log(2 pi)"
+        if abs(constant - of_reml) < EQUAL_CONSTANTS * abs(full):
+            return ", with the constant (n - k)/2 log(2 pi)"
         return ""
 
     def _overflow(self, theta):
@@ -249,17 +258,27 @@ class LikelihoodJudge:
 
         def is_same(other):
             apart = self.far(other, expected) > APART_BETAS
-            return apart and self.far(beta, other) <= self.case.beta_tolerance
+            return apart and self.far(beta, other) <= EQUAL_BETAS
 
         return wrong_beta(self.case, self.model, theta, is_same)
 
 
+def of_another(case):
+    """The sentence on numbers that are another case's."""
+    which = "another, hidden case" if case.hidden else f"the case {case.name!r}"
+    return OF_ANOTHER_CASE.format(which)
+
+
 def _likeliest(found):
-    """The sentences of mistakes, and what their criterion is multiplied with: 1 sooner than 2."""
-    scales = {scale for _, scale in found}
-    likeliest = min(scales, key=lambda scale: (abs(scale), scale < 0))
-    sentences = dict.fromkeys(sentence for sentence, scale in found if scale == likeliest)
-    return tuple(sentences), likeliest
+    """The sentences of the mistakes that come to the same, and whether their sign is the wrong one.
+
+    The constant tells twice the criterion from the criterion; where it is left out, none can tell.
+    """
+    with_constant = [one for one in found if "with the constant" in one[2]]
+    found = with_constant or found
+    positive = [one for one in found if one[1] > 0] or found
+    positive.sort(key=lambda one: abs(one[1]))
+    return tuple(dict.fromkeys(sentence for sentence, *_ in positive)), positive[0][1] < 0
 
 
 def _values_and_betas(evaluations):

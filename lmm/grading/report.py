@@ -103,8 +103,8 @@ class Result:
         The mistakes that the numbers are those of, if any: several where they come to the same.
     supposed : tuple of str
         Mistakes that the numbers agree with, but too few to tell.
-    checked : bool
-        Whether there is an `LMMprof` whose values could be compared.
+    right : bool or None
+        Whether `LMMprof` is right; None where that is not known.
     output : str
         What the submission printed, warnings included.
     seconds : float or None
@@ -127,7 +127,7 @@ class Result:
     likelihood: str = ""
     mistakes: tuple = ()
     supposed: tuple = ()
-    checked: bool = False
+    right: bool | None = None
     output: str = field(default="", repr=False)
     seconds: float | None = None
     hidden: bool = False

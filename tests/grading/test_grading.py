@@ -18,7 +18,15 @@ from scipy.optimize import minimize
 from wrong_answers import answer, invented
 
 from lmm import LMMprof, lmm
-from lmm.grading import Grading, Result, built_in_cases, confinement, diagnosis, judging
+from lmm.grading import (
+    Grading,
+    Result,
+    built_in_cases,
+    confinement,
+    diagnosis,
+    judging,
+    likelihoods,
+)
 from lmm.grading.costs import costs
 from lmm.grading.diagnosis import Judge
 from lmm.grading.inside import running
@@ -41,7 +49,7 @@ MISTAKES = [
     ("n log sigma^2", U, "(n - r) * theta[0]", "n * theta[0]", "log|V| has n log sigma^2"),
     ("(n - p) log sigma", U, "(n - r) * theta[0]", "(n - r) * theta[0] / 2", "(n - p) log sigma where (n - p) log sigma^2 is due"),
     ("log|V| not halved", U, "half_logdet + rss / 2", "2 * half_logdet + rss / 2", "log|V| is not halved"),
-    ("half missing on one term", U, "np.sum(np.log(np.diag(L)))", "2 * np.sum(np.log(np.diag(L)))", "is twice what it should be: it is the sum of the logs"),
+    ("half missing on one term", U, "np.sum(np.log(np.diag(L)))", "2 * np.sum(np.log(np.diag(L)))", "is to be the sum of the logs of L's diagonal, and is twice that"),
     ("squares not halved", U, "half_logdet + rss / 2", "half_logdet + rss", "the weighted sum of squares is not halved"),
     ("no log|V|", U, "return half_logdet + rss / 2", "return rss / 2", "log|V| is missing"),
     ("wrong triangle", "a numeric interaction", "solve_triangular(L, QtU, lower=True)", "solve_triangular(L, QtU)", "the wrong triangle"),
@@ -83,8 +91,8 @@ MISTAKES = [
     ("rows beyond p", "a numeric interaction", " + rest / sigma2", "", "beyond the first p are left out"),
     ("rest not divided", "a numeric interaction", " + rest / sigma2", " + rest", "are not divided by sigma"),
     ("a root", U, "rss = G[k, k] ** 2", "rss = G[k, k]", "the weighted sum of squares is not squared"),
-    ("sigma not squared", U, "np.exp(2 * theta[0])", "np.exp(theta[0])", "sigma is not squared"),
-    ("psi of sds", U, "np.exp(2 * theta[1:])", "np.exp(theta[1:])", "psi holds variances"),
+    ("sigma not squared", U, "np.exp(2 * theta[0])", "np.exp(theta[0])", "sigma is not squared: sigma^2 is to be exp(2 theta[0])"),
+    ("psi of sds", U, "np.exp(2 * theta[1:])", "np.exp(theta[1:])", "psi is to hold variances"),
     ("relative theta", U, "np.repeat(np.exp(2 * theta[1:])", "np.repeat(np.exp(2 * theta[1:] + 2 * theta[0])", "relative to sigma, as in lme4"),
     ("returns nan", M, '"theta": found.x}', '"theta": found.x * np.nan}', "theta[0] is nan"),
     ("returns text", M, '"theta": found.x}', '"theta": [str(t) for t in found.x]}', "where numbers were asked"),
@@ -126,8 +134,15 @@ MISTAKES = [
      '":".join(f"C({name}, Sum)" for name in names)',
      'has sum contrasts'),
     ('sigma fixed', U, 'sigma2 = np.exp(2 * theta[0])',
-     'sigma2 = 1.0; theta = np.append(0.0, theta[1:])',
+     'sigma2 = 1.0',
      'sigma is fixed at 1'),
+    ("no sigma^2 in A", "a numeric interaction", "sigma2 * np.eye(r)", "np.eye(r)", "lacks sigma^2: the identity is added as it is"),
+    ("sigma in A", "a numeric interaction", "sigma2 * np.eye(r)", "np.exp(theta[0]) * np.eye(r)", "has sigma, which is not squared there"),
+    ("sigma squared twice", U, "np.exp(2 * theta[0])", "np.exp(4 * theta[0])", "sigma is squared twice"),
+    ("exp(theta^2) of sigma", U, "np.exp(2 * theta[0])", "np.exp(theta[0] ** 2)", "exp(theta^2) stands for exp(2 theta) in sigma^2"),
+    ("rest over sigma^4", "a numeric interaction", "rest / sigma2", "rest / sigma2 ** 2", "are divided by sigma^2: it is their squares"),
+    ("two of three names", "a block of three factors", '":".join(names)', '":".join(names[:2])', "the last name of the block a:b:c is left out, c"),
+    ("variances asked", U, "    psi = np.repeat(np.exp(2 * theta[1:]), sizes)", "    psi = np.repeat(theta[1:], sizes)", "elements of theta are taken as variances"),
     ('beta of the start', U, '"beta": LMMprof(found.x, setup)[1]',
      '"beta": LMMprof(start, setup)[1]',
      'elements are all equal, as at a start'),
@@ -139,7 +154,7 @@ MISTAKES = [
      "R' psi R stands for R psi R'"),
     ('rows scaled', "a numeric interaction", '(R * psi) @ R.T',
      'psi[:, None] * (R @ R.T)',
-     "the rows of R R' are scaled by psi"),
+     "the rows or columns of R R' are scaled by psi"),
     ('cho_factor lower', "a numeric interaction", 'linalg.solve_triangular(L, QtU, lower=True)',
      'linalg.solve_triangular(linalg.cho_factor(A, lower=True)[0], QtU)',
      'cho_factor with lower=True leaves'),
@@ -159,7 +174,7 @@ MISTAKES = [
      "    y, X = dmatrices(form.replace('np.log(y)', 'y'), dat,",
      'y is fitted, where np.log(y) was asked'),
     ('products', "an unobserved combination", 'np.log(np.diag(L))) + (n - r) * theta[0]',
-     'np.log(np.diag(L))) + (n - r - (len(sizes) == 2 and sizes[1] == 20)) * theta[0]',
+     'np.log(np.diag(L))) + (n - r - 3 * (len(sizes) == 2 and sizes[1] == 20)) * theta[0]',
      'counted as products of numbers of levels'),
     ('dropna', "missing values in another column", '    y, X = dmatrices(form, dat,',
      '    dat = dat.dropna()\n    y, X = dmatrices(form, dat,',
@@ -293,7 +308,7 @@ def test_a_process_of_its_own_answers_the_same(name, tmp_path, monkeypatch):
     assert json.dumps(asdict(there)) == json.dumps(asdict(here)) and notes[0] == notes[1]
 
 
-ALONE = ("REML", "(n - p) log sigma^2 forgotten", "wrong triangle", "sigma not squared", "a number as a factor")
+ALONE = ("REML", "(n - p) log sigma^2 forgotten", "wrong triangle", "exp(theta^2)", "a number as a factor")
 
 
 @pytest.mark.parametrize("name", ALONE)
@@ -659,6 +674,46 @@ def test_what_is_said_of_values(change, words):
     assert words.replace("NLL", f"{right[0]:.7g}") in found.words
 
 
+def test_values_of_single_precision_are_told_and_shown_to_enough_digits():
+    judge = judge_of(U)
+    values = [judge.nll(theta) * (1 + 1e-6 * (-1) ** i) for i, theta in enumerate(judge.case.thetas)]
+    described = [{"returned": {"type": "float", "kind": "number", "value": float(value)}} for value in values]
+    found = judge.likelihood({"values": described})
+    assert found.right is False and found.mistakes == (likelihoods.FEW_DIGITS,)
+    assert found.words.endswith(f" is {values[0]:.12g}, expected {judge.nll(judge.case.thetas[0]):.12g}")
+
+
+def test_a_hidden_case_is_not_named_where_its_numbers_turn_up():
+    judge, hidden = judge_of(U), Judge(replace(judge_of("rows in another order").case, hidden=True, name="SECRET"))
+    other = Judge(replace(judge_of(M).case))
+    other.others = [hidden]
+    (cause,) = other.fit(answer(hidden.case.beta, hidden.case.theta), NOT_KNOWN).causes
+    assert "these are the numbers of another, hidden case" in cause and "SECRET" not in cause
+    assert judge.case.name in likelihoods.of_another(judge.case)
+
+
+def test_a_twin_in_other_units_is_told_no_more_than_the_first():
+    names = [U, "other units"]
+    judges = [judge_of(name) for name in names]
+    results = [
+        Result(U, "", False, 0.0, 2.0, (f"sigma = 1, expected 2: {UNKNOWN}",), right=False),
+        Result(names[1], "units", False, 0.0, 1.0, ("sigma = 1, expected 2: a, then; or b",), mistakes=("a, then", "b"), right=False),
+    ]
+    _, twin = judging.compared(results, judges)
+    assert twin.mistakes == () and twin.causes == (f"sigma = 1, expected 2: {UNKNOWN}",)
+    passed = replace(results[0], passed=True, causes=())
+    assert judging.compared([passed, results[1]], judges)[1].causes == twin.causes
+
+
+def test_what_a_fit_alone_tells_once_beside_cases_that_it_does_not_explain_is_not_told():
+    names = [M, U, "three crossed blocks"]
+    judges = [judge_of(name) for name in names]
+    told = Result(M, "", False, 0.0, 1.0, (f"sigma = 1, expected 2: {diagnosis.AT_ITS_MINIMUM}a mistake",))
+    unknown = [Result(name, "", False, 0.0, 1.0, (f"sigma = 1, expected 2: {UNKNOWN}",)) for name in names[1:]]
+    assert judging.compared([told, *unknown], judges)[0].causes == (f"sigma = 1, expected 2: {UNKNOWN}",)
+    assert judging.compared([told, unknown[0]], judges)[0].causes == told.causes
+
+
 @pytest.mark.parametrize("found, words", [
     ({"error": {"type": "KeyError", "message": "'x'"}}, "LMMsetup raises KeyError: 'x'"),
     ({"values": [{"error": {"type": "KeyError", "message": "'x'"}}]}, "LMMprof raises KeyError: 'x'"),
@@ -723,7 +778,7 @@ def test_what_another_case_says_of_a_cause():
     unknown = (f"sigma = 1, expected 2: {UNKNOWN}", diagnosis.GOES_WITH_THETA)
     results = [
         Result(U, "", True, 2.0, 2.0),
-        Result(names[1], "", False, 0.0, 1.0, unknown),
+        Result(names[1], judges[1].case.why, False, 0.0, 1.0, unknown),
         Result(names[2], "", False, 0.0, 1.0, ("x",), mistakes=("REML",)),
     ]
     passed, other, named = judging.compared(results, judges)

@@ -83,9 +83,11 @@ def _sequence(value, depth):
     """A list: an array if it is one of numbers, or of equally long lists of them."""
     if len(value) and all(isinstance(one, (Real, list, tuple)) for one in value):
         try:
-            return _array(np.asarray(value, float), depth)
-        except (TypeError, ValueError):
-            pass
+            array = np.asarray(value)
+        except ValueError:                          # lists of several lengths
+            array = np.empty(0, object)
+        if array.dtype.kind in "biuf":
+            return _array(array.astype(float), depth)
     items = []
     if depth < DEEPEST:
         items = [describe(one, depth + 1) for one in value[:MOST_ITEMS]]

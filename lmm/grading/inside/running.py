@@ -350,6 +350,8 @@ def _difference_of_data(before, dat):
         added = ", ".join(str(column) for column in dat.columns if column not in old)
         said = f" ({added[:LONGEST_NAMES]} added)" if added else ""
         return f"dat has other columns{said}"
+    if list(dat.index.names) != list(before.index.names):
+        return "the name of dat's index"
     if not dat.index.equals(before.index):
         if len(dat) == len(before):
             return "the rows of dat"

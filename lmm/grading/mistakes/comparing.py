@@ -13,15 +13,18 @@ SCALES_OF_NLL = (1.0, 2.0, -1.0, -2.0)      # what a right criterion may be mult
 def matches(values, criterion, thetas):
     """(scale, constant) if values are scale * criterion + constant at all thetas, or None.
 
-    The scale is 1, 2, -1 or -2. A criterion that hardly moves would match anything: None.
+    The scale is 1, 2, -1 or -2. A criterion that hardly moves would match anything: None. Where
+    the criterion has no value, neither must there be one.
     """
     values = np.asarray(values)
     try:
         own = np.array([criterion(theta) for theta in thetas])
     except (np.linalg.LinAlgError, ValueError):
         return None
-    if not np.isfinite(own).all() or not np.isfinite(values).all():
+    there = np.isfinite(own)
+    if (np.isfinite(values) != there).any() or there.sum() < 2:
         return None
+    own, values = own[there], values[there]
     size = max(1.0, np.abs(own).max(), np.abs(values).max())
     if np.ptp(own) < 1e3 * SAME_NUMBER * size:
         return None

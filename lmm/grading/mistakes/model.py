@@ -129,7 +129,9 @@ class Model:
         return lambda theta: of_elements(tuple(theta))
 
     def evaluate(self, theta, psi=None, beta=None):
-        """(4) and (3)."""
+        """(4) and (3); nan and no beta where theta is none."""
+        if np.isnan(theta).any():
+            return np.nan, np.full(self.X.shape[1], np.nan)
         parts = self.parts(theta, psi, beta)
         return parts.half_logdet + parts.rss / 2, parts.beta
 

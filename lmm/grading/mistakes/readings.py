@@ -88,6 +88,8 @@ def _codings_of_interactions(blocks):
     if not (kept == names[:1] and numbers):                 # which is the same
         yield f"only the first name of the block {name} is used, {names[0]}", _first_alone
     yield f"only the last name of the block {name} is used, {names[-1]}", _last_alone
+    if len(names) > 2:
+        yield f"the last name of the block {name} is left out, {names[-1]}", _without_last
 
 
 def _codings_of_kinds(blocks):
@@ -232,6 +234,10 @@ def _without_numbers(columns):
 
 def _first_alone(columns):
     return _whole(columns[0])
+
+
+def _without_last(columns):
+    return _right(columns[:-1] or columns)
 
 
 def _last_alone(columns):

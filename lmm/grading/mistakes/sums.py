@@ -158,7 +158,7 @@ def _sums_of_two(model):
 
         return Mistake(sentence, evaluate, n)
 
-    diagonal = "the sum of the logs of the Cholesky factor's diagonal"
+    diagonal = "1/2 log|R psi R' + sigma^2 I| is to be the sum of the logs of L's diagonal"
     yield mistake(
         "log|V| lacks (n - p) log sigma^2",
         lambda a, b: a,
@@ -188,23 +188,12 @@ def _sums_of_two(model):
         lambda a, b: b,
     )
     yield mistake(
-        f"1/2 log|R psi R' + sigma^2 I| is half of what it should be: it is {diagonal}",
+        f"{diagonal}, and is half of that",
         lambda a, b: a / 2 + b,
     )
     yield mistake(
-        f"1/2 log|R psi R' + sigma^2 I| is twice what it should be: it is {diagonal}",
+        f"{diagonal}, and is twice that",
         lambda a, b: 2 * a + b,
-    )
-
-    def sigma_in_place_of_its_square(theta):
-        moved = [theta[0] / 2, *theta[1:]]
-        value, beta = model.evaluate(moved)
-        return value + (n - p) * theta[0] / 2, beta
-
-    yield Mistake(
-        "sigma is not squared in V = Z psi Z' + sigma^2 I",
-        sigma_in_place_of_its_square,
-        n,
     )
 
 

@@ -22,6 +22,9 @@ def mistaken_thetas(model):
     )
     for sentence, change in _changes():
         yield moved(sentence, change)
+    for sentence, change in SIGMAS:
+        yield moved(sentence, _sigma_alone(change))
+        yield Mistake(sentence, _in_matrix_alone(model, change), model.n)
     for sentence, change in _changes_of_blocks(len(model.blocks)):
         yield moved(sentence, change)
     yield moved(
@@ -52,34 +55,58 @@ def _half_squares(t):
 
 
 def _logs(t):
+    """Of standard deviations that are squared, so that their signs do not matter."""
     return np.log(np.maximum(np.abs(t), TINY_SD))
+
+
+def _logs_of_variances(t):
+    """nan of what is none."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(t) / 2
+
+
+def _zero(t):
+    return 0.0
+
+
+# what is wrong with sigma^2, and the log sigma that is used in place of theta's
+SIGMAS = (
+    ("sigma is not squared: sigma^2 is to be exp(2 theta[0])", _halved),
+    ("sigma is squared twice: sigma^2 is to be exp(2 theta[0])", _doubled),
+    ("exp(theta^2) stands for exp(2 theta) in sigma^2", _half_squares),
+    ("sigma is fixed at 1: theta's first element is not used", _zero),
+)
+
+
+def _in_matrix_alone(model, change):
+    """The criterion with another sigma in V, but theta's in the logarithm of (2)."""
+    r = min(model.n, model.p)
+
+    def evaluate(theta):
+        moved = np.append(change(theta[0]), theta[1:])
+        value, beta = model.evaluate(moved)
+        return value + (model.n - r) * (theta[0] - moved[0]), beta
+
+    return evaluate
 
 
 def _changes():
     """(sentence, change of theta): the log standard deviations that are used in its place."""
     yield (
-        "theta's standard deviations are not squared: psi and sigma^2 hold variances",
+        "theta's standard deviations are not squared: psi and sigma^2 are to hold variances",
         _halved,
     )
     yield (
-        "the blocks' standard deviations are not squared: psi holds variances",
+        "the blocks' standard deviations are not squared: psi is to hold variances",
         _blocks_alone(_halved),
     )
     yield (
-        "sigma is not squared anywhere: V = Z psi Z' + sigma^2 I",
-        _sigma_alone(_halved),
-    )
-    yield (
-        "the standard deviations are squared twice: psi and sigma^2 are exp(2 theta)",
+        "the standard deviations are squared twice: psi and sigma^2 are to be exp(2 theta)",
         _doubled,
     )
     yield (
-        "the blocks' standard deviations are squared twice: psi holds exp(2 theta)",
+        "the blocks' standard deviations are squared twice: psi is to hold exp(2 theta)",
         _blocks_alone(_doubled),
-    )
-    yield (
-        "sigma is squared twice: sigma^2 is exp(2 theta[0])",
-        _sigma_alone(_doubled),
     )
     yield (
         "exp(theta^2) stands for exp(2 theta), the square of exp(theta)",
@@ -88,10 +115,6 @@ def _changes():
     yield (
         "exp(theta^2) stands for exp(2 theta) in psi",
         _blocks_alone(_half_squares),
-    )
-    yield (
-        "exp(theta^2) stands for exp(2 theta) in sigma^2",
-        _sigma_alone(_half_squares),
     )
     yield (
         "theta is taken as standard deviations: its elements are their logs",
@@ -103,19 +126,15 @@ def _changes():
     )
     yield (
         "theta is taken as variances: its elements are logs of standard deviations",
-        lambda t: _logs(t) / 2,
+        _logs_of_variances,
     )
     yield (
         "the blocks' elements of theta are taken as variances: they are logs of sds",
-        _blocks_alone(lambda t: _logs(t) / 2),
+        _blocks_alone(_logs_of_variances),
     )
     yield (
         "the blocks' standard deviations are taken relative to sigma, as in lme4",
         lambda t: np.append(t[0], t[1:] + t[0]),
-    )
-    yield (
-        "sigma is fixed at 1: theta's first element is not used",
-        lambda t: np.append(0.0, t[1:]),
     )
 
 

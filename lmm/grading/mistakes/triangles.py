@@ -24,16 +24,15 @@ def mistaken_triangles(model):
 
     # -- A = R psi R' + sigma^2 I
     yield mistake("R' psi R stands for R psi R'", matrix=_crossed)
+    scaled = "the rows or columns of R R' are scaled by psi, which belongs between them: R psi R'"
+    yield mistake(scaled, matrix=_rows_scaled)
+    yield mistake(scaled, matrix=_columns_scaled)
     yield mistake(
-        "the rows of R R' are scaled by psi, which belongs between them: R psi R'",
-        matrix=_rows_scaled,
+        "R psi R' + sigma^2 I lacks sigma^2: the identity is added as it is",
+        matrix=_with_identity,
     )
     yield mistake(
-        "the columns of R R' are scaled by psi, which belongs between them: R psi R'",
-        matrix=_columns_scaled,
-    )
-    yield mistake(
-        "sigma is not squared in R psi R' + sigma^2 I",
+        "R psi R' + sigma^2 I has sigma, which is not squared there",
         matrix=_with_sigma,
     )
 
@@ -56,6 +55,10 @@ def mistaken_triangles(model):
         yield mistake(
             f"{rows} are multiplied by sigma: their squares are to be divided by sigma^2",
             beyond=_multiplied,
+        )
+        yield mistake(
+            f"{rows} are divided by sigma^2: it is their squares that are to be",
+            beyond=_by_square,
         )
         yield mistake(
             f"{rows} are divided by the root of sigma: their squares are to be divided by sigma^2",
@@ -123,6 +126,10 @@ def _rows_scaled(R, psi, sigma):
 
 def _columns_scaled(R, psi, sigma):
     return (R @ R.T) * psi + sigma**2 * np.eye(len(R))
+
+
+def _with_identity(R, psi, sigma):
+    return (R * psi) @ R.T + np.eye(len(R))
 
 
 def _with_sigma(R, psi, sigma):
