@@ -422,7 +422,7 @@ def compared(results, judges):
     results = [
         _beside_twin(result, by_name.get(case.same_as)) for result, case in zip(results, cases)
     ]
-    results = _narrowed(_not_by_chance(results))
+    results = _narrowed(_not_by_chance(_not_refuted(results)))
     named = {}
     for result in results:
         if result.mistakes and not result.hidden:
@@ -460,6 +460,20 @@ def _said(result, old, new):
     causes = tuple(cause.replace(old, new) for cause in result.causes)
     notes = tuple(note.replace(old, new) for note in result.notes)
     return replace(result, causes=causes, notes=notes)
+
+
+def _not_refuted(results):
+    """The results; what a fit alone tells is only supposed where `LMMprof` is otherwise wrong."""
+    wrong = [result for result in results if result.right is False and not result.hidden]
+    known = {mistake for result in wrong for mistake in result.mistakes}
+    kept = []
+    for result in results:
+        if wrong and result.right is None and known.isdisjoint(result.mistakes):
+            supposed = (*result.supposed, *result.mistakes)
+            causes = (UNKNOWN,) if result.mistakes else result.causes
+            result = replace(result, mistakes=(), supposed=supposed, causes=causes)
+        kept.append(result)
+    return kept
 
 
 def _not_by_chance(results):

@@ -676,11 +676,12 @@ def test_what_is_said_of_values(change, words):
 
 def test_values_of_single_precision_are_told_and_shown_to_enough_digits():
     judge = judge_of(U)
-    values = [judge.nll(theta) * (1 + 1e-6 * (-1) ** i) for i, theta in enumerate(judge.case.thetas)]
+    values = [judge.nll(theta) * (1 + 5e-7 * (-1) ** (i + 1) * (i > 0) + 1e-8) for i, theta in enumerate(judge.case.thetas)]
     described = [{"returned": {"type": "float", "kind": "number", "value": float(value)}} for value in values]
     found = judge.likelihood({"values": described})
     assert found.right is False and found.mistakes == (likelihoods.FEW_DIGITS,)
     assert found.words.endswith(f" is {values[0]:.12g}, expected {judge.nll(judge.case.thetas[0]):.12g}")
+    assert f"{values[0]:.7g}" == f"{judge.nll(judge.case.thetas[0]):.7g}"
 
 
 def test_a_hidden_case_is_not_named_where_its_numbers_turn_up():
@@ -703,6 +704,17 @@ def test_a_twin_in_other_units_is_told_no_more_than_the_first():
     assert twin.mistakes == () and twin.causes == (f"sigma = 1, expected 2: {UNKNOWN}",)
     passed = replace(results[0], passed=True, causes=())
     assert judging.compared([passed, results[1]], judges)[1].causes == twin.causes
+
+
+def test_what_a_fit_alone_tells_is_not_told_where_an_lmmprof_is_wrong_otherwise():
+    names = [M, U]
+    judges = [judge_of(name) for name in names]
+    fit = Result(M, "", False, 0.0, 1.0, ("theta holds variances: variance = 4",), mistakes=("theta holds variances",))
+    wrong = Result(U, "", False, 0.0, 2.0, (UNKNOWN,), right=False)
+    found, _ = judging.compared([fit, wrong], judges)
+    assert found.causes == (UNKNOWN,) and found.mistakes == ()
+    same = replace(wrong, mistakes=fit.mistakes)
+    assert judging.compared([fit, same], judges)[0].causes == fit.causes
 
 
 def test_what_a_fit_alone_tells_once_beside_cases_that_it_does_not_explain_is_not_told():

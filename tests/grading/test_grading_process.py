@@ -157,7 +157,7 @@ def test_a_students_lmm_py_is_not_this_package(tmp_path, monkeypatch):
 def test_the_command_works_in_the_folder_of_a_students_lmm_py(tmp_path):
     (tmp_path / "lmm.py").write_text("def lmm(form, dat, ref=()):\n    return None\n")
     run = subprocess.run([COMMAND, "grade", "lmm.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert run.returncode == 1 and run.stdout.startswith("lmm.py: 0 of 16 points")
+    assert run.returncode == 1 and run.stdout.startswith("lmm.py: 0 of 17 points")
     assert run.stderr == ""
 
 
