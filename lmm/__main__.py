@@ -28,6 +28,7 @@ from .datasets import lme4_reference, load_data, models
 from .errors import LMMError, LMMWarning, unknown_column, with_category_advice
 from .fit import lmer
 from .grading import command as grading
+from .model import as_categories
 from .practical import lmm
 from .result import tables
 from .summaries import combine, summarise
@@ -147,6 +148,11 @@ def _add_fit(commands):
         "--reml",
         action="store_true",
         help="fit by REML; the default is maximum likelihood",
+    )
+    fit.add_argument(
+        "--summary",
+        action="store_true",
+        help="with degrees of freedom and p-values of the fixed effects",
     )
     fit.add_argument(
         "--json",
@@ -328,7 +334,7 @@ def fit_file(options):
         fit = lmm(options.form, dat, options.ref, reml=options.reml)
     if options.json:
         return json.dumps(_plain(fit, options.form), indent=2, allow_nan=False)
-    return str(fit)
+    return str(fit.summary() if options.summary else fit)
 
 
 def read_csv(file, factors=(), named_by="factors"):
@@ -336,6 +342,10 @@ def read_csv(file, factors=(), named_by="factors"):
     try:
         dat = pd.read_csv(file)
         header = _header(file, dat)
+    except FileNotFoundError as error:
+        raise LMMError(
+            f"there is no file {str(file)!r}; paths start from the folder you are in"
+        ) from error
     except CSV_ERRORS as error:
         message = " ".join(str(error).split())
         raise LMMError(f"{file} is no CSV file in UTF-8 with commas: {message}") from error
@@ -345,7 +355,7 @@ def read_csv(file, factors=(), named_by="factors"):
             named = unknown_column(column, list(dat.columns))
             named = named.replace("of dat;", f"of {file};")
             raise LMMError(f"{named_by} names {named}")
-        dat[column] = dat[column].astype("category")
+        dat[column] = as_categories(dat[column])
     return dat
 
 

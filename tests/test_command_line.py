@@ -151,7 +151,7 @@ def test_what_the_terminal_has_no_character_for(tmp_path):
     (["fit"], "the following arguments are required: FORMULA, FILE"),
     (["fit", "score ~ Machine", "FILE", "--rif", "Worker"], "unrecognized arguments: --rif Worker"),
     (["fti"], "invalid choice: 'fti'"),
-    (["fit", "score ~ Machine", "no-such.csv"], "No such file or directory: 'no-such.csv'"),
+    (["fit", "score ~ Machine", "no-such.csv"], "there is no file 'no-such.csv'"),
     (["fit", "score ~ Machin", "FILE"], "form uses 'Machin', which is not a column of dat"),
     (["fit", "score ~ (", "FILE"], "expected a noun, but instead the expression ended"),
     (["fit", "score ~ Machine", "FILE", "--ref", "Wroker"], "ref[0] uses 'Wroker'"),
@@ -197,3 +197,18 @@ def test_an_sd_of_zero_is_null_in_json(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["theta"][1] is None and found["sd"] == {"Batch": 0}
     assert found["singular"] == ["Batch"]
+
+
+def test_codes_with_a_missing_value_stay_whole(tmp_path, capsys):
+    """They used to be read as 10.0 and 20.0, in the names of coefficients too."""
+    file = tmp_path / "study.csv"
+    rows = [f"{y},{dose},{g}" for y, dose, g in zip((1.5, 2, 4, 3, 5.5, 7, 2.5, 4), (10, 20, 30, "", 20, 30, 10, 20), "aabbccdd")]
+    file.write_text("y,dose,g\n" + "\n".join(rows))
+    assert main(["fit", "y ~ dose + (1 | g)", str(file), "--factor", "dose", "--reml", "--summary"]) == 0
+    shown = capsys.readouterr().out
+    assert " dose[T.20] " in shown and "Pr(>|t|)" in shown and "20.0" not in shown
+
+
+def test_a_file_that_is_not_there_is_a_sentence(capsys):
+    assert main(["fit", "y ~ x", "no.csv"]) == 2
+    assert capsys.readouterr().err == "lmm: there is no file 'no.csv'; paths start from the folder you are in\n"

@@ -10,6 +10,7 @@ import pandas as pd
 from patsy import PatsyError
 
 from ..errors import LMMError, nearest, shorten, warn, with_category_advice
+from ..model import as_categories
 from .cases import Case
 
 NEEDED = ("name", "form", "data")
@@ -269,5 +270,5 @@ def _data(path, factors, where):
             raise LMMError(
                 f"{where}: 'factors' names {column!r}, which is not a column of {path.name}"
             )
-        dat[column] = dat[column].astype("category")
+        dat[column] = as_categories(dat[column])
     return dat

@@ -13,7 +13,8 @@ from .pictures import histogram
 MOST_CAUSES = 12                # in the table of the most frequent ones
 # at a cause's beginning, and at its end
 COMPARED_NUMBERS = re.compile(
-    r"^\S[^:]*? = \S+, expected \S+?: |; the criterion is \S+ above its minimum there$"
+    r"^as in '[^']*': |^\S[^:]*? = \S+, expected \S+?: "
+    r"|; the criterion is \S+ above its minimum there$"
 )
 A_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 

@@ -560,7 +560,8 @@ def _check_names(fit, of, by, factors, covariates, at, grid):
             if name in covariates and name not in (at or {}):
                 raise LMMError(
                     f"{name!r} is numeric, so it has a slope, fit.slopes({name!r}), and means "
-                    f"at values: at={{{name!r}: [...]}}"
+                    f"at values: at={{{name!r}: [...]}}; if its numbers are codes, make it a "
+                    "category before the fit"
                 )
     twice = [name for name in of if name in by]
     if twice or len({*of}) < len(of) or len({*by}) < len(by):

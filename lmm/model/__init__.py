@@ -34,7 +34,7 @@ from .design import (
     structure_of,
     with_factors,
 )
-from .frames import as_frame
+from .frames import as_categories, as_frame
 from .grouping import observed_levels, plain_grouping
 from .matrices import Matrices, matrix_design
 from .psi import Entries, over_levels, root_of
@@ -61,6 +61,7 @@ __all__ = [
     "Survey",
     "Unstructured",
     "Variances",
+    "as_categories",
     "as_frame",
     "block_names",
     "check_distinct",

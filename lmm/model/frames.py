@@ -141,9 +141,19 @@ def _no_file(text, name):
     end = os.path.splitext(text)[1].lower()
     if end in READERS or os.path.exists(text):
         read = READERS.get(end, READERS[".csv"]).format(text)
-        return LMMError(f"{name} is the name of a file, {text!r}; read it first: {name} = {read}")
+        return LMMError(
+            f"{name} is the name of a file, {text!r}; read it first: {name} = {read}; "
+            "or give a list of names for data in chunks"
+        )
     return LMMError(f"{name} is the text {shorten([text])}; it is {TABLES}")
 
 
 def _in_one_line(error):
     return " ".join(str(error).split())
+
+
+def as_categories(column):
+    """A column as categories; codes that are whole stay so where one is missing."""
+    if column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("category")

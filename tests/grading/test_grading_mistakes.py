@@ -91,6 +91,13 @@ CHANGES = [
      "(n - r) * theta[0]", "(sum(sizes) - r) * theta[0]"),
     ("log|V| has n log sigma^2 beside log|R psi R' + sigma^2 I|, whose R has n rows", "more columns than rows",
      "(n - r) * theta[0]", "n * theta[0]"),
+    *((f"log|V| {words}, in a criterion relative to sigma, as lme4's", name, LOGDET, f"{LOGDET} - {count} * theta[0]")
+      for words, count in (
+          ("lacks n log sigma^2", "n"),
+          ("has n log sigma where n log sigma^2 is due", "n / 2"),
+          ("has (n - k) log sigma^2 where n log sigma^2 is due", "k"),
+      )
+      for name in (U, "more columns than rows")),
     ("only the first name of the block a:b is used, a", "an unobserved combination", '":".join(names)', "names[0]"),
     ("only the last name of the block a:b is used, b", "an unobserved combination", '":".join(names)', "names[-1]"),
     ("only the first name of the block a:b:c is used, a", "a block of three factors", '":".join(names)', "names[0]"),

@@ -83,6 +83,7 @@ def mistaken_sums(model, columns_counted=()):
     else:
         yield from _sums_of_many_columns(model)
     if p > 0:
+        yield from _sums_of_relative(model)
         yield from _counted(model, columns_counted)
 
 
@@ -194,6 +195,27 @@ def _sums_of_two(model):
     yield mistake(
         f"{diagonal}, and is twice that",
         lambda a, b: 2 * a + b,
+    )
+
+
+def _sums_of_relative(model):
+    """Mistakes in log|V| = n log sigma^2 + log|I + Z psi Z' / sigma^2|, as lme4 has it."""
+    n, k = model.X.shape
+    relative = "in a criterion relative to sigma, as lme4's"
+    yield _adding(
+        model,
+        f"log|V| lacks n log sigma^2, {relative}",
+        lambda theta, q: -n * theta[0],
+    )
+    yield _adding(
+        model,
+        f"log|V| has n log sigma where n log sigma^2 is due, {relative}",
+        lambda theta, q: -n * theta[0] / 2,
+    )
+    yield _adding(
+        model,
+        f"log|V| has (n - k) log sigma^2 where n log sigma^2 is due, {relative}",
+        lambda theta, q: -k * theta[0],
     )
 
 
