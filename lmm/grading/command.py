@@ -144,6 +144,7 @@ def run(options):
     _check_reports(options)
     cases = _cases(options)
     grading = Grading(cases, options.time_limit, options.memory_limit)
+    grading.closed += _judges_files(options)
     if options.gradescope:
         report = _report_for_gradescope(options.submission, grading)
     elif options.all is None:
@@ -251,8 +252,13 @@ def _outputs(options):
 
 def _other_files(options):
     """What may be in the class's folder and is no submission: the outputs, and the cases."""
-    files = [*_outputs(options).values(), options.cases]
-    return {file for file in files if file and file != STDOUT}
+    return {file for file in _judges_files(options) if file != options.reports}
+
+
+def _judges_files(options):
+    """What no submission may read, for it tells answers: the outputs, also of before, and cases."""
+    files = [*_outputs(options).values(), options.reports, options.cases]
+    return [file for file in files if file and file != STDOUT]
 
 
 def _is_read(path, options):
@@ -382,6 +388,8 @@ def grade_all(folder, grading, jobs=2, progress=None, attempts=ATTEMPTS[0], leav
             given = repr(str(folder))
             raise LMMError(f"the folder {given} holds no Python files, nor folders with one")
         grading.class_folder = opened
+        if room is not None:
+            grading.closed.append(folder)
         reports = _graded(entries, grading, jobs, progress)
         notes = () if grading.confined else (confinement.note(),)
         return ClassReport(reports, notes)

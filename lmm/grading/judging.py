@@ -28,6 +28,7 @@ EVENT_SENTENCES = {
     "process": "starts a process ({})",
     "network": "uses the network ({}), which is refused",
     "kill": "tries to end the judge ({}), which is refused",
+    "judge": "tries to open a file of the judge's ({}), which is refused",
 }
 ORDER_OF_ARGUMENTS = ("form", "dat", "ref")
 BEGINNINGS = {              # of what else students call the arguments
@@ -97,6 +98,13 @@ class Grading:
         What to ask; see `grade`.
     time_limit, memory_limit : float, optional
         As for `grade`.
+
+    Attributes
+    ----------
+    class_folder : path or None
+        The folder of a class, whose submissions do not see each other.
+    closed : list of path
+        Files and folders that no submission may read: those of the cases, to begin with.
     """
 
     def __init__(self, cases=None, time_limit=TIME_LIMIT, memory_limit=MEMORY_LIMIT):
@@ -105,7 +113,8 @@ class Grading:
             judge.others = [other for other in self.judges if other is not judge]
         self.time_limit = time_limit
         self.memory_limit = memory_limit
-        self.class_folder = None        # whose submissions do not see each other
+        self.class_folder = None
+        self.closed = [file for judge in self.judges for file in judge.case.files]
         self.confined = True            # whether the kernel confined all of them, so far
         self.stopped = False
 
@@ -124,7 +133,7 @@ class Grading:
     def _report_on(self, submitted):
         facts = Facts(submitted.title)
         results = []
-        limits = (self.time_limit, self.memory_limit, self.class_folder)
+        limits = (self.time_limit, self.memory_limit, self.class_folder, self.closed)
         with Processes(submitted, *limits) as processes:
             for judge in self.judges:
                 if self.stopped:
@@ -192,11 +201,12 @@ class Processes:
     Where calls are counted, the process is another one, whose functions are wrapped.
     """
 
-    def __init__(self, submitted, time_limit, memory_limit, class_folder=None):
+    def __init__(self, submitted, time_limit, memory_limit, class_folder=None, closed=()):
         self.submitted = submitted
         self.time_limit = time_limit
         self.memory_limit = memory_limit
         self.class_folder = class_folder
+        self.closed = closed
         self.box = None
         self.counts = False         # whether the process counts calls
         self.lost = 0               # how many processes ended without an answer
@@ -231,6 +241,7 @@ class Processes:
                 self.memory_limit,
                 counts,
                 self.class_folder,
+                self.closed,
             )
         except Ended as ended:
             raise Unfit(f"{title} {ended}, when it was loaded") from None

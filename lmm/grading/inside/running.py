@@ -86,7 +86,7 @@ def main():
     if first["count"]:
         counts.install()
     sys.path.remove(first["startup_path"])
-    watch = Watch(path, folders, first["closed"])
+    watch = Watch(path, folders, first["packages"], first["closed"])
     sys.path[:0] = folders
     channel.send({"started": True})
 
