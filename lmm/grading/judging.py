@@ -19,6 +19,9 @@ from .sandbox import Ended, Sandbox
 
 TIME_LIMIT = 20.0       # seconds for each case
 MEMORY_LIMIT = 2048.0   # MiB for a submission's process
+LONGEST_TIME = 86_400.0        # seconds: a day
+LEAST_MEMORY = 256.0            # MiB: Python, numpy and pandas take most of it
+LARGEST_MEMORY = 2.0**24        # MiB: 16 TiB
 MOST_LOST = 3           # processes, before a submission is left alone
 SHEETS_CALL = "LMMprof(theta, setup)"
 EVENT_SENTENCES = {
@@ -105,9 +108,15 @@ class Grading:
         The folder of a class, whose submissions do not see each other.
     closed : list of path
         Files and folders that no submission may read: those of the cases, to begin with.
+
+    Raises
+    ------
+    LMMError
+        If `cases` are none, or a limit is out of range.
     """
 
     def __init__(self, cases=None, time_limit=TIME_LIMIT, memory_limit=MEMORY_LIMIT):
+        check_limits(time_limit, memory_limit, ("time_limit", "memory_limit"))
         self.judges = [Judge(case) for case in asked_cases(cases)]
         for judge in self.judges:
             judge.others = [other for other in self.judges if other is not judge]
@@ -158,6 +167,21 @@ class Grading:
         """The `Report` on a submission of which there is nothing to judge."""
         results = tuple(not_run(judge.case, f"not run: {problem}") for judge in self.judges)
         return Report(title, results, problem)
+
+
+def check_limits(time_limit, memory_limit, names):
+    """Raise an LMMError, in which they are called so, for limits that nothing can be held to."""
+    time_name, memory_name = names
+    if not 0 < time_limit <= LONGEST_TIME:
+        raise LMMError(
+            f"{time_name} is {time_limit:g}; it takes seconds, more than 0 and at most "
+            f"{LONGEST_TIME:g}"
+        )
+    if not LEAST_MEMORY <= memory_limit <= LARGEST_MEMORY:
+        raise LMMError(
+            f"{memory_name} is {memory_limit:g}; it takes MiB, at least {LEAST_MEMORY:g} and at "
+            f"most {LARGEST_MEMORY:.0f}"
+        )
 
 
 def asked_cases(given):

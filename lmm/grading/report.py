@@ -375,7 +375,9 @@ class ClassReport(tables.Shown):
             points = f"{report.points:g} / {report.total:g}"
             rows.append((report.title, points, report.verdict))
         count = len(self.reports)
-        yield tables.Table(f"{count} submissions, {passed} of them passed every case")
+        of_them = " of them" if count != 1 else ""
+        submissions = f"{count} submission{'s' if count != 1 else ''}"
+        yield tables.Table(f"{submissions}, {passed}{of_them} passed every case")
         yield tables.Table("", ("<Submission", "Points", "<First of all"), tuple(rows))
         if self.notes:
             yield tables.Table("")

@@ -335,7 +335,7 @@ def test_what_is_written_and_read_by_the_grader_is_no_submission(tmp_path, capsy
     table = tmp_path / "points.csv"
     for _ in range(2):
         assert main(["grade", "--all", str(tmp_path), "--case", "no random effects", "--csv", str(table)]) == 0
-    assert capsys.readouterr().out.count("1 submissions, 1 of them") == 2
+    assert capsys.readouterr().out.count("1 submission, 1 passed every case") == 2
     (tmp_path / "ben.ipynb").write_text("")
     assert main(["grade", "--all", str(tmp_path), "--json", str(tmp_path / "ben.ipynb")]) == 2
     assert "would overwrite what is to be read" in capsys.readouterr().err
@@ -583,7 +583,7 @@ def test_outputs_to_standard_output(tmp_path, capsys):
     assert main(["grade", "--all", str(tmp_path), *asked, "--csv", "-"]) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1] == "anne.py,1,1,True,1,"
-    assert printed.err.startswith("1 submissions, 1 of them")
+    assert printed.err.startswith("1 submission, 1 passed every case")
     assert main(["grade", str(tmp_path), *asked, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["points"] == 1
     assert main(["grade", str(tmp_path), *asked, "--json", "-", "--html", "-"]) == 2

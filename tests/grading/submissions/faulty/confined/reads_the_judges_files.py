@@ -15,6 +15,6 @@ def length(file):
 
 def lmm(form, dat, ref=()):
     try:
-        open(os.path.join(HERE, FILES[0])).read()
-    except PermissionError:
-        raise ValueError(f"{[length(file) for file in FILES]} bytes")
+        open(os.path.join(HERE, FILES[0])).close()
+    except PermissionError as error:
+        raise ValueError(f"{[length(file) for file in FILES]} bytes") from error
