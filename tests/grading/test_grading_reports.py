@@ -116,6 +116,26 @@ def test_much_output_is_cut_and_long_causes_go_on_in_the_next_line():
     assert f"<td>a: {200 * 'q'}</td>" in both._repr_html_()
 
 
+def test_a_long_title_goes_on_in_the_next_line():
+    """One of 240 characters used to make the table as wide for everybody."""
+    title = "very_long_" * 23 + "a  b.py"
+    both = str(ClassReport((Report(title, RESULTS), REPORT)))
+    assert all(len(line) <= 100 for line in both.splitlines())
+    pieces = [line[1:41] for line in both.splitlines()[3:]]
+    assert "".join(pieces).startswith(title)
+    assert sum("anne.py" in line for line in both.splitlines()) == 1
+
+
+def test_no_text_is_a_formula_to_a_spreadsheet():
+    """Numbers stay numbers, of which minus signs are a part."""
+    for start in "=+-@":
+        result = Result(f"{start}case", "", False, -1.0, 1.0, ("no",))
+        text = ClassReport((Report(f"{start}1+1", (result,), student=f"{start}2"),)).to_csv()
+        names, row = csv.reader(io.StringIO(text))
+        assert names[4] == f"'{start}case"
+        assert row == [f"'{start}1+1", "-1", "1", "False", "-1", f"'{start}case: no", f"'{start}2", ""]
+
+
 def test_the_table_of_a_class():
     ben = Report("ben.py", (), "ben.py defines no function lmm")
     eve = Report("eve.py", (Result("Machines", "", True, 1.0, 1.0),))
