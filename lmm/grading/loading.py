@@ -20,6 +20,7 @@ from .folders import (
     ARCHIVE,
     GRADED,
     NOTEBOOK,
+    check_encoding,
     check_readable,
     graded_file,
     not_python,
@@ -135,6 +136,7 @@ def _of_file(path, title, helpers=True):
     suffix = suffix_of(path.name)
     if suffix == ARCHIVE:
         return _of_archive(path, title)
+    check_encoding(path)
     if suffix == NOTEBOOK:
         cells, notes = read_notebook(path)
         taken = "its code cells"

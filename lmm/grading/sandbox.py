@@ -27,6 +27,7 @@ from pathlib import Path
 
 from ..datasets import DATA_FOLDER
 from . import confinement
+from .folders import printable, printable_text
 
 GRADING_FOLDER = Path(__file__).resolve().parent
 MARK_NAME = "LMM_GRADING"       # of the environment variable that marks a process
@@ -312,7 +313,7 @@ class Sandbox:
             answer = json.loads(line[len(token):])
         except ValueError:
             return None
-        return answer if isinstance(answer, dict) else None
+        return _printable(answer) if isinstance(answer, dict) else None
 
     def _listen(self):
         """Put the lines that come in into the queue of answers, and None at their end."""
@@ -341,6 +342,17 @@ class Sandbox:
         except ValueError:
             name = f"signal {-status}"
         return f"ended the process by {name}{USUAL_CAUSES.get(name, '')}"
+
+
+def _printable(value):
+    """What JSON holds, its texts as they can be printed: a submission may write what it likes."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(one) for one in value]
+    if isinstance(value, dict):
+        return {printable(name): _printable(one) for name, one in value.items()}
+    return value
 
 
 class Printed:
@@ -379,8 +391,8 @@ class Printed:
         self.kept += printed[:room]
 
     def taken(self):
-        """The text kept so far, which is then forgotten."""
-        text = self.kept.decode("utf-8", "replace")
+        """The text kept so far, as it can be printed, which is then forgotten."""
+        text = printable_text(self.kept.decode("utf-8", "replace"))
         total = self.total
         self.kept = bytearray()
         self.total = 0
