@@ -15,7 +15,7 @@ from ..result import rendering, tables
 
 MOST_LINES = 6          # of a submission's own output in the printed report
 NARROWEST = 40          # characters of a column of sentences, in the table of a class
-WIDEST = 40             # of its column of titles
+WIDEST_TITLE = 40       # of its column of titles
 FORMULA_STARTS = ("=", "+", "-", "@")       # of a cell, to a spreadsheet
 
 
@@ -429,7 +429,8 @@ def _wrapped(table):
     if not table.rows:
         return table
     titles, *others, _ = zip(table.columns, *table.rows)
-    widths = [min(max(map(len, titles)), WIDEST), *(max(map(len, column)) for column in others)]
+    widest_title = min(max(map(len, titles)), WIDEST_TITLE)
+    widths = [widest_title, *(max(map(len, column)) for column in others)]
     width = max(rendering.WIDTH - sum(widths) - 2 * len(widths), NARROWEST)
     rows = []
     for title, *cells, sentence in table.rows:
@@ -441,7 +442,8 @@ def _wrapped(table):
 
 def _pieces(title):
     """A title cut where it is too long for a line; its spaces are as they are."""
-    return [title[start:start + WIDEST] for start in range(0, len(title), WIDEST)] or [""]
+    starts = range(0, len(title), WIDEST_TITLE)
+    return [title[start:start + WIDEST_TITLE] for start in starts] or [""]
 
 
 def _finite(value):

@@ -246,7 +246,7 @@ def test_everything_is_an_entry():
     (["a.ipynb", "b.ipynb"], "holds 2 notebooks, none of them lmm.ipynb; give one"),
     (["a.zip", "b.zip"], "holds 2 zip files, 'a.zip', 'b.zip'; give one"),
     (["a.pdf", "b.pdf", "c.pdf", "d.pdf"], "holds no Python file, but a.pdf, b.pdf, c.pdf, ... (4 files)"),
-    (["lmm.py", "~$lmm.py", "~$other.ipynb"], "lmm.py"),
+    (["anne.py", "~$anne.py", "~$lmm.ipynb"], "anne.py"),
     (["__pycache__/lmm.py", ".git/lmm.py", "__init__.py", "Thumbs.db"], "holds no Python file"),
 ])
 def test_the_file_of_a_students_folder(names, words, tmp_path):
