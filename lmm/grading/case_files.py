@@ -56,7 +56,8 @@ def read_cases(path):
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
     except OSError as error:
-        raise LMMError(f"the file of cases cannot be read: {error}") from error
+        said = error.strerror or error
+        raise LMMError(f"the file of cases {str(path)!r} cannot be read: {said}") from error
     except _Twice as error:
         raise LMMError(f"{path.name} has a case with {error.args[0]!r} twice") from None
     except (ValueError, RecursionError) as error:
@@ -111,13 +112,15 @@ def _case(entry, i, path):
     passed = {name: entry[name] for name in PASSED_TO_CASE if name in entry}
     if known:
         passed.setdefault("source", FROM_FILE)
+    data = path.parent / entry["data"]
     case = Case(
         entry["name"],
         entry["form"],
-        _data(path.parent / entry["data"], entry.get("factors", []), where),
+        _data(data, entry.get("factors", []), where),
         ref,
         entry.get("why", ""),
         known=known or None,
+        files=(path, data),
         **passed,
     )
     where = f"{where}, {case.name!r}"

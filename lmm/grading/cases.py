@@ -51,6 +51,8 @@ class Case:
         The name of the case that this is in other words: units, order of rows.
     costs : bool
         Whether it is there for time and memory.
+    files : tuple of Path
+        What it was read from, which no submission may read.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Case:
     beta_tolerance: float = BETA_TOLERANCE
     same_as: str = ""
     costs: bool = False
+    files: tuple = field(default=(), repr=False)
 
     @cached_property
     def setup(self):

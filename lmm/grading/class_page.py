@@ -30,7 +30,7 @@ def class_page(report, files=None):
         total = max(one.total for one in reports)
         points = [one.points for one in reports]
         parts += [
-            f"<p>{passed} of them passed every case. The median is {median(points):g} of "
+            f"<p>{passed} of {title} passed every case. The median is {median(points):g} of "
             f"{total:g} points. This page is the lecturer's: it names hidden cases.</p>",
             "<h2>Points</h2>",
             f"<figure>{histogram(points, total)}</figure>",

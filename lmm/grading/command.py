@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..errors import LMMError, shorten
@@ -15,15 +17,20 @@ from .case_files import read_cases
 from .catalogue import built_in_cases
 from .collecting import ATTEMPTS, collected, opened_class
 from .folders import GRADED, suffix_of
-from .judging import Grading
+from .judging import Grading, check_limits
 from .pages import page, write_reports
 from .reference import shown_cases
 from .report import ClassReport
 
 HELP = "judge a submission of the practical, or a class's"
-OUTPUTS = ("json", "html", "csv", "gradescope")
+OUTPUTS = {                 # the texts of the files that may be asked for, by the option
+    "json": lambda report: report.to_json(),
+    "html": page,
+    "csv": lambda report: report.to_csv(),
+    "gradescope": lambda report: json.dumps(report.gradescope(), indent=2),
+}
 STDOUT = "-"                # as an output: standard output
-LEAST_MEMORY = 256          # MiB: Python, numpy and pandas take most of it
+MOST_JOBS = 1024
 CLEAR_LINE = "\r\x1b[K"     # of a terminal
 
 
@@ -135,6 +142,7 @@ def run(options):
 
     An LMMError is a mistake in the options.
     """
+    _check_names(options)
     if options.show_cases:
         return _show_cases(options)
     if options.autograders:
@@ -144,6 +152,7 @@ def run(options):
     _check_reports(options)
     cases = _cases(options)
     grading = Grading(cases, options.time_limit, options.memory_limit)
+    grading.closed += _judges_files(options)
     if options.gradescope:
         report = _report_for_gradescope(options.submission, grading)
     elif options.all is None:
@@ -169,6 +178,16 @@ def _show_cases(options):
     return 0
 
 
+def _check_names(options):
+    """Raise an LMMError for a file or folder whose name is empty, as an unset variable's is."""
+    if options.submission == "":
+        raise LMMError("the submission's name is empty; give a file, or a folder with one")
+    for name in (*OUTPUTS, "cases", "all", "reports", "autograders"):
+        if getattr(options, name) == "":
+            kind = "file" if name in (*OUTPUTS, "cases") else "folder"
+            raise LMMError(f"--{name} is empty; give a {kind}")
+
+
 def _check_options(options):
     """Raise an LMMError for options that do not go together, or are out of range."""
     if (options.submission is None) == (options.all is None):
@@ -179,16 +198,9 @@ def _check_options(options):
         raise LMMError("--attempts is for --all; give the attempt that is to be graded")
     if options.all is None and options.csv:
         raise LMMError("--csv is for --all, a line for each submission")
-    in_range = (
-        options.jobs >= 1
-        and options.time_limit > 0
-        and options.memory_limit >= LEAST_MEMORY
-    )
-    if not in_range:
-        raise LMMError(
-            "--jobs is at least 1, --time-limit positive, "
-            f"--memory-limit at least {LEAST_MEMORY}"
-        )
+    if not 1 <= options.jobs <= MOST_JOBS:
+        raise LMMError(f"--jobs is {options.jobs}; it takes a number from 1 to {MOST_JOBS}")
+    check_limits(options.time_limit, options.memory_limit, ("--time-limit", "--memory-limit"))
     _check_cases(options)
 
 
@@ -225,7 +237,7 @@ def _check_outputs(options):
 
 
 def _check_reports(options):
-    """Raise an LMMError for a folder of reports that cannot be made, or is in the class's."""
+    """Make the folder of reports; an LMMError where it cannot be, or is in the class's."""
     if not options.reports:
         return
     folder = Path(options.reports).resolve()
@@ -241,6 +253,12 @@ def _check_reports(options):
         raise LMMError(f"{where} is a file; give a folder")
     if not folder.parent.is_dir():
         raise LMMError(f"{where} cannot be made: there is no folder {str(folder.parent)!r}")
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise LMMError(f"{where} cannot be written: {error.strerror or error}") from error
 
 
 def _outputs(options):
@@ -251,8 +269,13 @@ def _outputs(options):
 
 def _other_files(options):
     """What may be in the class's folder and is no submission: the outputs, and the cases."""
-    files = [*_outputs(options).values(), options.cases]
-    return {file for file in files if file and file != STDOUT}
+    return {file for file in _judges_files(options) if file != options.reports}
+
+
+def _judges_files(options):
+    """What no submission may read, for it tells answers: the outputs, also of before, and cases."""
+    files = [*_outputs(options).values(), options.reports, options.cases]
+    return [file for file in files if file and file != STDOUT]
 
 
 def _is_read(path, options):
@@ -316,17 +339,26 @@ def _write_autograders(options):
 
 
 def _write_outputs(options, report):
-    """Write the files that were asked for."""
-    if options.json:
-        _write(options.json, report.to_json())
+    """Write the files that were asked for; an LMMError names those that cannot be."""
+    failed = []
+    for name, file in _outputs(options).items():
+        failed += _written(name, file, partial(_write, file, OUTPUTS[name](report)))
     if options.reports:
-        write_reports(report, options.reports)
-    if options.html:
-        _write(options.html, page(report))
-    if options.csv:
-        _write(options.csv, report.to_csv())
-    if options.gradescope:
-        _write(options.gradescope, json.dumps(report.gradescope(), indent=2))
+        write = partial(write_reports, report, options.reports)
+        failed += _written("reports", options.reports, write)
+    if failed:
+        raise LMMError("; ".join(failed))
+
+
+def _written(name, file, write):
+    """Write an output; a list of the sentence on why that failed, if it did."""
+    try:
+        write()
+    except BrokenPipeError:                     # nobody reads standard output any more
+        raise
+    except OSError as error:
+        return [f"--{name} {file} cannot be written: {error.strerror or error}"]
+    return []
 
 
 def _write(file, text):
@@ -382,6 +414,8 @@ def grade_all(folder, grading, jobs=2, progress=None, attempts=ATTEMPTS[0], leav
             given = repr(str(folder))
             raise LMMError(f"the folder {given} holds no Python files, nor folders with one")
         grading.class_folder = opened
+        if room is not None:
+            grading.closed.append(folder)
         reports = _graded(entries, grading, jobs, progress)
         notes = () if grading.confined else (confinement.note(),)
         return ClassReport(reports, notes)

@@ -5,12 +5,12 @@ Where namespaces of one's own are allowed, a submission has
 * no network: an empty one of its own, without even a loopback;
 * a disk that can be read but not written: what it writes into its own folders or those of
   temporary files goes to memory, of limited size, and is forgotten;
-* neither the judge's answers, nor other people's temporary files and sockets, nor the other
-  submissions of its class: in their place are empty folders, and of this package empty files;
+* neither the judge's answers, files of cases and reports, nor other people's temporary files and
+  sockets, nor the other submissions of its class: in their place are empty folders and files;
 * no other processes to see, signal or trace: what it starts ends with it, daemons too, and it is
-  ended once there are too many;
+  ended once there are too many, threads not counted;
 * no rights beyond those of the user who grades, and of root's only that of reading all files: no
-  devices, no clock, no limits, no further namespaces.
+  devices, no clock, no limits; and where /proc can be written, no further namespaces.
 
 What is not held back: reading any other file that the user who grades may read; connecting to a
 socket that is a file elsewhere on the disk; the memory of many processes taken together; faults
@@ -29,6 +29,7 @@ import functools
 import json
 import os
 import signal
+import site
 import struct
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def hidden_folders():
 
 # -- done by the process to itself ---------------------------------------------------------------
 
-def confine(scratch, hidden=(), emptied=(), kept=(), verdict=None):
+def confine(scratch, hidden=(), emptied=(), kept=(), closed=(), apart=(), verdict=None):
     """Return in a process that is confined; raises OSError where the kernel refuses.
 
     Parameters
@@ -122,6 +123,10 @@ def confine(scratch, hidden=(), emptied=(), kept=(), verdict=None):
         ... and those in whose place are ones with empty files of the same names.
     kept : sequence of str
         What of these is there all the same, besides Python.
+    closed : sequence of str
+        Files and folders in whose place are empty ones, even where they are within what is kept.
+    apart : sequence of str
+        Folders that hold no libraries, though Python's path may name them or what is in them.
     verdict : int, optional
         A file descriptor to which is written how the process ended.
     """
@@ -133,16 +138,25 @@ def confine(scratch, hidden=(), emptied=(), kept=(), verdict=None):
         os._exit(abs(os.waitstatus_to_exitcode(status)))
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
-    here = os.path.dirname(__file__)                # on the path, so that this file is found
-    libraries = [folder for folder in sys.path if folder not in ("", here)]
-    pythons = [sys.prefix, sys.base_prefix, sys.exec_prefix, *libraries]
-    _arrange_disk(scratch, hidden, emptied, [*kept, *pythons, scratch])
+    _arrange_disk(scratch, closed, hidden, emptied, [*kept, *_pythons(apart), scratch])
     _drop_rights(reads_all)
     child = os.fork()
     if child != 0:
         _guard(child, verdict)
     if verdict is not None:
         os.close(verdict)
+
+
+def _pythons(apart):
+    """The folders of Python, and those on its path, but for folders apart and what is in them."""
+    here = os.path.dirname(__file__)                # on the path, so that this file is found
+    folders = [sys.prefix, sys.base_prefix, sys.exec_prefix, site.getusersitepackages()]
+    within = tuple(os.path.join(os.path.realpath(folder), "") for folder in apart)
+    for folder in sys.path:
+        if folder in ("", here) or os.path.join(os.path.realpath(folder), "").startswith(within):
+            continue
+        folders.append(folder)
+    return folders
 
 
 def _enter_namespaces():
@@ -154,9 +168,13 @@ def _enter_namespaces():
     reading, writing = os.pipe()
     outsider = os.fork()
     if outsider == 0:
-        os.close(writing)
-        os.read(reading, 1)                     # until the pipe is closed
-        os._exit(0 if _map_users(os.getppid()) else 1)
+        try:
+            os.close(writing)
+            os.read(reading, 1)                 # until the pipe is closed
+            if _map_users(os.getppid()):
+                os._exit(0)
+        finally:                                # it says nothing, whatever happens
+            os._exit(1)
     try:
         _call("unshare", NAMESPACES)
     finally:
@@ -183,11 +201,22 @@ def _map_users(pid):
 
 # -- the disk ------------------------------------------------------------------------------------
 
-def _arrange_disk(scratch, hidden, emptied, kept):
+def _arrange_disk(scratch, closed, hidden, emptied, kept):
     """Make the disk read-only, hide folders, and give a place to write."""
-    with contextlib.suppress(OSError):          # no further namespaces within
+    with contextlib.suppress(OSError):          # no further namespaces within, if it can be written
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
     _set_attributes("/", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_RECURSIVE)
+
+    # -- files and folders of the judge's, before what they are in is covered, and kept in part
+    _mount_memory(scratch, LITTLE_ROOM)
+    empty = os.path.join(scratch, "empty")
+    _create(empty, is_folder=False)
+    for path in closed:
+        if os.path.isdir(path):
+            _cover(path, kept)
+        elif os.path.exists(path):
+            _bind(empty, path)
+            _set_attributes(path, MOUNT_ATTR_RDONLY)
 
     # -- folders that are not seen
     for folder in dict.fromkeys(map(os.path.realpath, hidden)):

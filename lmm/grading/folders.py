@@ -1,5 +1,6 @@
 """What is graded in a student's folder, and what is said of files that cannot be graded."""
 
+import codecs
 import os
 import stat
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from ..errors import LMMError, shorten
 MOST_FILES = 5_000      # in a student's folder
 DEEPEST_FOLDER = 12
 FEW_NAMED = 3          # files, in a sentence
+ENOUGH_TO_TELL = 200    # bytes of a file, in which encoding it is
 MAIN_STEM = "lmm"       # of the file that is graded among several
 IGNORED = frozenset((
     "__macosx",
@@ -18,6 +20,7 @@ IGNORED = frozenset((
     "thumbs.db",
     "desktop.ini",
 ))
+LEFT_BEHIND = ("._", "~$")      # how names begin: of a copy by macOS, of an editor's lock
 
 # -- kinds of files ------------------------------------------------------------------------------
 
@@ -56,8 +59,8 @@ KINDS_OF_FILES = {
 
 
 def is_ignored(name):
-    """Whether a name is that of what systems leave behind, and nobody hands in."""
-    if name.lower() in IGNORED or name.startswith("._"):
+    """Whether a name is that of what systems and editors leave behind, and nobody hands in."""
+    if name.lower() in IGNORED or name.startswith(LEFT_BEHIND):
         return True
     return name.startswith(".") and suffix_of(name) not in GRADED
 
@@ -71,6 +74,12 @@ def printable(name):
     """A name as it can be printed: what cannot is written as Python writes it."""
     text = name.encode("utf-8", "backslashreplace").decode()
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def printable_text(text):
+    """A text as it can be printed, its lines and tabs kept."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(one if one in "\n\t" else printable(one) for one in text)
 
 
 def not_python(name):
@@ -105,6 +114,17 @@ def check_no_link(path, root):
         raise LMMError(f"{name} is a link to nothing")
     if not path.resolve().is_relative_to(root.resolve()):
         raise LMMError(f"{name} is a link to a place outside of its folder; it is not followed")
+
+
+def check_encoding(path):
+    """Raise an LMMError for a file in UTF-16, which Python does not read."""
+    with open(path, "rb") as file:
+        start = file.read(ENOUGH_TO_TELL)
+    odd, even = start[0::2].strip(b"\0"), start[1::2].strip(b"\0")
+    is_wide = len(start) > 1 and bool(odd) != bool(even)    # of ASCII every other byte is zero
+    if is_wide or start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        name = printable(path.name)
+        raise LMMError(f"{name} is in UTF-16, which Python does not read; save it as UTF-8")
 
 
 # -- the one file of a folder --------------------------------------------------------------------

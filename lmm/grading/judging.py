@@ -19,6 +19,9 @@ from .sandbox import Ended, Sandbox
 
 TIME_LIMIT = 20.0       # seconds for each case
 MEMORY_LIMIT = 2048.0   # MiB for a submission's process
+LONGEST_TIME = 86_400.0 # seconds: a day
+LEAST_MEMORY = 256.0    # MiB: Python, numpy and pandas take most of it
+LARGEST_MEMORY = 2.0**24    # MiB: 16 TiB
 ENOUGH_UNKNOWN = 2      # cases that fail for no known reason, to doubt one that is known
 MOST_LOST = 3           # processes, before a submission is left alone
 SHEETS_CALL = "LMMprof(theta, setup)"
@@ -29,6 +32,7 @@ EVENT_SENTENCES = {
     "process": "starts a process ({})",
     "network": "uses the network ({}), which is refused",
     "kill": "tries to end the judge ({}), which is refused",
+    "judge": "tries to open a file of the judge's ({}), which is refused",
 }
 ORDER_OF_ARGUMENTS = ("form", "dat", "ref")
 BEGINNINGS = {              # of what else students call the arguments
@@ -98,15 +102,29 @@ class Grading:
         What to ask; see `grade`.
     time_limit, memory_limit : float, optional
         As for `grade`.
+
+    Attributes
+    ----------
+    class_folder : path or None
+        The folder of a class, whose submissions do not see each other.
+    closed : list of path
+        Files and folders that no submission may read: those of the cases, to begin with.
+
+    Raises
+    ------
+    LMMError
+        If `cases` are none, or a limit is out of range.
     """
 
     def __init__(self, cases=None, time_limit=TIME_LIMIT, memory_limit=MEMORY_LIMIT):
+        check_limits(time_limit, memory_limit, ("time_limit", "memory_limit"))
         self.judges = [Judge(case) for case in asked_cases(cases)]
         for judge in self.judges:
             judge.others = [other for other in self.judges if other is not judge]
         self.time_limit = time_limit
         self.memory_limit = memory_limit
-        self.class_folder = None        # whose submissions do not see each other
+        self.class_folder = None
+        self.closed = [file for judge in self.judges for file in judge.case.files]
         self.confined = True            # whether the kernel confined all of them, so far
         self.stopped = False
 
@@ -125,7 +143,7 @@ class Grading:
     def _report_on(self, submitted):
         facts = Facts(submitted.title)
         results = []
-        limits = (self.time_limit, self.memory_limit, self.class_folder)
+        limits = (self.time_limit, self.memory_limit, self.class_folder, self.closed)
         with Processes(submitted, *limits) as processes:
             for judge in self.judges:
                 if self.stopped:
@@ -150,6 +168,21 @@ class Grading:
         """The `Report` on a submission of which there is nothing to judge."""
         results = tuple(not_run(judge.case, f"not run: {problem}") for judge in self.judges)
         return Report(title, results, problem)
+
+
+def check_limits(time_limit, memory_limit, names):
+    """Raise an LMMError, in which they are called so, for limits that nothing can be held to."""
+    time_name, memory_name = names
+    if not 0 < time_limit <= LONGEST_TIME:
+        raise LMMError(
+            f"{time_name} is {time_limit:g}; it takes seconds, more than 0 and at most "
+            f"{LONGEST_TIME:g}"
+        )
+    if not LEAST_MEMORY <= memory_limit <= LARGEST_MEMORY:
+        raise LMMError(
+            f"{memory_name} is {memory_limit:g}; it takes MiB, at least {LEAST_MEMORY:g} and at "
+            f"most {LARGEST_MEMORY:.0f}"
+        )
 
 
 def asked_cases(given):
@@ -193,11 +226,12 @@ class Processes:
     Where calls are counted, the process is another one, whose functions are wrapped.
     """
 
-    def __init__(self, submitted, time_limit, memory_limit, class_folder=None):
+    def __init__(self, submitted, time_limit, memory_limit, class_folder=None, closed=()):
         self.submitted = submitted
         self.time_limit = time_limit
         self.memory_limit = memory_limit
         self.class_folder = class_folder
+        self.closed = closed
         self.box = None
         self.counts = False         # whether the process counts calls
         self.lost = 0               # how many processes ended without an answer
@@ -232,6 +266,7 @@ class Processes:
                 self.memory_limit,
                 counts,
                 self.class_folder,
+                self.closed,
             )
         except Ended as ended:
             raise Unfit(f"{title} {ended}, when it was loaded") from None

@@ -34,7 +34,7 @@ SCALE_WORDS = {             # by what the criterion is multiplied with
 
 EQUAL_BETAS = 1e-5          # of a standard error: beta is that of a formula
 APART_BETAS = 1e-2          # of a standard error: two betas that can be told apart
-SINGLE_PRECISION = 1e-5     # relative: what it leaves right, at the least
+SINGLE_PRECISION = 2e-6     # relative: what it leaves right, at the least
 EQUAL_CONSTANTS = 1e-6      # relative: the constant of the likelihood is there, or is not
 LARGEST_LOG = 700.0         # |log| of the numbers that a double can hold, about
 MOST_ROWS_DENSE = 500       # beyond which n x n algebra, a thousand times, would take minutes

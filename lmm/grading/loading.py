@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import textwrap
+import threading
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from .folders import (
     ARCHIVE,
     GRADED,
     NOTEBOOK,
+    check_encoding,
     check_readable,
     graded_file,
     not_python,
@@ -33,6 +35,7 @@ FUNCTIONS = ("lmm", "LMMsetup", "LMMprof")
 PACKAGE = __name__.partition(".")[0]
 LAMBDA = "<lambda>"             # what Python calls a function without a name
 OF_LAMBDA = "the_lambda"        # what it is called here: no name that it may use itself
+MAKING = threading.Lock()       # of the one folder of all: several submissions are loaded at a time
 WRITTEN_ARRAYS = "biufU"        # kinds of numpy's types whose arrays can be written as text
 WRITTEN_TYPES = (int, float, complex, str, bytes, bool, type(None), tuple, list, dict, set)
 
@@ -135,6 +138,7 @@ def _of_file(path, title, helpers=True):
     suffix = suffix_of(path.name)
     if suffix == ARCHIVE:
         return _of_archive(path, title)
+    check_encoding(path)
     if suffix == NOTEBOOK:
         cells, notes = read_notebook(path)
         taken = "its code cells"
@@ -164,7 +168,9 @@ def _of_archive(path, title):
 
 def new_folder():
     """A new folder, which is removed when Python ends, if not before."""
-    return Path(tempfile.mkdtemp(dir=_folder().name)).resolve()
+    with MAKING:
+        parent = _folder().name
+    return Path(tempfile.mkdtemp(dir=parent)).resolve()
 
 
 # -- a module or a function ----------------------------------------------------------------------

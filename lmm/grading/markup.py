@@ -5,8 +5,11 @@ from html import escape
 
 from .style import STYLE
 
-# control characters, and the halves of characters that stand for bytes in odd names of files
-NOT_IN_HTML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# control characters, those that turn the direction of what follows, and the halves of characters
+# that stand for bytes in odd names of files
+NOT_IN_HTML = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -26,7 +29,7 @@ PAGE = """<!doctype html>
 
 
 def whole_page(title, parts):
-    """A page of HTML that stands alone; characters that HTML does not have are replaced."""
+    """A page of HTML that stands alone; characters that are not for pages are replaced."""
     text = PAGE.format(title=escape(title), style=STYLE, body="\n".join(parts))
     return NOT_IN_HTML.sub("\N{REPLACEMENT CHARACTER}", text)
 

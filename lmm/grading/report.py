@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from math import isfinite, nan
 from textwrap import wrap
 
@@ -14,6 +15,8 @@ from ..result import rendering, tables
 
 MOST_LINES = 6          # of a submission's own output in the printed report
 NARROWEST = 40          # characters of a column of sentences, in the table of a class
+WIDEST_TITLE = 40       # of its column of titles
+FORMULA_STARTS = ("=", "+", "-", "@")       # of a cell, to a spreadsheet
 
 
 @dataclass(frozen=True)
@@ -375,7 +378,9 @@ class ClassReport(tables.Shown):
             points = f"{report.points:g} / {report.total:g}"
             rows.append((report.title, points, report.verdict))
         count = len(self.reports)
-        yield tables.Table(f"{count} submissions, {passed} of them passed every case")
+        of_them = " of them" if count != 1 else ""
+        submissions = f"{count} submission{'s' if count != 1 else ''}"
+        yield tables.Table(f"{submissions}, {passed}{of_them} passed every case")
         yield tables.Table("", ("<Submission", "Points", "<First of all"), tuple(rows))
         if self.notes:
             yield tables.Table("")
@@ -389,7 +394,8 @@ class ClassReport(tables.Shown):
     def to_csv(self):
         """A line for each submission: its points in all and by case, and its first cause.
 
-        And whose it is and which attempt, where the names of the files tell.
+        And whose it is and which attempt, where the names of the files tell. A text that a
+        spreadsheet would take for a formula begins with an apostrophe.
         """
         results = [result for report in self.reports for result in report.results]
         names = list(dict.fromkeys(result.name for result in results))
@@ -397,13 +403,14 @@ class ClassReport(tables.Shown):
         table = csv.writer(text, lineterminator="\n")
         is_told = any(report.student or report.attempt for report in self.reports)
         whose = ["student", "attempt"] if is_told else []
-        table.writerow(["submission", "points", "total", "passed", *names, "cause", *whose])
+        named = map(_no_formula, names)
+        table.writerow(["submission", "points", "total", "passed", *named, "cause", *whose])
         for report in self.reports:
             points = {result.name: result.points for result in report.results}
             by_case = [f"{points.get(name, 0.0):g}" for name in names]
             in_all = [f"{report.points:g}", f"{report.total:g}", report.passed]
-            row = [report.title, *in_all, *by_case, report.cause]
-            table.writerow(row + [getattr(report, name) for name in whose])
+            row = [_no_formula(report.title), *in_all, *by_case, _no_formula(report.cause)]
+            table.writerow(row + [_no_formula(getattr(report, name)) for name in whose])
         return text.getvalue()
 
 
@@ -412,19 +419,31 @@ def _of(report):
     return f"{report.points:g} of {report.total:g}"
 
 
+def _no_formula(text):
+    """A text for a cell, which no spreadsheet executes."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
 def _wrapped(table):
-    """A table whose last column goes on in further rows, so that lines have the usual width."""
+    """A table whose first and last columns go on in further rows, for lines of the usual width."""
     if not table.rows:
         return table
-    *others, _ = zip(table.columns, *table.rows)
-    taken = sum(max(map(len, column)) + 2 for column in others)
-    width = max(rendering.WIDTH - taken, NARROWEST)
+    titles, *others, _ = zip(table.columns, *table.rows)
+    widest_title = min(max(map(len, titles)), WIDEST_TITLE)
+    widths = [widest_title, *(max(map(len, column)) for column in others)]
+    width = max(rendering.WIDTH - sum(widths) - 2 * len(widths), NARROWEST)
     rows = []
-    for *cells, sentence in table.rows:
-        first, *further = wrap(sentence, width) or [""]
-        rows.append((*cells, first))
-        rows += [(*[""] * len(cells), line) for line in further]
+    for title, *cells, sentence in table.rows:
+        first, *further = zip_longest(_pieces(title), wrap(sentence, width) or [""], fillvalue="")
+        rows.append((first[0], *cells, first[1]))
+        rows += [(piece, *[""] * len(cells), line) for piece, line in further]
     return tables.Table(table.title, table.columns, tuple(rows))
+
+
+def _pieces(title):
+    """A title cut where it is too long for a line; its spaces are as they are."""
+    starts = range(0, len(title), WIDEST_TITLE)
+    return [title[start:start + WIDEST_TITLE] for start in starts] or [""]
 
 
 def _finite(value):

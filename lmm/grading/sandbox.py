@@ -27,6 +27,7 @@ from pathlib import Path
 
 from ..datasets import DATA_FOLDER
 from . import confinement
+from .folders import printable, printable_text
 
 GRADING_FOLDER = Path(__file__).resolve().parent
 MARK_NAME = "LMM_GRADING"       # of the environment variable that marks a process
@@ -113,6 +114,8 @@ class Sandbox:
         Whether calls of linear algebra are to be counted.
     class_folder : path, optional
         The folder of the class: nothing of it is to be seen but the submission's own.
+    closed : sequence of path, optional
+        Files and folders of the judge's: nothing of them is to be seen.
 
     Attributes
     ----------
@@ -124,12 +127,25 @@ class Sandbox:
         Whether the kernel keeps the process from the network, the disk and others' processes.
     """
 
-    def __init__(self, submission, time_limit, memory_limit, count=False, class_folder=None):
+    def __init__(
+        self,
+        submission,
+        time_limit,
+        memory_limit,
+        count=False,
+        class_folder=None,
+        closed=(),
+    ):
         self.time_limit = time_limit
         self.token = f"\0{secrets.token_hex(12)}\0"     # before each answer: no submission knows it
         self.mark = secrets.token_hex(12)               # of its environment, which it can read
         self.submission = submission
         self.class_folder = class_folder
+        self.closed = [
+            os.path.realpath(path)
+            for path in dict.fromkeys(closed)
+            if os.path.isfile(path) or os.path.isdir(path)      # no pipe, no device
+        ]
         first = {
             "path": str(submission.path),
             "name": submission.name,
@@ -140,7 +156,8 @@ class Sandbox:
             "memory_limit": int(memory_limit * 2**20),
             "cpu_limit": int(MOST_CASES * time_limit + 2 * LOADING),
             "startup_path": str(GRADING_FOLDER),
-            "closed": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
+            "packages": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
+            "closed": self.closed,
         }
         self.confined = not confinement.refused()
         try:
@@ -237,13 +254,20 @@ class Sandbox:
         kept = [own]
         if self.submission.helpers:
             with contextlib.suppress(OSError):      # of a folder that cannot be listed
-                kept += own.parent.iterdir()
+                beside = [*own.parent.iterdir()]
+                kept += [path for path in beside if os.path.realpath(path) not in self.closed]
         return {
             "scratch": self.scratch,
+            "closed": self.closed,
+            "apart": [str(self.class_folder or own.parent)] if self._is_apart() else [],
             "hidden": [str(folder) for folder in hidden],
             "emptied": [str(GRADING_FOLDER.parent), str(DATA_FOLDER)],
             "kept": [str(path) for path in (*kept, GRADING_FOLDER / "inside")],
         }
+
+    def _is_apart(self):
+        """Whether nothing beside the submission is there for it, not even on Python's path."""
+        return self.class_folder is not None or not self.submission.helpers
 
     def _environment(self):
         kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -289,7 +313,7 @@ class Sandbox:
             answer = json.loads(line[len(token):])
         except ValueError:
             return None
-        return answer if isinstance(answer, dict) else None
+        return _printable(answer) if isinstance(answer, dict) else None
 
     def _listen(self):
         """Put the lines that come in into the queue of answers, and None at their end."""
@@ -318,6 +342,17 @@ class Sandbox:
         except ValueError:
             name = f"signal {-status}"
         return f"ended the process by {name}{USUAL_CAUSES.get(name, '')}"
+
+
+def _printable(value):
+    """What JSON holds, its texts as they can be printed: a submission may write what it likes."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(one) for one in value]
+    if isinstance(value, dict):
+        return {printable(name): _printable(one) for name, one in value.items()}
+    return value
 
 
 class Printed:
@@ -356,8 +391,8 @@ class Printed:
         self.kept += printed[:room]
 
     def taken(self):
-        """The text kept so far, which is then forgotten."""
-        text = self.kept.decode("utf-8", "replace")
+        """The text kept so far, as it can be printed, which is then forgotten."""
+        text = printable_text(self.kept.decode("utf-8", "replace"))
         total = self.total
         self.kept = bytearray()
         self.total = 0

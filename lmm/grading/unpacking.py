@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 
 from ..errors import LMMError
-from .folders import DEEPEST_FOLDER
+from .folders import DEEPEST_FOLDER, printable
 
 LONGEST_NAME = 255      # bytes of one name in a path, as most systems have it
 SHOWN_NAME = 80         # characters of a name, in a sentence
@@ -38,7 +38,7 @@ def unpack(path, folder, limits=OF_STUDENT):
         One sentence that names the file: it is broken, encrypted, too large, or one of its names
         would be written somewhere else. Some of it may have been written by then.
     """
-    name = path.name
+    name = printable(path.name)
     try:
         with zipfile.ZipFile(path) as archive:
             members = _checked(archive.infolist(), name, limits)

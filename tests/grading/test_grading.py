@@ -242,7 +242,7 @@ class InThisProcess:
     output = ""
     confined = True
 
-    def __init__(self, submitted, time_limit, memory_limit, count, class_folder):
+    def __init__(self, submitted, time_limit, memory_limit, count, class_folder, closed):
         assert not count
         self.path = submitted.path
         with quietly():

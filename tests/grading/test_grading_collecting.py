@@ -14,11 +14,12 @@ import pytest
 
 from lmm import LMMError, grade
 from lmm.__main__ import main
-from lmm.grading import Grading, built_in_cases, grade_all
+from lmm.grading import Grading, Report, built_in_cases, grade_all
 from lmm.grading.collecting import collected
-from lmm.grading.folders import not_python, printable
+from lmm.grading.folders import not_python, printable, printable_text
 from lmm.grading.loading import source_with_all_it_uses, submission
 from lmm.grading.notebook_files import read_notebook
+from lmm.grading.pages import page
 from lmm.grading.unpacking import Limits, unpack
 
 CLASS = Path(__file__).parent / "submissions" / "class"
@@ -245,6 +246,7 @@ def test_everything_is_an_entry():
     (["a.ipynb", "b.ipynb"], "holds 2 notebooks, none of them lmm.ipynb; give one"),
     (["a.zip", "b.zip"], "holds 2 zip files, 'a.zip', 'b.zip'; give one"),
     (["a.pdf", "b.pdf", "c.pdf", "d.pdf"], "holds no Python file, but a.pdf, b.pdf, c.pdf, ... (4 files)"),
+    (["anne.py", "~$anne.py", "~$lmm.ipynb"], "anne.py"),
     (["__pycache__/lmm.py", ".git/lmm.py", "__init__.py", "Thumbs.db"], "holds no Python file"),
 ])
 def test_the_file_of_a_students_folder(names, words, tmp_path):
@@ -335,7 +337,7 @@ def test_what_is_written_and_read_by_the_grader_is_no_submission(tmp_path, capsy
     table = tmp_path / "points.csv"
     for _ in range(2):
         assert main(["grade", "--all", str(tmp_path), "--case", "no random effects", "--csv", str(table)]) == 0
-    assert capsys.readouterr().out.count("1 submissions, 1 of them") == 2
+    assert capsys.readouterr().out.count("1 submission, 1 passed every case") == 2
     (tmp_path / "ben.ipynb").write_text("")
     assert main(["grade", "--all", str(tmp_path), "--json", str(tmp_path / "ben.ipynb")]) == 2
     assert "would overwrite what is to be read" in capsys.readouterr().err
@@ -527,6 +529,87 @@ def test_a_notebook_that_fails_before_lmm_is_defined(tmp_path):
     assert report.problem == "anne.ipynb cannot be loaded: it raises KeyError at line 1 of code cell 1 of anne.ipynb: 'x'"
 
 
+def test_a_cell_may_wait_outside_of_functions(tmp_path):
+    """As in a notebook: this used to be no Python, for 0 points."""
+    first = "import asyncio\nasync def one():\n    return 'waited for'\nprint(await one())\nx = await one()"
+    fails = "await asyncio.sleep(0)\nraise KeyError('x')"
+    (tmp_path / "anne.ipynb").write_text(notebook(first, fails, RIGHT))
+    report = least_squares().report(tmp_path / "anne.ipynb")
+    assert report.passed, str(report)
+    assert "the notebook raises KeyError at line 2 of code cell 2 of anne.ipynb: 'x'" in report.notes
+    (tmp_path / "ben.ipynb").write_text(notebook(f"{first}\n{RIGHT}\nassert x == 'waited for'"))
+    assert least_squares().report(tmp_path / "ben.ipynb").passed
+
+
+@pytest.mark.parametrize("magic", ["%%writefile lmm.py", "\n%%file -a 'my work/lmm.py' "])
+def test_what_a_notebook_writes_is_taken_as_well(tmp_path, magic):
+    """This used to be left out, and there was no function lmm, or it was taken for this package."""
+    (tmp_path / "anne.ipynb").write_text(notebook(f"{magic}\n{RIGHT}", "import lmm as mine\nmine.lmm"))
+    report = least_squares().report(tmp_path / "anne.ipynb")
+    assert report.passed, str(report)
+    name = magic.split(maxsplit=1)[1].removeprefix("-a ").strip(" '")
+    assert f"taken as well is what the notebook writes: {name} in code cell 1" in report.notes
+    (text,), _ = zip(*read_notebook(tmp_path / "anne.ipynb")[0][:1])
+    assert text == "code cell 1 of anne.ipynb"
+
+
+@pytest.mark.parametrize("cell", ["%%writefile notes.txt\nx = 1", "%%writefile lmm.py\nx ="])
+def test_what_is_no_python_is_left_out(tmp_path, cell):
+    (tmp_path / "anne.ipynb").write_text(notebook(cell, "y = 1"))
+    cells, notes = read_notebook(tmp_path / "anne.ipynb")
+    assert [text for _, text in cells] == ["y = 1"]
+    assert notes[1] == "left out of the notebook: the cell %%writefile in code cell 1"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["anne.py", "anne.ipynb"])
+def test_utf_16(tmp_path, name, encoding):
+    """As some systems' editors write it: Python's words are "cannot contain null bytes"."""
+    text = notebook(RIGHT) if name.endswith("ipynb") else RIGHT
+    (tmp_path / name).write_text(text, encoding=encoding)
+    said = f"{name} is in UTF-16, which Python does not read; save it as UTF-8"
+    with pytest.raises(LMMError, match=f"^{said}$"):
+        submission(tmp_path / name)
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert least_squares().report(tmp_path / name).passed
+
+
+# -- what a submission prints, as it can be printed -----------------------------------------------------------
+
+ODD = "\x1b[2J\0\u202eevil\x9b"
+SHOWN = r"\x1b[2J\x00\u202eevil\x9b"
+
+
+@pytest.mark.parametrize("text, words", [
+    (f"def lmm(form, dat, ref=()):\n    print({ODD!r}, end='\\r\\n')", SHOWN),
+    (f"def lmm(form, dat, ref=()):\n    raise KeyError(type('', (), {{'__repr__': lambda one: {ODD!r}}})())", SHOWN),
+    (f"def lmm(form, dat, ref=()):\n    return {{{ODD!r}: 1}}", SHOWN.replace("\\", "\\\\")),
+    (f"raise ValueError({ODD!r})", SHOWN),
+    (f"open({'/etc/' + ODD.replace(chr(0), '')!r})", SHOWN.replace(r"\x00", "")),
+], ids=["printed", "raised", "a key", "when loaded", "a file"])
+def test_what_cannot_be_printed_is_written_as_python_writes_it(tmp_path, text, words):
+    """A submission used to be able to clear the grader's terminal, or to turn its lines round."""
+    (tmp_path / "anne.py").write_text(text)
+    report = least_squares().report(tmp_path / "anne.py")
+    for shown in (str(report), page(report), report._repr_html_(), "\n".join(map(str, report.notes))):
+        assert not any(one in shown for one in ODD if not one.isprintable())
+    assert words in str(report) and words in page(report), str(report)
+
+
+def test_lines_and_tabs_of_what_is_printed_stay():
+    assert printable_text("a\tb\r\nc\rd\n\x1b") == "a\tb\nc\nd\n\\x1b"
+
+
+def test_odd_characters_of_what_is_made_by_hand_are_no_part_of_a_page():
+    found = page(Report(ODD, ()))
+    assert "[2J" in found and not any(one in found for one in ODD if not one.isprintable())
+
+
+def test_a_magic_that_cannot_be_printed(tmp_path):
+    (tmp_path / "anne.ipynb").write_text(notebook("%\x1bx", "y = 1"))
+    assert read_notebook(tmp_path / "anne.ipynb")[1][1].endswith(r": %\x1bx in code cell 1")
+
+
 # -- other ways to ask ---------------------------------------------------------------------------------------
 
 def test_a_lambda_and_names_of_cases():
@@ -583,7 +666,7 @@ def test_outputs_to_standard_output(tmp_path, capsys):
     assert main(["grade", "--all", str(tmp_path), *asked, "--csv", "-"]) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines()[1] == "anne.py,1,1,True,1,"
-    assert printed.err.startswith("1 submissions, 1 of them")
+    assert printed.err.startswith("1 submission, 1 passed every case")
     assert main(["grade", str(tmp_path), *asked, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["points"] == 1
     assert main(["grade", str(tmp_path), *asked, "--json", "-", "--html", "-"]) == 2

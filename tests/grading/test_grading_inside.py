@@ -275,13 +275,16 @@ def test_this_package_is_refused_and_what_fits_models_is_noted(tmp_path):
     ("os.killpg", (-1, 9), "may not end the judge", [["kill", "os.killpg"]]),
     ("os.rename", ("CLOSED", "mine"), "lmm is the package that judges", [["package", "exact.csv"]]),
     ("open", ("CLOSED", "r", 0), "lmm is the package that judges", [["package", "exact.csv"]]),
+    ("os.link", ("JUDGES", "mine"), "may not open the judge's files", [["judge", "cases.json"]]),
+    ("open", ("JUDGES", "r", 0), "may not open the judge's files", [["judge", "cases.json"]]),
     ("socket.connect", (None, None), "may not use the network", []),
 ])
 def test_what_is_refused(tmp_path, event, arguments, words, noted):
     """No note on the network where it is not the submission that asks."""
-    watch = Watch(tmp_path / "anne.py", [], [str(tmp_path / "data")])
-    answers = str(tmp_path / "data" / "exact.csv")
-    arguments = [answers if argument == "CLOSED" else argument for argument in arguments]
+    cases = str(tmp_path / "cases.json")
+    watch = Watch(tmp_path / "anne.py", [], [str(tmp_path / "data")], [cases, str(tmp_path)])
+    places = {"CLOSED": str(tmp_path / "data" / "exact.csv"), "JUDGES": cases}
+    arguments = [places.get(argument, argument) for argument in arguments]
     with pytest.raises(PermissionError, match=words):
         watch._hear(event, arguments)
     assert watch.taken() == noted and not watch.busy

@@ -116,6 +116,26 @@ def test_much_output_is_cut_and_long_causes_go_on_in_the_next_line():
     assert f"<td>a: {200 * 'q'}</td>" in both._repr_html_()
 
 
+def test_a_long_title_goes_on_in_the_next_line():
+    """One of 240 characters used to make the table as wide for everybody."""
+    title = "very_long_" * 23 + "a  b.py"
+    both = str(ClassReport((Report(title, RESULTS), REPORT)))
+    assert all(len(line) <= 100 for line in both.splitlines())
+    pieces = [line[1:41] for line in both.splitlines()[3:]]
+    assert "".join(pieces).startswith(title)
+    assert sum("anne.py" in line for line in both.splitlines()) == 1
+
+
+def test_no_text_is_a_formula_to_a_spreadsheet():
+    """Numbers stay numbers, of which minus signs are a part."""
+    for start in "=+-@":
+        result = Result(f"{start}case", "", False, -1.0, 1.0, ("no",))
+        text = ClassReport((Report(f"{start}1+1", (result,), student=f"{start}2"),)).to_csv()
+        names, row = csv.reader(io.StringIO(text))
+        assert names[4] == f"'{start}case"
+        assert row == [f"'{start}1+1", "-1", "1", "False", "-1", f"'{start}case: no", f"'{start}2", ""]
+
+
 def test_the_table_of_a_class():
     ben = Report("ben.py", (), "ben.py defines no function lmm")
     eve = Report("eve.py", (Result("Machines", "", True, 1.0, 1.0),))
@@ -259,15 +279,25 @@ def test_a_class_is_graded_to_its_end_whatever_happens_to_the_judge(student, mon
     (["grade", "a.py", "--all", "b"], "grade takes either a submission or --all DIR"),
     (["grade", "no-such.py"], "there is no file 'no-such.py' to grade"),
     (["grade", "--all", "no-such"], "there is no folder 'no-such'"),
-    (["grade", "a.py", "--cases", "no-such.json"], "the file of cases cannot be read"),
+    (["grade", "a.py", "--cases", "no-such.json"], "the file of cases 'no-such.json' cannot be read: No such file"),
+    (["grade", "a.py", "--cases", "EMPTY"], "cannot be read: Is a directory\n"),
     (["grade", "a.py", "--only-cases"], "--only-cases needs --cases FILE"),
     (["grade", "a.py", "--case", "Machine"], "--case 'Machine' is none of the built-in cases: 'Machines', 'MachinesUnbalanced'"),
     (["grade", "a.py", "--case", "Machines", "--only-cases"], "--case chooses among the built-in cases"),
-    (["grade", "a.py", "--jobs", "0"], "--jobs is at least 1"),
+    (["grade", "a.py", "--jobs", "0"], "--jobs is 0; it takes a number from 1 to 1024"),
+    (["grade", "a.py", "--jobs", "99999"], "--jobs is 99999; it takes a number from 1 to 1024"),
     (["grade", "a.py", "--csv", "x"], "--csv is for --all"),
     (["grade", "--all", "b", "--gradescope", "x"], "--gradescope is for one submission"),
-    (["grade", "a.py", "--time-limit", "nan"], "--time-limit positive"),
-    (["grade", "a.py", "--memory-limit", "255"], "--memory-limit at least 256"),
+    (["grade", "a.py", "--time-limit", "nan"], "--time-limit is nan; it takes seconds, more than 0"),
+    (["grade", "a.py", "--time-limit", "inf"], "--time-limit is inf; it takes seconds, more than 0"),
+    (["grade", "a.py", "--memory-limit", "255"], "--memory-limit is 255; it takes MiB, at least 256"),
+    (["grade", "a.py", "--memory-limit", "inf"], "--memory-limit is inf; it takes MiB, at least 256"),
+    (["grade", "a.py", "--memory-limit", "1e30"], "--memory-limit is 1e+30; it takes MiB, at least"),
+    (["grade", ""], "the submission's name is empty; give a file, or a folder with one"),
+    (["grade", "--all", ""], "--all is empty; give a folder"),
+    (["grade", "--all", "b", "--reports", ""], "--reports is empty; give a folder"),
+    (["grade", "a.py", "--json", ""], "--json is empty; give a file"),
+    (["grade", "a.py", "--cases", ""], "--cases is empty; give a file"),
     (["grade", "--all", "EMPTY"], "holds no Python files, nor folders with one"),
     (["grade", "--all", "EMPTY", "--json", "IN IT"], "would overwrite what is to be read"),
     (["grade", "EMPTY"], "holds no Python file"),
@@ -284,6 +314,43 @@ def test_mistakes_of_the_grader_exit_with_2_and_one_sentence(arguments, words, c
     assert main([given.get(argument, argument) for argument in arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.startswith("lmm: ") and words in printed.err
+    assert "Errno" not in printed.err and printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("limits", [{"time_limit": float("inf")}, {"memory_limit": 1e30}])
+def test_limits_that_nothing_can_be_held_to(limits):
+    """An OverflowError used to come out, or the student was told that it was out of memory."""
+    name, = limits
+    with pytest.raises(LMMError, match=f"^{name} is .*; it takes"):
+        grade(RIGHT, MACHINES, **limits)
+
+
+def test_what_cannot_be_written_names_the_option(tmp_path, capsys, monkeypatch):
+    """A bare errno used to be all, after a class was graded; here the folder is a file by then."""
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "anne.py").write_text(NOTHING)
+    reports, full = tmp_path / "reports", tmp_path / "full"
+
+    def spoil(grading, given, helpers):
+        reports.rmdir()
+        reports.write_text("")
+        full.mkdir()
+        return REPORT
+
+    monkeypatch.setattr(Grading, "report", spoil)
+    options = ["--reports", str(reports), "--html", str(full)]
+    assert main(["grade", "--all", str(tmp_path / "class"), *options]) == 2
+    printed = capsys.readouterr()
+    said = f"--html {full} cannot be written: Is a directory; --reports {reports} cannot be written: "
+    assert printed.err.startswith(f"lmm: {said}") and "Errno" not in printed.err
+    assert printed.out.startswith("1 submission, 0 passed every case")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_a_folder_of_reports_is_made_before_anything_is_graded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Grading, "report", None)
+    assert main(["grade", "--all", str(tmp_path), "--reports", "/proc/x"]) == 2
+    assert capsys.readouterr().err.startswith("lmm: --reports /proc/x cannot be written: ")
 
 
 @pytest.mark.parametrize("change, words", [

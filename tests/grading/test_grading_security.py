@@ -1,5 +1,6 @@
 """What the kernel keeps submissions from, tried by submissions; and what is said where it does not."""
 
+import json
 import os
 import shutil
 import socket
@@ -7,14 +8,16 @@ import subprocess
 import sys
 import time
 import uuid
+import zipfile
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import lmm
+from lmm.__main__ import main
 from lmm.datasets import DATA_FOLDER
-from lmm.grading import Grading, built_in_cases, confinement
+from lmm.grading import Grading, built_in_cases, confinement, read_cases
 from lmm.grading.command import grade_all
 from lmm.grading.loading import submission
 from lmm.grading.sandbox import Sandbox, _environment_of, _processes
@@ -115,6 +118,63 @@ def test_the_answers_are_out_of_reach(tmp_path):
     files = [str(PACKAGE / "grading" / "catalogue.py"), str(DATA_FOLDER / "exact.csv")]
     assert all(Path(file).stat().st_size for file in files)
     check(tmp_path, "reads_answers_through_c", files)
+
+
+@confining
+@pytest.mark.parametrize("beside", [True, False], ids=["beside", "above"])
+def test_hidden_cases_and_reports_are_out_of_reach(tmp_path, beside, monkeypatch):
+    """They used to be open to whoever knows where they are, such as in the folder above."""
+    monkeypatch.setattr(confinement, "hidden_folders", list)        # this folder is a temporary one
+    course = tmp_path / "course"
+    folder = course if beside else course / "submissions"
+    (course / "reports").mkdir(parents=True)
+    entry = {"name": "hidden", "form": "y ~ 1", "data": "hidden.csv", "hidden": True}
+    (course / "hidden.json").write_text(json.dumps([entry]))
+    (course / "hidden.csv").write_text("y\n1\n2\n4\n")
+    (course / "reports" / "anne.html").write_text("the answers")
+    (course / "report.json").write_text("the answers")
+    names = ["hidden.json", "hidden.csv", "report.json", "reports/anne.html"]
+    up = "" if beside else "../../"
+    path = written(folder, "reads_the_judges_files", [up + name for name in names], "anne/anne.py")
+    if beside:
+        path = path.replace(course / "anne.py")
+    cases = [*first_case(), *read_cases(course / "hidden.json")]
+    grading = Grading(cases, time_limit=10)
+    grading.closed += [course / "report.json", course / "reports"]
+    report = grading.report(path)
+    assert grading.confined and expected(FAULTY / "reads_the_judges_files.py") in str(report)
+    assert "tries to open a file of the judge's (hidden.json), which is refused" in report.notes
+
+
+def test_what_the_command_reads_and_writes_is_closed(tmp_path, monkeypatch, capsys):
+    """The file of cases, and each output; a class's zip file as well, which holds the others."""
+    given = []
+    monkeypatch.setattr(Grading, "report", lambda grading, *_: given.append(grading.closed) or 1 / 0)
+    (tmp_path / "hidden.csv").write_text("y\n1\n2\n4\n")
+    cases = tmp_path / "hidden.json"
+    cases.write_text(json.dumps([{"name": "hidden", "form": "y ~ 1", "data": "hidden.csv"}]))
+    with zipfile.ZipFile(tmp_path / "class.zip", "w") as archive:
+        archive.writestr("anne.py", RIGHT)
+    outputs = {name: str(tmp_path / "out" / name) for name in ("json", "html", "csv", "reports")}
+    (tmp_path / "out").mkdir()
+    options = [part for name, file in outputs.items() for part in (f"--{name}", file)]
+    options += ["--cases", str(cases), "--only-cases"]
+    main(["grade", "--all", str(tmp_path / "class.zip"), *options])
+    places = {str(file) for file in given[0]}
+    assert places >= {*outputs.values(), str(cases), str(tmp_path / "hidden.csv")}
+    assert str(tmp_path / "class.zip") in places
+
+
+@confining
+def test_a_class_on_pythons_path_is_hidden_all_the_same(tmp_path, monkeypatch):
+    """A folder on the path used to be kept whole, as libraries are."""
+    neighbour = tmp_path / "ben.py"
+    written(tmp_path, "reads_its_neighbour", str(neighbour), "anne.py")
+    neighbour.write_text(RIGHT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    grading = machines()
+    anne, ben = grade_all(tmp_path, grading).reports
+    assert grading.confined and "lmm raises FileNotFoundError" in anne.cause and ben.passed
 
 
 @confining
@@ -219,6 +279,20 @@ def test_nothing_is_left_when_the_first_process_is_killed(tmp_path):
 
 def marked(mark):
     return [pid for pid in _processes() if mark.encode() in _environment_of(pid)]
+
+
+@confining
+def test_users_that_cannot_be_mapped_are_no_news():
+    """The process that tries used to write its traceback into what the submission printed."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import confinement\n"
+        "def fail(pid): raise OSError('no')\n"
+        "confinement._map_users = fail\n"
+        "print(confinement._enter_namespaces())"
+    )
+    command = [sys.executable, "-c", code, str(PACKAGE / "grading")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("False\n", "")
 
 
 # -- where the kernel does not allow it ----------------------------------------------------------

@@ -5,10 +5,12 @@ goes to standard error, which the judge reads as it comes. A request holds pickl
 the judge; the other way there are only numbers and texts.
 """
 
+import ast
 import base64
 import contextlib
 import functools
 import importlib.util
+import inspect
 import json
 import os
 import pickle
@@ -86,7 +88,7 @@ def main():
     if first["count"]:
         counts.install()
     sys.path.remove(first["startup_path"])
-    watch = Watch(path, folders, first["closed"])
+    watch = Watch(path, folders, first["packages"], first["closed"])
     sys.path[:0] = folders
     channel.send({"started": True})
 
@@ -166,13 +168,21 @@ def load(path, name, cells=(), failed=None):
 
 
 def execute(cells, module, path, failed):
-    """Execute a notebook's cells; those that fail are described, a SyntaxError is raised."""
+    """Execute a notebook's cells; those that fail are described, a SyntaxError is raised.
+
+    A cell may wait for what is asynchronous, outside of functions too, as in a notebook.
+    """
     module.display = print                          # as a notebook has it
     files = [str(path.with_name(label)) for label, _ in cells]
-    codes = [compile(text, file, "exec") for file, (_, text) in zip(files, cells)]
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    codes = [compile(text, file, "exec", flags) for file, (_, text) in zip(files, cells)]
     for code in codes:
         try:
-            exec(code, module.__dict__)
+            waiting = eval(code, module.__dict__)
+            if code.co_flags & inspect.CO_COROUTINE:
+                import asyncio  # only here, for it is slow and rarely needed
+
+                asyncio.run(waiting)
         except BaseException as error:
             failed.append(explained(error, path))
 

@@ -72,11 +72,13 @@ class Watch(MetaPathFinder):
         The submission.
     folders : list of str
         Where it may read: its own.
-    closed : list of str
+    packages : list of str
         This package's folders.
+    closed : list of str
+        Files and folders of the judge's.
     """
 
-    def __init__(self, path, folders, closed):
+    def __init__(self, path, folders, packages, closed=()):
         self.path = path
         self.events = []
         self.busy = False           # with an event, whose own events are not heard
@@ -90,7 +92,11 @@ class Watch(MetaPathFinder):
         self.own = _folders(folders)
         self.scratch = _folders([os.getcwd()])
         self.python = _folders(pythons)
-        self.closed = _folders([*closed, *installed])
+        self.packages = _folders([*packages, *installed])
+        needed = (*self.own, *self.scratch, *self.python, *_folders([path]))
+        self.closed = tuple(
+            place for place in _folders(closed) if not any(one.startswith(place) for one in needed)
+        )
 
     def begin(self):
         sys.meta_path.insert(0, self)
@@ -155,11 +161,18 @@ class Watch(MetaPathFinder):
             raise PermissionError("a submission may not end the judge")
 
     def _moved(self, path):
-        """Not what is in this package's folders."""
+        """Not what is in this package's folders, or is the judge's."""
         where = os.fsdecode(path)
-        if os.path.realpath(where).startswith(self.closed):
-            self._note("package", os.path.basename(where))
+        self._refuse(where, os.path.realpath(where))
+
+    def _refuse(self, name, where):
+        """Raise a PermissionError for a place in this package's folders, or of the judge's."""
+        if where.startswith(self.packages):
+            self._note("package", os.path.basename(name))
             raise PermissionError(FORBIDDEN)
+        if os.path.join(where, "").startswith(self.closed):
+            self._note("judge", os.path.basename(name))
+            raise PermissionError("a submission may not open the judge's files")
 
     def _opened(self, path, mode, flags):
         if not isinstance(path, (str, bytes, os.PathLike)):
@@ -167,9 +180,7 @@ class Watch(MetaPathFinder):
         where = os.path.realpath(os.fsdecode(path))
         if where.startswith(INSIDE_FOLDER) and _is_shown():
             return
-        if where.startswith(self.closed):
-            self._note("package", os.path.basename(where))
-            raise PermissionError(FORBIDDEN)
+        self._refuse(where, where)
         if self._is_open_to_all(where):
             return
         writes = _writes(mode, flags)
