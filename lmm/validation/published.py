@@ -8,6 +8,7 @@ What follows from wrong variances has to be as printed at these.
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,11 @@ from ..practical import LMMprof
 from .arbiter import compare, read
 from .claims import VARIANCES, Claim, read_number
 from .explaining import gives
-from .rows import Row
+from .rows import row_of_truth
 from .verdicts import claimed_theta
 
 SECTION = "Published outputs"
-REQUIREMENT = "every printed digit"
+EVERY_DIGIT = "every printed digit"
 GOOD = "the {} digits that are good"
 WRONG = ", but for what is printed wrong"
 NOT_QUICK = 1000            # rows, beyond which a publication is left out where it is to be quick
@@ -71,10 +72,12 @@ class Checked:
 
     @property
     def is_better(self):
-        """Whether the deviance at the printed variances, or else the printed one, is no lower."""
+        """Whether the deviance at the printed variances is no lower; if unknown, the printed one."""
         if self.verdict is None:
             return False
-        return self.verdict.lower in ("fit", "neither") or self.printed_deviance_is_no_lower
+        if self.verdict.lower == "":
+            return self.printed_deviance_is_no_lower
+        return self.verdict.lower in ("fit", "neither")
 
     @property
     def detail(self):
@@ -102,24 +105,26 @@ def rows(quick):
         dat = data_of(one)
         if quick and len(dat) > NOT_QUICK:
             continue
-        found = checked(one, dat)
         criterion = "REML" if one["reml"] else "maximum likelihood"
-        yield Row(
-            requirement=requirement_of(found),
-            test=f"{one['name']}: {one['form']}, by {criterion}",
-            reference=one["source"],
-            digits=None,
-            least=None,
-            passed=found.passed,
-            section=SECTION,
-            detail=found.detail,
+        yield row_of_truth(
+            SECTION,
+            requirement_of(one),
+            f"{one['form']}, by {criterion}",
+            one["source"],
+            partial(_judged, one, dat),
         )
 
 
-def requirement_of(found):
-    """What is required of a publication."""
-    digits = GOOD.format(found.good) if found.good else REQUIREMENT
-    return digits + (WRONG if found.wrong else "")
+def _judged(one, dat):
+    """Whether a publication is met, and what came out."""
+    found = checked(one, dat)
+    return found.passed, found.detail
+
+
+def requirement_of(one):
+    """What is required of a publication, by what its file says alone."""
+    digits = GOOD.format(one["good"]) if "good" in one else EVERY_DIGIT
+    return f"{one['name']}: {digits}" + (WRONG if one.get("differs") else "")
 
 
 def data_of(one):

@@ -29,7 +29,7 @@ def test_every_publication_is_met(found):
 def test_what_is_printed_wrong_is_said_with_both_deviances(found):
     wrong = [row for row in found if row.requirement.endswith(published.WRONG)]
     assert len(wrong) == 20, [row.test for row in wrong]
-    (dyestuff,) = [row for row in wrong if row.test.startswith("slides: Dyestuff: ")]
+    (dyestuff,) = [row for row in wrong if row.requirement.startswith("slides: Dyestuff: ")]
     assert "sd Batch is printed 41.996, and is 42.000595" in dyestuff.detail
     assert "deviance 319.6542768 for the fit, 319.6542769 at the claimed variances: the fit's is lower by 8.3e-08" in dyestuff.detail
 
@@ -85,8 +85,25 @@ def test_a_publication_better_than_the_fit_fails(monkeypatch):
     from lmm.validation.verdicts import Verdict
     result = checked(BY_NAME["slides: Dyestuff"])
     assert result.passed and result.wrong
-    worse = published.replace(result, verdict=Verdict("", "claim", 319.66, 319.65), printed_deviance_is_no_lower=False)
-    assert not worse.passed
+    assert not published.replace(result, verdict=Verdict("", "claim", 319.66, 319.65), printed_deviance_is_no_lower=True).passed
+    unknown = published.replace(result, verdict=Verdict("cannot be compared", "", 319.65, 0.0))
+    assert published.replace(unknown, printed_deviance_is_no_lower=True).passed
+    assert not published.replace(unknown, printed_deviance_is_no_lower=False).passed
+
+
+def test_an_error_of_one_publication_is_its_own_row(monkeypatch, found):
+    right = published.checked
+
+    def raising(one, dat=None):
+        if one["name"] == "SAS: heights":
+            raise ZeroDivisionError("no such number")
+        return right(one, dat)
+
+    monkeypatch.setattr(published, "publications", lambda: [BY_NAME[name] for name in SMALL])
+    monkeypatch.setattr(published, "checked", raising)
+    again = list(rows(quick=True))
+    assert [row.detail for row in again if not row.passed] == ["ZeroDivisionError: no such number"]
+    assert {row.requirement for row in again} <= {row.requirement for row in found}
 
 
 def test_another_convention_is_not_that_which_is_named():
