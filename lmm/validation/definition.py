@@ -1,6 +1,6 @@
 """The model from its definition, in sixty decimal digits: V formed and factored, whatever it costs.
 
-    V = sigma^2 I + sum over terms of sum_ij (T T')_ij Z_i Z_j',
+    V = sigma^2 diag(1 / w) + sum over terms of sum_ij (T T')_ij Z_i Z_j',
     nll = 1/2 log|V| + 1/2 (y - X beta)' V^-1 (y - X beta)     [REML: + 1/2 log|X' V^-1 X|].
 
 Nothing here knows of the engines, of (1), (2), (6) or (7). Derivatives are differences of nll,
@@ -43,6 +43,8 @@ class Definition:
     sizes : list of int
         How many effects each term has.
     reml : bool
+    weights : list of Decimal
+        One a row, 1 without weights.
     """
 
     y: list = field(repr=False)
@@ -50,10 +52,11 @@ class Definition:
     products: list = field(repr=False)
     sizes: list
     reml: bool
+    weights: list = field(repr=False)
 
     @classmethod
-    def of(cls, setup):
-        """That of a set-up without weights, all of whose terms are free."""
+    def of(cls, setup, weights=None):
+        """That of a set-up all of whose terms are free; its weights as they were given, if any."""
         design = setup.design
         terms = [design.blocks[span] for span in setup.covariance.spans]
         sizes, products = [], []
@@ -63,7 +66,8 @@ class Definition:
             products.append([[_outer(A, B) for B in arrays[: i + 1]] for i, A in enumerate(arrays)])
         y = [Decimal(value) for value in (design.y - design.offset).tolist()]
         columns = [[Decimal(value) for value in column] for column in design.X.T.tolist()]
-        return cls(y, columns, products, sizes, setup.reml)
+        weights = [1] * len(y) if weights is None else weights
+        return cls(y, columns, products, sizes, setup.reml, list(map(Decimal, weights)))
 
     def by(self, reml):
         """The same by REML, or by maximum likelihood."""
@@ -77,7 +81,7 @@ class Definition:
         V = [[Decimal(0)] * (i + 1) for i in range(n)]
         sigma2 = (2 * theta[0]).exp()
         for i in range(n):
-            V[i][i] = sigma2
+            V[i][i] = sigma2 / self.weights[i]
         elements = iter(theta[1:])
         for c, products in zip(self.sizes, self.products):
             psi = _psi(c, elements)
@@ -112,13 +116,13 @@ class Definition:
 
     @in_sixty_digits
     def fitted(self, theta):
-        """X beta + Z E[b | y] = y - sigma^2 V^-1 (y - X beta), for V = Z psi Z' + sigma^2 I."""
+        """X beta + Z E[b | y] = y - sigma^2 diag(1 / w) V^-1 (y - X beta)."""
         _, beta = self(theta)
         left = [y - _dot(beta, row) for y, row in zip(self.y, zip(*self.columns))]
         L = cholesky(self.V(theta))
         weighted = backward(L, forward(L, left))
         sigma2 = (2 * theta[0]).exp()
-        return [y - sigma2 * w for y, w in zip(self.y, weighted)]
+        return [y - sigma2 / w * v for y, w, v in zip(self.y, self.weights, weighted)]
 
     @in_sixty_digits
     def derivatives(self, theta):

@@ -72,7 +72,7 @@ class Checked:
 
     @property
     def is_better(self):
-        """Whether the deviance at the printed variances is no lower; if unknown, the printed one."""
+        """Whether the deviance at the printed variances, or else the printed one, is no lower."""
         if self.verdict is None:
             return False
         if self.verdict.lower == "":

@@ -261,3 +261,24 @@ def test_a_ratio_that_is_too_large_fails(monkeypatch):
     assert not performance.row_of_ratio("r", "t", 5.0, lambda: (slow, fast), 3).passed
     row = performance.row_of_ratio("r", "t", 5.0, lambda: (fast, slow), 3)
     assert row.passed and row.measured.startswith("ratio 0.") and row.detail == "at most 5"
+
+
+# -- weights -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("it can fail")
+def test_weights_that_are_not_rooted_or_left_out_of_the_criterion_are_seen(monkeypatch):
+    from dataclasses import replace
+
+    from lmm.validation import likelihood
+    right = likelihood.set_up_of
+    monkeypatch.setattr(likelihood, "set_up_of", lambda *given: replace(right(*given), log_weights=0.0))
+    failed = {row.requirement for row in likelihood.rows(True) if not row.passed}
+    assert failed == {f"the criterion (4) in double precision, {engine} engine" for engine in ("dense", "blocked")}
+
+    def squared(place, *given):
+        return right(place if place.weights is None else replace(place, weights=tuple(np.square(place.weights))), *given)
+
+    monkeypatch.setattr(likelihood, "set_up_of", squared)
+    failed = [row for row in likelihood.rows(True) if not row.passed]
+    assert len(failed) == 8 and all("weights" in row.detail for row in failed)
