@@ -20,7 +20,7 @@ from .likelihood import Place, crossed, places, set_up_of
 from .rows import row_of_truth
 
 CERTIFICATES = "Certificates and proofs"
-MACHINES = "Machines, unbalanced, two variances, at points near the optimum of the definition"
+BESIDE_MACHINES = "Machines, unbalanced, two variances, near the optimum of the definition"
 BY_DERIVATIVES = "gradient and Hessian of the definition in sixty decimal digits"
 ENGINES = ("dense", "blocked")
 OFF = 1e-3              # of theta, log units: a point that is no optimum
@@ -34,11 +34,11 @@ def rows(quick):
     """Rows of the certificate by each engine, and of the proof; quick or not."""
     for engine in ENGINES:
         for requirement, test, find in (
-            ("an optimum has a certificate", MACHINES, _certified),
-            (f"no certificate {OFF:g} beside an optimum", MACHINES, _off),
+            ("an optimum has a certificate", BESIDE_MACHINES, _certified),
+            (f"no certificate {OFF:g} beside an optimum", BESIDE_MACHINES, _off),
             ("no certificate in a saddle", "seven rows, between their two optima", _at_saddle),
-            ("no certificate where a variance should leave zero", MACHINES, _at_zero),
-            ("errors of nll and theta are the distances to the optimum", MACHINES, _errors),
+            ("no certificate where a variance should leave zero", BESIDE_MACHINES, _at_zero),
+            ("errors of nll and theta are the distances to the optimum", BESIDE_MACHINES, _errors),
         ):
             yield row_of_truth(
                 CERTIFICATES,

@@ -125,6 +125,19 @@ class Definition:
         return [y - sigma2 / w * v for y, w, v in zip(self.y, self.weights, weighted)]
 
     @in_sixty_digits
+    def lengths(self, theta, columns, projected=False):
+        """c'V^-1 c of each column, or c'P c, P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1."""
+        L = cholesky(self.V(theta))
+        of_X = [forward(L, column) for column in self.columns]
+        G = cholesky([[_dot(a, b) for b in of_X[: i + 1]] for i, a in enumerate(of_X)])
+        found = []
+        for column in columns:
+            c = forward(L, [Decimal(float(value)) for value in column])
+            explained = forward(G, [_dot(c, x) for x in of_X]) if projected else []
+            found.append(_dot(c, c) - _dot(explained, explained))
+        return found
+
+    @in_sixty_digits
     def derivatives(self, theta):
         """The gradient and the Hessian of nll in theta, by differences."""
         return differences(lambda at: self(at)[0], theta)

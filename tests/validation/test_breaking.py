@@ -14,7 +14,8 @@ from lmm.datasets import DATA_FOLDER
 from lmm.validation import BREAKS, broken, validate
 from lmm.validation.breaking import is_caught
 
-WHERE = {"sign": "likelihood", "hessian": "likelihood", "float32": "likelihood", "df": "errors", "reml": "errors"}
+WHERE = {"sign": "likelihood", "hessian": "likelihood", "float32": "likelihood", "df": "errors", "reml": "errors",
+         "blocked": "likelihood", "kr": "errors", "certificate": "certificates", "modes": "errors", "p": "errors"}
 
 
 @pytest.mark.requirement("it can fail")
