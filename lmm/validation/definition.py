@@ -138,6 +138,33 @@ class Definition:
         return found
 
     @in_sixty_digits
+    def average_information(self, theta):
+        """1/2 y'P V_a P V_b P y, V_a = dV / d theta_a, where each term has one effect."""
+        L = cholesky(self.V(theta))
+        _, beta = self(theta)
+        left = [y - _dot(beta, row) for y, row in zip(self.y, zip(*self.columns))]
+        Py = backward(L, forward(L, left))
+        of_sigma = [{i: 1 / w} for i, w in enumerate(self.weights)]
+        terms = [of_sigma, *(products[0][0] for products in self.products)]
+        columns = [
+            [2 * (2 * t).exp() * value for value in _times(rows, Py)]
+            for t, rows in zip(theta, terms)
+        ]
+        forms = self._forms(L, columns)
+        return [[value / 2 for value in row] for row in forms]
+
+    def _forms(self, L, columns):
+        """c'P d of each pair of columns, V = L L'."""
+        of_X = [forward(L, column) for column in self.columns]
+        G = cholesky([[_dot(a, b) for b in of_X[: i + 1]] for i, a in enumerate(of_X)])
+        halves = [forward(L, column) for column in columns]
+        shares = [forward(G, [_dot(half, x) for x in of_X]) for half in halves]
+        return [
+            [_dot(a, b) - _dot(of_a, of_b) for b, of_b in zip(halves, shares)]
+            for a, of_a in zip(halves, shares)
+        ]
+
+    @in_sixty_digits
     def derivatives(self, theta):
         """The gradient and the Hessian of nll in theta, by differences."""
         return differences(lambda at: self(at)[0], theta)
@@ -200,6 +227,17 @@ def _add(V, factor, rows):
         for of_V, row in zip(V, rows):
             for j, value in row.items():
                 of_V[j] += factor * value
+
+
+def _times(rows, x):
+    """A symmetric matrix, of which rows have the lower triangle as {place: value}, times x."""
+    found = [Decimal(0)] * len(x)
+    for i, row in enumerate(rows):
+        for j, value in row.items():
+            found[i] += value * x[j]
+            if i != j:
+                found[j] += value * x[i]
+    return found
 
 
 def _dot(a, b):

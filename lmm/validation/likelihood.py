@@ -13,7 +13,9 @@ import pandas as pd
 
 from ..datasets import load_data
 from ..engines import set_up
+from ..errors import LMMError
 from ..fit import derivatives
+from ..fitting import Criterion
 from ..model import make_design
 from ..practical import LMMprof
 from .definition import Definition
@@ -98,6 +100,14 @@ def rows(quick):
                 least,
                 _pairs(engine, quantity),
             )
+    yield row_of_digits(
+        LIKELIHOOD,
+        "average information (8), blocked engine",
+        "at a chosen theta of three designs whose terms have one effect, ML and REML",
+        "1/2 y'P V_a P V_b P y of the definition, and its gradient, in sixty decimal digits",
+        11.0,
+        _averaged(),
+    )
 
 
 def _pairs(engine, quantity):
@@ -118,6 +128,21 @@ def _pairs(engine, quantity):
                 yield f"{name}, {method}", number, truth
 
 
+def _averaged():
+    """What the blocked engine has in place of (7), where that will do."""
+    for name, place in places().items():
+        theta = np.array(place.theta)
+        for reml, method in ((False, "ML"), (True, "REML")):
+            exact = _right(name, reml)["averaged"]
+            if exact:
+                criterion = Criterion(LMMprof, set_up_of(place, reml, "blocked"))
+                found = criterion.derivatives(theta, averaged=True)
+                if not found.averaged:
+                    raise LMMError(f"the second derivatives of {name} are exact")
+                for number, truth in zip(np.ravel(found.hessian).tolist(), exact):
+                    yield f"{name}, {method}", number, truth
+
+
 def set_up_of(place, reml, engine=None):
     """The `Setup` of a place."""
     weights = None if place.weights is None else np.array(place.weights)
@@ -133,9 +158,19 @@ def _right(name, reml):
     theta = [Decimal(t) for t in place.theta]
     nll, beta = definition(theta)
     gradient, hessian = definition.derivatives(theta)
+    averaged = []
+    if definition.sizes and max(definition.sizes) == 1:
+        # psi = exp(2 theta) adds to second derivatives twice the gradient
+        rows_of_a = enumerate(definition.average_information(theta))
+        averaged = [
+            value + 2 * gradient[a] if a == b else value
+            for a, row in rows_of_a
+            for b, value in enumerate(row)
+        ]
     return {
         "nll": [nll],
         "beta": beta,
         "gradient": gradient,
         "hessian": [value for row in hessian for value in row],
+        "averaged": averaged,
     }

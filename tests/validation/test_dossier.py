@@ -282,3 +282,17 @@ def test_weights_that_are_not_rooted_or_left_out_of_the_criterion_are_seen(monke
     monkeypatch.setattr(likelihood, "set_up_of", squared)
     failed = [row for row in likelihood.rows(True) if not row.passed]
     assert len(failed) == 8 and all("weights" in row.detail for row in failed)
+
+
+@pytest.mark.requirement("it can fail")
+def test_another_matrix_than_average_information_is_seen(monkeypatch):
+    from lmm.fitting import criterion
+    from lmm.validation import likelihood
+    right = criterion.in_theta
+
+    def wrong(*given):
+        found = right(*given)
+        return right(*given[:5], False, *given[6:])._replace(averaged=True) if found.averaged else found
+
+    monkeypatch.setattr(criterion, "in_theta", wrong)
+    assert [row.requirement for row in likelihood.rows(True) if not row.passed] == ["average information (8), blocked engine"]
