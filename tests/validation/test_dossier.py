@@ -281,7 +281,7 @@ def test_weights_that_are_not_rooted_or_left_out_of_the_criterion_are_seen(monke
 
     monkeypatch.setattr(likelihood, "set_up_of", squared)
     failed = [row for row in likelihood.rows(True) if not row.passed]
-    assert len(failed) == 8 and all("weights" in row.detail for row in failed)
+    assert len(failed) == 9 and all("weights" in row.detail for row in failed)
 
 
 @pytest.mark.requirement("it can fail")
