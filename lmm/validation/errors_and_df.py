@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import cache
 
 import numpy as np
+import pandas as pd
 
 from ..datasets import load_data
 from ..fit import lmer
@@ -40,7 +41,18 @@ def designs():
         "two crossed factors": ("y ~ x + (1 | a) + (1 | b)", lopsided),
         "correlated slopes": ("Reaction ~ Days + (Days | Subject)", few_days()),
         "correlated and crossed": ("y ~ x + (x | a) + (1 | b)", with_slopes()),
+        "fewer rows than columns": ("y ~ x + (x | a)", of_pairs()),
     }
+
+
+def of_pairs(levels=14):
+    """Two rows for each level, and one more: X and Z have as many columns, or more."""
+    rng = np.random.default_rng(0)
+    a = np.append(np.repeat(np.arange(levels), 2), 0)
+    x = rng.normal(size=len(a)).round(2)
+    effects = 3 * rng.normal(size=(levels, 2))
+    y = effects[a, 0] + effects[a, 1] * x + rng.normal(size=len(a))
+    return pd.DataFrame({"y": y.round(2), "x": x, "a": [f"a{i}" for i in a]})
 
 
 def with_slopes():
@@ -62,7 +74,7 @@ def rows(quick):
         yield row_of_digits(
             ERRORS,
             requirement,
-            "of four unbalanced designs, by REML, at the optimum",
+            "of five unbalanced designs, by REML, at the optimum",
             BY_DEFINITION,
             OF_ERRORS,
             _pairs(quantity),

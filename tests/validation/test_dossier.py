@@ -4,6 +4,7 @@ import base64
 import getpass
 import hashlib
 import json
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -212,6 +213,21 @@ def test_the_files_of_a_wheel_are_compared_with_its_record(tmp_path, monkeypatch
     data.unlink()
     assert installation._files() == (False, "not as recorded: a.py, b.csv (2 in all)")
     assert not next(row for row in installation.rows(True) if row.requirement == "code and data are those of the wheel").passed
+
+
+@pytest.mark.requirement("it can fail")
+def test_the_files_of_the_data_are_those_that_are_listed(tmp_path, monkeypatch):
+    """Where this fails: cd data && find . -type f ! -name sha256.txt -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum > sha256.txt"""
+    assert installation._data() == (True, "")
+    shutil.copytree(str(installation.DATA_FOLDER), tmp_path / "data")
+    monkeypatch.setattr(installation, "DATA_FOLDER", tmp_path / "data")
+    cake = tmp_path / "data" / "cake.csv"
+    cake.write_text(cake.read_text().replace("1", "2", 1))
+    (tmp_path / "data" / "Rail.csv").unlink()
+    (tmp_path / "data" / "other.csv").write_text("x")
+    assert installation._data() == (False, "not as listed: Rail.csv, cake.csv (2 in all); not listed: other.csv (1 in all)")
+    (tmp_path / "data" / installation.SUMS).write_text("")
+    assert not installation._data()[0]
 
 
 def test_an_old_package_is_named(monkeypatch):
