@@ -25,7 +25,7 @@ PACKAGES = ("numpy", "scipy", "pandas", "patsy")
 # a requirement without an extra
 REQUIRES_AT_LEAST = re.compile(r"^([A-Za-z]+)\s*>=\s*([0-9.]+)$")
 SIZES = (1, 2, 7, 8, 16, 31, 64, 127, 200)      # columns, at edges of what BLAS takes at once
-SUMS = "sha256.txt"     # the sums of the data, among them
+LISTED_SUMS = "sha256.txt"     # the sums of the data, among them
 FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -112,7 +112,7 @@ def rows(quick):
         INSTALLATION,
         "data are those that were published",
         "sha256 of each file of the data",
-        f"data/{SUMS}",
+        f"data/{LISTED_SUMS}",
         _data,
     )
     if recorded() is not None:
@@ -198,7 +198,7 @@ def _files():
 def _data():
     """Whether each file has the sum that is listed, and each is listed."""
     wanted = dict(listed_sums())
-    found = {name: _sum(path) for name, path in data_files().items() if name != SUMS}
+    found = {name: _sum(path) for name, path in data_files().items() if name != LISTED_SUMS}
     others = sorted(name for name in wanted if wanted[name] != found.get(name))
     more = sorted(set(found) - set(wanted))
     said = [
@@ -211,7 +211,7 @@ def _data():
 
 def listed_sums():
     """(name, sha256) of each file of the data, as they are listed; `sha256sum -c` reads it too."""
-    for line in (Path(str(DATA_FOLDER)) / SUMS).read_text(encoding="utf-8").splitlines():
+    for line in (Path(str(DATA_FOLDER)) / LISTED_SUMS).read_text(encoding="utf-8").splitlines():
         value, name = line.split("  ", 1)
         yield name, value
 

@@ -226,7 +226,7 @@ def test_the_files_of_the_data_are_those_that_are_listed(tmp_path, monkeypatch):
     (tmp_path / "data" / "Rail.csv").unlink()
     (tmp_path / "data" / "other.csv").write_text("x")
     assert installation._data() == (False, "not as listed: Rail.csv, cake.csv (2 in all); not listed: other.csv (1 in all)")
-    (tmp_path / "data" / installation.SUMS).write_text("")
+    (tmp_path / "data" / installation.LISTED_SUMS).write_text("")
     assert not installation._data()[0]
 
 
