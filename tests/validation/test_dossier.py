@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import sys
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,10 +19,14 @@ from lmm.validation import (
     SECTIONS,
     Dossier,
     Row,
+    after_the_fit,
+    errors_and_df,
     exact,
     installation,
+    likelihood,
     nist,
     performance,
+    rows,
     validate,
 )
 from lmm.validation import dossier as module
@@ -60,13 +65,27 @@ def test_exact_optima_are_reached():
     assert len(rows) > 15 and all(row.passed for row in rows)
 
 
-def test_no_row_can_only_pass(cheap):
-    """Each says how it was tested and against what, and what has digits says how many are required."""
+def test_each_row_says_what_how_and_against_what(cheap):
     for row in cheap.rows:
         assert row.requirement and row.test and row.reference
         assert (row.digits is None) == (row.least is None)
     requirements = [row.requirement for row in cheap.rows]
     assert len(set(requirements)) == len(requirements)
+
+
+@pytest.mark.requirement("it can fail")
+def test_one_number_with_a_digit_too_few_fails_its_row(monkeypatch, cheap):
+    """The last number of each row, in the last digit that is required; no row passes whatever comes."""
+    def off(section, requirement, test, reference, least, pairs):
+        *others, (name, _, right) = pairs
+        wrong = Fraction(right) + max(abs(Fraction(right)), 1) * Fraction(2, 10 ** int(least))
+        return rows.row_of_digits(section, requirement, test, reference, least, [*others, (name, wrong, right)])
+
+    for section in (likelihood, errors_and_df, after_the_fit, installation):
+        monkeypatch.setattr(section, "row_of_digits", off)
+    again = validate(quick=True, sections=CHEAP).rows
+    assert [row.requirement for row in again] == [row.requirement for row in cheap.rows]
+    assert [row.passed for row in again] == [row.digits is None for row in again]
 
 
 @pytest.mark.requirement("repeatable")
@@ -286,7 +305,6 @@ def test_a_ratio_that_is_too_large_fails(monkeypatch):
 def test_weights_that_are_not_rooted_or_left_out_of_the_criterion_are_seen(monkeypatch):
     from dataclasses import replace
 
-    from lmm.validation import likelihood
     right = likelihood.set_up_of
     monkeypatch.setattr(likelihood, "set_up_of", lambda *given: replace(right(*given), log_weights=0.0))
     failed = {row.requirement for row in likelihood.rows(True) if not row.passed}
@@ -303,7 +321,6 @@ def test_weights_that_are_not_rooted_or_left_out_of_the_criterion_are_seen(monke
 @pytest.mark.requirement("it can fail")
 def test_another_matrix_than_average_information_is_seen(monkeypatch):
     from lmm.fitting import criterion
-    from lmm.validation import likelihood
     right = criterion.in_theta
 
     def wrong(*given):
