@@ -57,7 +57,7 @@ def of_pairs(levels=14):
 
 def with_slopes():
     """Rows of two crossed factors, with an intercept and a slope by the first one."""
-    dat = crossed(48)
+    dat = crossed(36)
     intercepts, slopes = np.array([0, 2, -1, 1, -2, 0.5]), np.array([1.5, -1, 0.25, 2, -2, 0.5])
     of_a = intercepts[dat["a"].cat.codes] + slopes[dat["a"].cat.codes] * dat["x"]
     return dat.assign(y=dat["y"] + of_a + 2 * dat["b"].cat.codes)
