@@ -5,15 +5,18 @@ Each break replaces one function for a while by a wrong one.
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
+from types import SimpleNamespace
 
 import numpy as np
 
 from ..datasets import load_data
 from ..engines import Setup
 from ..errors import unknown_name
-from ..inference import df
+from ..fit import lmer
+from ..fitting import certify
+from ..inference import contrast, df
 from ..practical import LMMsetup
 
 
@@ -38,14 +41,19 @@ class Break:
 # -- the wrong functions ---------------------------------------------------------------------------
 
 
-def _dense():
-    """The class of the practical's engine."""
-    return type(LMMsetup("Yield ~ 1", load_data("Dyestuff"), "Batch").engine)
+def _engine(name):
+    """The class of an engine."""
+    return type(LMMsetup("Yield ~ 1", load_data("Dyestuff"), "Batch", engine=name).engine)
+
+
+def _module(function):
+    """The module in which a function of the package is."""
+    return sys.modules[function.__module__]
 
 
 def _wrong_sign_in_logdet():
     """(2) with - (n - p) log sigma^2."""
-    dense = _dense()
+    dense = _engine("dense")
     right = dense.__call__
 
     def wrong(self, phi):
@@ -57,7 +65,7 @@ def _wrong_sign_in_logdet():
 
 def _wrong_sign_in_hessian():
     """(7) with + 1/2 tr(W V_i W V_j)."""
-    dense = _dense()
+    dense = _engine("dense")
     right = dense.information
 
     def wrong(self, phi, state, pulled, reml, averaged=False):
@@ -72,7 +80,7 @@ def _wrong_sign_in_hessian():
 
 def _single_precision():
     """U'WU rounded to float32."""
-    dense = _dense()
+    dense = _engine("dense")
     right = dense.__call__
 
     def wrong(self, phi):
@@ -84,11 +92,12 @@ def _single_precision():
 
 def _wrong_df():
     """Satterthwaite's without its factor of two."""
-    right = sys.modules[df.__module__].satterthwaite
+    right = _module(df).satterthwaite
+    return everywhere(right, lambda fit, L=None: right(fit, L) / 2)
 
-    def wrong(fit, L=None):
-        return right(fit, L) / 2
 
+def everywhere(right, wrong):
+    """The places in the package's modules, but for this one, that have a function."""
     return [
         (module, name, wrong)
         for module in list(sys.modules.values())
@@ -101,6 +110,58 @@ def _wrong_df():
 def _wrong_df_of_reml():
     """n in place of n - k."""
     return [(Setup, "df", property(lambda self: self.design.n))]
+
+
+def _wrong_log_of_blocked():
+    """log|V| of the blocked engine without a part of it."""
+    blocked = _engine("blocked")
+    right = blocked.__call__
+
+    def wrong(self, phi):
+        found = right(self, phi)
+        return found._replace(logdet=found.logdet + log(phi[0]))
+
+    return [(blocked, "__call__", wrong)]
+
+
+def _wrong_kenward_roger():
+    """F without its scale."""
+    fit = lmer("Yield ~ 1 + (1 | Batch)", load_data("Dyestuff"))
+    errors = type(_module(contrast).kenward_roger(fit))
+    right = errors.f_test
+
+    def wrong(self, L, difference):
+        F, r, m, scale = right(self, L, difference)
+        return F / scale, r, m, scale
+
+    return [(errors, "f_test", wrong)]
+
+
+def _worthless_certificate():
+    """Every theta is certified."""
+    return everywhere(
+        certify, lambda *given: replace(certify(*given), certified=True, reasons=())
+    )
+
+
+def _wrong_modes():
+    """Their standard deviations, twice as large."""
+    def doubling(right):
+        def wrong(self, phi, Lambda):
+            N, posterior = right(self, phi, Lambda)
+            forms = posterior.quadratic_forms
+            return N, SimpleNamespace(sds=lambda: 2 * posterior.sds(), quadratic_forms=forms)
+
+        return wrong
+
+    engines = [_engine("dense"), _engine("blocked")]
+    return [(engine, "conditional", doubling(engine.conditional)) for engine in engines]
+
+
+def _wrong_p_values():
+    """Of the F distribution with a degree of freedom too many."""
+    right = _module(contrast).p_of_f
+    return everywhere(right, lambda F, num_df, den_df: right(F, num_df + 1, den_df))
 
 
 CRITERION = "the criterion (4) in double precision, dense engine"
@@ -129,6 +190,31 @@ BREAKS = {
         "REML with n in place of n - k",
         ("sigma^2 without random effects",),
         _wrong_df_of_reml,
+    ),
+    "blocked": Break(
+        "log|V| of the blocked engine",
+        ("the criterion (4) in double precision, blocked engine",),
+        _wrong_log_of_blocked,
+    ),
+    "kr": Break(
+        "Kenward and Roger's F without its scale",
+        ("F and degrees of freedom by Kenward and Roger, unbalanced",),
+        _wrong_kenward_roger,
+    ),
+    "certificate": Break(
+        "the certificate, which every theta has",
+        ("no certificate",),
+        _worthless_certificate,
+    ),
+    "modes": Break(
+        "standard deviations of conditional modes, twice as large",
+        ("standard deviations of conditional modes",),
+        _wrong_modes,
+    ),
+    "p": Break(
+        "p-values of F with a degree of freedom too many",
+        ("p-values and intervals",),
+        _wrong_p_values,
     ),
 }
 

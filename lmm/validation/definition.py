@@ -1,6 +1,6 @@
 """The model from its definition, in sixty decimal digits: V formed and factored, whatever it costs.
 
-    V = sigma^2 I + sum over terms of sum_ij (T T')_ij Z_i Z_j',
+    V = sigma^2 diag(1 / w) + sum over terms of sum_ij (T T')_ij Z_i Z_j',
     nll = 1/2 log|V| + 1/2 (y - X beta)' V^-1 (y - X beta)     [REML: + 1/2 log|X' V^-1 X|].
 
 Nothing here knows of the engines, of (1), (2), (6) or (7). Derivatives are differences of nll,
@@ -43,6 +43,8 @@ class Definition:
     sizes : list of int
         How many effects each term has.
     reml : bool
+    weights : list of Decimal
+        One a row, 1 without weights.
     """
 
     y: list = field(repr=False)
@@ -50,10 +52,11 @@ class Definition:
     products: list = field(repr=False)
     sizes: list
     reml: bool
+    weights: list = field(repr=False)
 
     @classmethod
-    def of(cls, setup):
-        """That of a set-up without weights, all of whose terms are free."""
+    def of(cls, setup, weights=None):
+        """That of a set-up all of whose terms are free; its weights as they were given, if any."""
         design = setup.design
         terms = [design.blocks[span] for span in setup.covariance.spans]
         sizes, products = [], []
@@ -63,7 +66,8 @@ class Definition:
             products.append([[_outer(A, B) for B in arrays[: i + 1]] for i, A in enumerate(arrays)])
         y = [Decimal(value) for value in (design.y - design.offset).tolist()]
         columns = [[Decimal(value) for value in column] for column in design.X.T.tolist()]
-        return cls(y, columns, products, sizes, setup.reml)
+        weights = [1] * len(y) if weights is None else weights
+        return cls(y, columns, products, sizes, setup.reml, list(map(Decimal, weights)))
 
     def by(self, reml):
         """The same by REML, or by maximum likelihood."""
@@ -77,7 +81,7 @@ class Definition:
         V = [[Decimal(0)] * (i + 1) for i in range(n)]
         sigma2 = (2 * theta[0]).exp()
         for i in range(n):
-            V[i][i] = sigma2
+            V[i][i] = sigma2 / self.weights[i]
         elements = iter(theta[1:])
         for c, products in zip(self.sizes, self.products):
             psi = _psi(c, elements)
@@ -112,13 +116,53 @@ class Definition:
 
     @in_sixty_digits
     def fitted(self, theta):
-        """X beta + Z E[b | y] = y - sigma^2 V^-1 (y - X beta), for V = Z psi Z' + sigma^2 I."""
+        """X beta + Z E[b | y] = y - sigma^2 diag(1 / w) V^-1 (y - X beta)."""
         _, beta = self(theta)
         left = [y - _dot(beta, row) for y, row in zip(self.y, zip(*self.columns))]
         L = cholesky(self.V(theta))
         weighted = backward(L, forward(L, left))
         sigma2 = (2 * theta[0]).exp()
-        return [y - sigma2 * w for y, w in zip(self.y, weighted)]
+        return [y - sigma2 / w * v for y, w, v in zip(self.y, self.weights, weighted)]
+
+    @in_sixty_digits
+    def lengths(self, theta, columns, projected=False):
+        """c'V^-1 c of each column, or c'P c, P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1."""
+        L = cholesky(self.V(theta))
+        of_X = [forward(L, column) for column in self.columns]
+        G = cholesky([[_dot(a, b) for b in of_X[: i + 1]] for i, a in enumerate(of_X)])
+        found = []
+        for column in columns:
+            c = forward(L, [Decimal(float(value)) for value in column])
+            explained = forward(G, [_dot(c, x) for x in of_X]) if projected else []
+            found.append(_dot(c, c) - _dot(explained, explained))
+        return found
+
+    @in_sixty_digits
+    def average_information(self, theta):
+        """1/2 y'P V_a P V_b P y, V_a = dV / d theta_a, where each term has one effect."""
+        L = cholesky(self.V(theta))
+        _, beta = self(theta)
+        left = [y - _dot(beta, row) for y, row in zip(self.y, zip(*self.columns))]
+        Py = backward(L, forward(L, left))
+        of_sigma = [{i: 1 / w} for i, w in enumerate(self.weights)]
+        terms = [of_sigma, *(products[0][0] for products in self.products)]
+        columns = [
+            [2 * (2 * t).exp() * value for value in _times(rows, Py)]
+            for t, rows in zip(theta, terms)
+        ]
+        forms = self._forms(L, columns)
+        return [[value / 2 for value in row] for row in forms]
+
+    def _forms(self, L, columns):
+        """c'P d of each pair of columns, V = L L'."""
+        of_X = [forward(L, column) for column in self.columns]
+        G = cholesky([[_dot(a, b) for b in of_X[: i + 1]] for i, a in enumerate(of_X)])
+        halves = [forward(L, column) for column in columns]
+        shares = [forward(G, [_dot(half, x) for x in of_X]) for half in halves]
+        return [
+            [_dot(a, b) - _dot(of_a, of_b) for b, of_b in zip(halves, shares)]
+            for a, of_a in zip(halves, shares)
+        ]
 
     @in_sixty_digits
     def derivatives(self, theta):
@@ -183,6 +227,17 @@ def _add(V, factor, rows):
         for of_V, row in zip(V, rows):
             for j, value in row.items():
                 of_V[j] += factor * value
+
+
+def _times(rows, x):
+    """A symmetric matrix, of which rows have the lower triangle as {place: value}, times x."""
+    found = [Decimal(0)] * len(x)
+    for i, row in enumerate(rows):
+        for j, value in row.items():
+            found[i] += value * x[j]
+            if i != j:
+                found[j] += value * x[i]
+    return found
 
 
 def _dot(a, b):

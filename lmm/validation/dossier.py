@@ -12,6 +12,7 @@ from time import perf_counter
 from ..errors import LMMError, LMMWarning, unknown_name
 from ..result import tables
 from . import (
+    certificates,
     errors_and_df,
     exact,
     installation,
@@ -30,6 +31,7 @@ SECTIONS = {
     "nist": nist,
     "exact": exact,
     "errors": errors_and_df,
+    "certificates": certificates,
     "published": published,
     "population": population,
     "costs": performance,

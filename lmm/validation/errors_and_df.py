@@ -13,10 +13,13 @@ from decimal import Decimal
 from functools import cache
 
 import numpy as np
+import pandas as pd
 
 from ..datasets import load_data
 from ..fit import lmer
 from ..practical import lmm
+from . import after_the_fit
+from .after_the_fit import few_days
 from .closed_forms import sums_of
 from .definition import DECIMAL_STEP, Definition, in_sixty_digits, solve
 from .likelihood import crossed
@@ -36,11 +39,32 @@ def designs():
             load_data("MachinesUnbalanced"),
         ),
         "two crossed factors": ("y ~ x + (1 | a) + (1 | b)", lopsided),
+        "correlated slopes": ("Reaction ~ Days + (Days | Subject)", few_days()),
+        "correlated and crossed": ("y ~ x + (x | a) + (1 | b)", with_slopes()),
+        "fewer rows than columns": ("y ~ x + (x | a)", of_pairs()),
     }
 
 
+def of_pairs(levels=14):
+    """Two rows for each level, and one more: X and Z have as many columns, or more."""
+    rng = np.random.default_rng(0)
+    a = np.append(np.repeat(np.arange(levels), 2), 0)
+    x = rng.normal(size=len(a)).round(2)
+    effects = 3 * rng.normal(size=(levels, 2))
+    y = effects[a, 0] + effects[a, 1] * x + rng.normal(size=len(a))
+    return pd.DataFrame({"y": y.round(2), "x": x, "a": [f"a{i}" for i in a]})
+
+
+def with_slopes():
+    """Rows of two crossed factors, with an intercept and a slope by the first one."""
+    dat = crossed(36)
+    intercepts, slopes = np.array([0, 2, -1, 1, -2, 0.5]), np.array([1.5, -1, 0.25, 2, -2, 0.5])
+    of_a = intercepts[dat["a"].cat.codes] + slopes[dat["a"].cat.codes] * dat["x"]
+    return dat.assign(y=dat["y"] + of_a + 2 * dat["b"].cat.codes)
+
+
 def rows(quick):
-    """Four rows of unbalanced designs, two of what is known in closed form; quick or not."""
+    """Rows of unbalanced designs, of what is known in closed form, of tests; quick or not."""
     for quantity, requirement in (
         ("se", "standard errors of fixed effects"),
         ("cov_theta", "the covariance of log standard deviations"),
@@ -50,7 +74,7 @@ def rows(quick):
         yield row_of_digits(
             ERRORS,
             requirement,
-            "of two unbalanced designs, by REML, at the optimum",
+            "of five unbalanced designs, by REML, at the optimum",
             BY_DEFINITION,
             OF_ERRORS,
             _pairs(quantity),
@@ -71,6 +95,7 @@ def rows(quick):
         OF_ERRORS,
         _df_of_means(),
     )
+    yield from after_the_fit.rows(ERRORS, OF_ERRORS)
 
 
 def _pairs(quantity):

@@ -25,6 +25,7 @@ PACKAGES = ("numpy", "scipy", "pandas", "patsy")
 # a requirement without an extra
 REQUIRES_AT_LEAST = re.compile(r"^([A-Za-z]+)\s*>=\s*([0-9.]+)$")
 SIZES = (1, 2, 7, 8, 16, 31, 64, 127, 200)      # columns, at edges of what BLAS takes at once
+LISTED_SUMS = "sha256.txt"     # the sums of the data, among them
 FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -79,7 +80,7 @@ def digest(files):
     """The first digits of the sha256 of the names and contents of files."""
     total = hashlib.sha256()
     for name, path in sorted(files.items()):
-        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        total.update(f"{name}\0{_sum(path)}\n".encode())
     return total.hexdigest()[:16]
 
 
@@ -106,6 +107,13 @@ def rows(quick):
         ", ".join(PACKAGES),
         "the requirements of the package itself",
         _versions,
+    )
+    yield row_of_truth(
+        INSTALLATION,
+        "data are those that were published",
+        "sha256 of each file of the data",
+        f"data/{LISTED_SUMS}",
+        _data,
     )
     if recorded() is not None:
         yield row_of_truth(
@@ -185,6 +193,32 @@ def _files():
             others.append(path.name)
     shown = ", ".join(sorted(others)[:5])
     return not others, f"not as recorded: {shown} ({len(others)} in all)" if others else ""
+
+
+def _data():
+    """Whether each file has the sum that is listed, and each is listed."""
+    wanted = dict(listed_sums())
+    found = {name: _sum(path) for name, path in data_files().items() if name != LISTED_SUMS}
+    others = sorted(name for name in wanted if wanted[name] != found.get(name))
+    more = sorted(set(found) - set(wanted))
+    said = [
+        f"{what}: {', '.join(names[:5])} ({len(names)} in all)"
+        for what, names in (("not as listed", others), ("not listed", more))
+        if names
+    ]
+    return bool(wanted) and not said, "; ".join(said)
+
+
+def listed_sums():
+    """(name, sha256) of each file of the data, as they are listed; `sha256sum -c` reads it too."""
+    for line in (Path(str(DATA_FOLDER)) / LISTED_SUMS).read_text(encoding="utf-8").splitlines():
+        value, name = line.split("  ", 1)
+        yield name, value
+
+
+def _sum(path):
+    """The sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _doubles():

@@ -13,7 +13,9 @@ import pandas as pd
 
 from ..datasets import load_data
 from ..engines import set_up
+from ..errors import LMMError
 from ..fit import derivatives
+from ..fitting import Criterion
 from ..model import make_design
 from ..practical import LMMprof
 from .definition import Definition
@@ -30,6 +32,9 @@ QUANTITIES = {              # requirement, reference, digits: what linear algebr
 }
 
 
+N_CROSSED = 40          # rows
+
+
 @dataclass(frozen=True)
 class Place:
     """A model, and the theta at which it is looked at: no optimum, so that no derivative is 0."""
@@ -37,10 +42,11 @@ class Place:
     form: str
     dat: pd.DataFrame
     theta: tuple
+    weights: tuple | None = None
 
 
 def places():
-    """One of each kind, by name: nested and unbalanced, crossed, two slopes, no random effects."""
+    """One of each kind, by name: nested, crossed, two slopes, weighted, no random effects."""
     return {
         "Machines, unbalanced": Place(
             form="score ~ Machine + (1 | Worker) + (1 | Worker:Machine)",
@@ -57,6 +63,12 @@ def places():
             dat=load_data("sleepstudy").iloc[:60].reset_index(drop=True),
             theta=(3.25, 3.0, 0.75, 1.5),
         ),
+        "weights over two decades": Place(
+            form="y ~ x + (1 | a)",
+            dat=crossed(),
+            theta=(-0.25, 0.5),
+            weights=tuple(10 ** np.random.default_rng(1).uniform(-1, 1, N_CROSSED)),
+        ),
         "no random effects": Place(
             form="score ~ Machine",
             dat=load_data("MachinesUnbalanced"),
@@ -65,7 +77,7 @@ def places():
     }
 
 
-def crossed(n=40):
+def crossed(n=N_CROSSED):
     """Rows of two crossed factors of 6 and 4 levels, unbalanced, with numbers that are doubles."""
     rng = np.random.default_rng(20261127)
     return pd.DataFrame({
@@ -78,7 +90,7 @@ def crossed(n=40):
 
 def rows(quick):
     """A row for each engine and quantity, quick or not."""
-    for engine, of_designs in (("dense", "four"), ("blocked", "three")):
+    for engine, of_designs in (("dense", "five"), ("blocked", "four")):
         for quantity, (what, reference, least) in QUANTITIES.items():
             yield row_of_digits(
                 LIKELIHOOD,
@@ -88,6 +100,14 @@ def rows(quick):
                 least,
                 _pairs(engine, quantity),
             )
+    yield row_of_digits(
+        LIKELIHOOD,
+        "average information (8), blocked engine",
+        "at a chosen theta of three designs whose terms have one effect, ML and REML",
+        "1/2 y'P V_a P V_b P y of the definition, and its gradient, in sixty decimal digits",
+        11.0,
+        _averaged(),
+    )
 
 
 def _pairs(engine, quantity):
@@ -108,9 +128,25 @@ def _pairs(engine, quantity):
                 yield f"{name}, {method}", number, truth
 
 
+def _averaged():
+    """What the blocked engine has in place of (7), where that will do."""
+    for name, place in places().items():
+        theta = np.array(place.theta)
+        for reml, method in ((False, "ML"), (True, "REML")):
+            exact = _right(name, reml)["averaged"]
+            if exact:
+                criterion = Criterion(LMMprof, set_up_of(place, reml, "blocked"))
+                found = criterion.derivatives(theta, averaged=True)
+                if not found.averaged:
+                    raise LMMError(f"the second derivatives of {name} are exact")
+                for number, truth in zip(np.ravel(found.hessian).tolist(), exact):
+                    yield f"{name}, {method}", number, truth
+
+
 def set_up_of(place, reml, engine=None):
     """The `Setup` of a place."""
-    design = make_design(place.form, place.dat, (), bars="|" in place.form)
+    weights = None if place.weights is None else np.array(place.weights)
+    design = make_design(place.form, place.dat, (), weights, bars="|" in place.form)
     return set_up(design, reml, engine)
 
 
@@ -118,13 +154,23 @@ def set_up_of(place, reml, engine=None):
 def _right(name, reml):
     """The right numbers by quantity, which are those of both engines."""
     place = places()[name]
-    definition = Definition.of(set_up_of(place, reml))
+    definition = Definition.of(set_up_of(place, reml), place.weights)
     theta = [Decimal(t) for t in place.theta]
     nll, beta = definition(theta)
     gradient, hessian = definition.derivatives(theta)
+    averaged = []
+    if definition.sizes and max(definition.sizes) == 1:
+        # psi = exp(2 theta) adds to second derivatives twice the gradient
+        rows_of_a = enumerate(definition.average_information(theta))
+        averaged = [
+            value + 2 * gradient[a] if a == b else value
+            for a, row in rows_of_a
+            for b, value in enumerate(row)
+        ]
     return {
         "nll": [nll],
         "beta": beta,
         "gradient": gradient,
         "hessian": [value for row in hessian for value in row],
+        "averaged": averaged,
     }

@@ -20,6 +20,7 @@ from scipy.optimize import minimize
 
 from ..errors import ConvergenceWarning, LMMError
 from ..fit import lmer
+from ..fitting import NLL_ERROR
 from ..machine import few_threads
 from .rows import digits_of, row_of_truth
 
@@ -221,6 +222,7 @@ class Counts:
     certified: int = 0
     worse: list = field(default_factory=list)
     boundless: list = field(default_factory=list)   # where the likelihood has no bound elsewhere
+    vague: list = field(default_factory=list)       # certified with a larger error than it may have
     differing: list = field(default_factory=list)   # by n x n algebra nll is another number
     digits: float = inf                 # of nll at the optimum, the fewest
     proved: int = 0
@@ -267,7 +269,10 @@ def _judge(found, seed, fit, rng, descents):
     if not abs(own - fit.nll) <= SAME_CRITERION * size:
         found.differing.append(seed)
     found.digits = min(found.digits, digits_of(own, fit.nll))
-    if best < fit.nll - fit.optimum.nll_error - WORSE * size:
+    most = 2 * NLL_ERROR * size                     # of curvature and of rounding as much each
+    if not fit.optimum.nll_error <= most:
+        found.vague.append(seed)
+    if best < fit.nll - min(fit.optimum.nll_error, most) - WORSE * size:
         has_bound = at_log_sigma > fit.theta[0] - BOUNDLESS
         (found.worse if has_bound else found.boundless).append(seed)
 
@@ -309,7 +314,10 @@ def rows_of(kind, seeds):
         detail = f"{found.certified:,} certified, {len(found.worse)} off"
         if found.boundless:
             detail += f", {len(found.boundless)} whose likelihood has no bound elsewhere"
-        return found.certified and not found.worse, detail + named(found.worse)
+        if found.vague:
+            detail += f", {len(found.vague)} certified in spite of a large error"
+        wrong = found.worse + found.vague
+        return found.certified and not wrong, detail + named(wrong)
 
     def same():
         found = counts()

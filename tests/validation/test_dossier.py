@@ -4,8 +4,10 @@ import base64
 import getpass
 import hashlib
 import json
+import shutil
 import socket
 import sys
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,10 +19,14 @@ from lmm.validation import (
     SECTIONS,
     Dossier,
     Row,
+    after_the_fit,
+    errors_and_df,
     exact,
     installation,
+    likelihood,
     nist,
     performance,
+    rows,
     validate,
 )
 from lmm.validation import dossier as module
@@ -59,13 +65,27 @@ def test_exact_optima_are_reached():
     assert len(rows) > 15 and all(row.passed for row in rows)
 
 
-def test_no_row_can_only_pass(cheap):
-    """Each says how it was tested and against what, and what has digits says how many are required."""
+def test_each_row_says_what_how_and_against_what(cheap):
     for row in cheap.rows:
         assert row.requirement and row.test and row.reference
         assert (row.digits is None) == (row.least is None)
     requirements = [row.requirement for row in cheap.rows]
     assert len(set(requirements)) == len(requirements)
+
+
+@pytest.mark.requirement("it can fail")
+def test_one_number_with_a_digit_too_few_fails_its_row(monkeypatch, cheap):
+    """The last number of each row, in the last digit that is required; no row passes whatever comes."""
+    def off(section, requirement, test, reference, least, pairs):
+        *others, (name, _, right) = pairs
+        wrong = Fraction(right) + max(abs(Fraction(right)), 1) * Fraction(2, 10 ** int(least))
+        return rows.row_of_digits(section, requirement, test, reference, least, [*others, (name, wrong, right)])
+
+    for section in (likelihood, errors_and_df, after_the_fit, installation):
+        monkeypatch.setattr(section, "row_of_digits", off)
+    again = validate(quick=True, sections=CHEAP).rows
+    assert [row.requirement for row in again] == [row.requirement for row in cheap.rows]
+    assert [row.passed for row in again] == [row.digits is None for row in again]
 
 
 @pytest.mark.requirement("repeatable")
@@ -214,6 +234,21 @@ def test_the_files_of_a_wheel_are_compared_with_its_record(tmp_path, monkeypatch
     assert not next(row for row in installation.rows(True) if row.requirement == "code and data are those of the wheel").passed
 
 
+@pytest.mark.requirement("it can fail")
+def test_the_files_of_the_data_are_those_that_are_listed(tmp_path, monkeypatch):
+    """Where this fails: cd data && find . -type f ! -name sha256.txt -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum > sha256.txt"""
+    assert installation._data() == (True, "")
+    shutil.copytree(str(installation.DATA_FOLDER), tmp_path / "data")
+    monkeypatch.setattr(installation, "DATA_FOLDER", tmp_path / "data")
+    cake = tmp_path / "data" / "cake.csv"
+    cake.write_text(cake.read_text().replace("1", "2", 1))
+    (tmp_path / "data" / "Rail.csv").unlink()
+    (tmp_path / "data" / "other.csv").write_text("x")
+    assert installation._data() == (False, "not as listed: Rail.csv, cake.csv (2 in all); not listed: other.csv (1 in all)")
+    (tmp_path / "data" / installation.LISTED_SUMS).write_text("")
+    assert not installation._data()[0]
+
+
 def test_an_old_package_is_named(monkeypatch):
     requires = ["numpy>=1.24", "scipy>=1.10", "pandas>=2.0", "patsy>=1.0.3", 'ruff>=1; extra == "test"']
     monkeypatch.setattr(installation, "distribution", lambda name: SimpleNamespace(requires=requires))
@@ -261,3 +296,36 @@ def test_a_ratio_that_is_too_large_fails(monkeypatch):
     assert not performance.row_of_ratio("r", "t", 5.0, lambda: (slow, fast), 3).passed
     row = performance.row_of_ratio("r", "t", 5.0, lambda: (fast, slow), 3)
     assert row.passed and row.measured.startswith("ratio 0.") and row.detail == "at most 5"
+
+
+# -- weights -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("it can fail")
+def test_weights_that_are_not_rooted_or_left_out_of_the_criterion_are_seen(monkeypatch):
+    from dataclasses import replace
+
+    right = likelihood.set_up_of
+    monkeypatch.setattr(likelihood, "set_up_of", lambda *given: replace(right(*given), log_weights=0.0))
+    failed = {row.requirement for row in likelihood.rows(True) if not row.passed}
+    assert failed == {f"the criterion (4) in double precision, {engine} engine" for engine in ("dense", "blocked")}
+
+    def squared(place, *given):
+        return right(place if place.weights is None else replace(place, weights=tuple(np.square(place.weights))), *given)
+
+    monkeypatch.setattr(likelihood, "set_up_of", squared)
+    failed = [row for row in likelihood.rows(True) if not row.passed]
+    assert len(failed) == 9 and all("weights" in row.detail for row in failed)
+
+
+@pytest.mark.requirement("it can fail")
+def test_another_matrix_than_average_information_is_seen(monkeypatch):
+    from lmm.fitting import criterion
+    right = criterion.in_theta
+
+    def wrong(*given):
+        found = right(*given)
+        return right(*given[:5], False, *given[6:])._replace(averaged=True) if found.averaged else found
+
+    monkeypatch.setattr(criterion, "in_theta", wrong)
+    assert [row.requirement for row in likelihood.rows(True) if not row.passed] == ["average information (8), blocked engine"]

@@ -63,6 +63,18 @@ def test_a_certified_fit_in_the_worse_optimum_is_counted(monkeypatch):
     assert first.detail == "2 certified, 2 off: seeds 0, 1" and proved.detail == "2 fits: seeds 0, 1"
 
 
+@pytest.mark.parametrize("error", [1e3, float("nan")])
+def test_an_error_that_no_certificate_may_have_is_counted(monkeypatch, error):
+    from dataclasses import replace
+    _, other = two_optima()
+    vague = replace(other, optimum=replace(other.optimum, nll_error=error))
+    monkeypatch.setattr(population, "lmer", lambda *_, **__: vague)
+    found = population.counted("variances", [3], proving=False)
+    assert found.vague == [3] and (found.worse == [3] or error != 1e3)
+    row = next(iter(population.rows_of("variances", [3])))
+    assert not row.passed and "1 certified in spite of a large error" in row.detail
+
+
 def test_another_criterion_at_the_optimum_is_counted(monkeypatch):
     from dataclasses import replace
     best, _ = two_optima()
