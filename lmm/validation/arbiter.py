@@ -154,8 +154,11 @@ def compare(fit, claimed, program=NOBODYS):
     different = table.loc[~table["agrees"], "quantity"].unique()
     found = {name: explained(claims.of(name), facts) for name in different}
     explanations = tuple(pooled([explanation for explanation, _ in found.values()]))
-    scales = {one.quantity: found[one.quantity][1] for one in explanations if one.conventions}
-    verdict = verdict_on_deviance(fit, claims, scales, facts)
+    named = {
+        one.quantity: [found[one.quantity][1][parts] for parts in one.conventions]
+        for one in explanations
+    }
+    verdict = verdict_on_deviance(claims, named, facts)
     criterion = "REML" if fit.reml else "maximum likelihood"
     return Arbitration(table, explanations, verdict, program, criterion)
 

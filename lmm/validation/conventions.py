@@ -42,13 +42,21 @@ class Alternative:
     """What a quantity is by a convention: its parts in words, and its numbers.
 
     `names` are those of the numbers, where they are not the fit's; `logs` is, of scales, how
-    claimed numbers become log standard deviations, the numbers being these then.
+    claimed numbers become log standard deviations, the numbers being these then. `log_sigma` is how
+    a claimed sigma becomes the log of the criterion's; `places` are, of lme4's theta, those in T.
     """
 
     parts: tuple
     values: np.ndarray
     names: tuple = ()
     logs: object = None
+    log_sigma: object = None
+    places: tuple = ()
+
+    @property
+    def by_other(self):
+        """Whether its numbers are by the criterion that was not fitted."""
+        return BY_ML in self.parts or BY_REML in self.parts
 
 
 class Facts:
@@ -138,15 +146,19 @@ def _alternatives(quantity, facts):
     power = IN_UNITS_OF_Y.get(quantity, 0)
     for one in makers[quantity](facts):
         yield one
-        if power and not one.parts:
+        if power and set(one.parts) <= {BY_ML, BY_REML}:
             for unit in RESPONSE_UNITS:
                 yield _in_unit(one, unit, power)
 
 
 def _in_unit(one, unit, power):
     """The same numbers where the response is in another unit."""
-    values = one.values / unit**power if one.logs is None else one.values - np.log(unit)
-    return replace(one, parts=(NEW_UNIT.format(unit),), values=values)
+    parts = (*one.parts, NEW_UNIT.format(unit))
+    larger = float(np.log(unit))
+    if one.logs is not None:
+        return replace(one, parts=parts, logs=lambda *given: one.logs(*given) + larger)
+    log_sigma = one.log_sigma and (lambda given: one.log_sigma(given) + larger)
+    return replace(one, parts=parts, values=one.values / unit**power, log_sigma=log_sigma)
 
 
 # -- the fixed effects -----------------------------------------------------------------------------
@@ -240,7 +252,7 @@ def in_scale(to_log, log_sigma):
         for one in (log_sigma, 2 * log_sigma, np.exp(log_sigma), np.exp(2 * log_sigma)):
             if np.allclose(to_log(np.array([one, 1.0]))[0], log_sigma, atol=1e-12):
                 return float(one)
-    return None
+    return np.nan
 
 
 def _of_scales(facts, own):
@@ -251,15 +263,19 @@ def _of_scales(facts, own):
     for base, fit in facts.bases:
         logs = _log_sds(fit)
         for _, word, to_log in scales():
-            sigma = in_scale(to_log, logs[0])
             parts = base if word == own else (*base, f"{word}s in place of {own}s")
-            yield Alternative(parts, logs, (), _with_sigma(to_log, sigma))
+            yield Alternative(parts, logs, (), _with_sigma(to_log, logs[0]))
 
 
 def _with_sigma(to_log, known):
-    """From the numbers of blocks, and sigma's where it is among them, to all logs."""
-    def logs(blocks, sigma=()):
-        return to_log(np.concatenate([sigma if len(sigma) else [known], blocks]))
+    """From the numbers of blocks, and sigma's where it is among them, to all logs.
+
+    Where it is not, its log is `log_sigma`, or else the known one.
+    """
+    def logs(blocks, sigma=(), log_sigma=None):
+        if not len(sigma):
+            sigma = [in_scale(to_log, known if log_sigma is None else log_sigma)]
+        return to_log(np.concatenate([sigma, blocks]))
 
     return logs
 
@@ -272,23 +288,29 @@ def _variances(facts):
     yield from _of_scales(facts, "variance")
 
 
+# what stands in place of sigma, from sigma, and from it to log sigma
+SIGMA_FORMS = (
+    ((), lambda s: s, np.log),
+    (("the residual variance in place of sigma",), lambda s: s**2, lambda v: np.log(v) / 2),
+    (("log sigma in place of sigma",), np.log, lambda v: v),
+    (("the log residual variance in place of sigma",), lambda s: 2 * np.log(s), lambda v: v / 2),
+    (("1 / sigma^2 in place of sigma",), lambda s: s**-2.0, lambda v: -np.log(v) / 2),
+)
+
+
 def _sigma(facts):
     n, k = facts.fit.nobs, len(facts.fit.beta)
-    forms = (
-        ((), lambda s: s),
-        (("the residual variance in place of sigma",), lambda s: s**2),
-        (("log sigma in place of sigma",), np.log),
-        (("the log residual variance in place of sigma",), lambda s: 2 * np.log(s)),
-        (("1 / sigma^2 in place of sigma",), lambda s: s**-2.0),
-    )
-    for words, form in forms:
+    longer = float(np.log(n / (n - k))) / 2 if n > k else 0.0
+    other_n, shift = (OTHER_N_K, -longer) if facts.fit.reml else (OTHER_N, longer)
+    for words, form, to_log in SIGMA_FORMS:
+
+        def unshifted(given, to_log=to_log):
+            return to_log(given) - shift
+
         for base, fit in facts.bases:
-            yield Alternative(base + words, np.array([form(fit.sigma)]))
-        root = np.sqrt(n / (n - k)) if n > k else 1.0
-        if not facts.fit.reml:
-            yield Alternative((OTHER_N, *words), np.array([form(facts.fit.sigma * root)]))
-        else:
-            yield Alternative((OTHER_N_K, *words), np.array([form(facts.fit.sigma / root)]))
+            yield Alternative(base + words, np.array([form(fit.sigma)]), log_sigma=to_log)
+        shifted = form(facts.fit.sigma * np.exp(shift))
+        yield Alternative((other_n, *words), np.array([shifted]), log_sigma=unshifted)
         if facts.least_squares is not None:
             of_ols = form(facts.least_squares[2])
             yield Alternative((BY_LEAST_SQUARES, *words), np.array([of_ols]))
@@ -298,9 +320,11 @@ def _theta(facts):
     """theta itself, in other scales and orders where it holds logs alone, and as lme4's."""
     for base, fit in facts.bases:
         yield Alternative(base, fit.theta)
-        yield Alternative((*base, LME4_THETA), lme4_theta(fit))
-        if lme4_places(fit) != lme4_places(fit, by_levels=True):
-            yield Alternative((*base, LME4_ORDER), lme4_theta(fit, by_levels=True))
+        places = lme4_places(fit)
+        yield Alternative((*base, LME4_THETA), lme4_theta(fit, places), places=places)
+        by_levels = lme4_places(fit, by_levels=True)
+        if places != by_levels:
+            yield Alternative((*base, LME4_ORDER), lme4_theta(fit, by_levels), places=by_levels)
         if fit.setup.covariance.elementwise:
             yield from _scales_and_orders(base, fit.theta)
 
@@ -336,13 +360,13 @@ def lme4_places(fit, by_levels=False):
             places += [(j, j) for j in own]
         else:
             places += [(i, j) for j in own for i in own if i >= j]
-    return places
+    return tuple(places)
 
 
-def lme4_theta(fit, by_levels=False):
-    """lme4's theta of a fit: the elements of T / sigma."""
+def lme4_theta(fit, places):
+    """lme4's theta of a fit: the elements of T / sigma in these places."""
     T = fit.setup.covariance.root(fit.theta) / fit.sigma
-    return np.array([T[place] for place in lme4_places(fit, by_levels)])
+    return np.array([T[place] for place in places])
 
 
 def _correlations(facts):

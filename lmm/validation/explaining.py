@@ -71,7 +71,7 @@ def own_values(quantity, fit):
 
 
 def explained(claims, facts):
-    """The `Explanation` of a quantity that differs, and the first `Alternative` that gives it.
+    """The `Explanation` of a quantity that differs, and by its parts each `Alternative` it names.
 
     Of conventions the simplest are named: those of the fewest parts.
     """
@@ -86,9 +86,8 @@ def explained(claims, facts):
             fewest = len(one.parts)
             found = {}
         found.setdefault(one.parts, one)
-    first = next(iter(found.values()), None)
     digits = LEAST_PRINTED if not found else needed(int(fewest))
-    return Explanation(quantity, tuple(found), printed, digits), first
+    return Explanation(quantity, tuple(found), printed, digits), found
 
 
 def needed(parts):

@@ -250,6 +250,59 @@ def test_variances_are_compared_in_the_scale_that_explains_them(machines):
     assert "above the optimum of maximum likelihood, where this fit is by REML" in str(short)
 
 
+# what stands in place of standard deviations s beside sigma r, of sigma, of a correlation
+OF_SDS = {
+    "sd": lambda s, r: s, "variance": lambda s, r: s**2, "log sd": lambda s, r: np.log(s), "log variance": lambda s, r: 2 * np.log(s),
+    "relative sd": lambda s, r: s / r, "relative variance": lambda s, r: s**2 / r**2, "log relative sd": lambda s, r: np.log(s / r),
+    "unit": lambda s, r: s / 10, "unit of variances": lambda s, r: s**2 / 100,
+}
+OF_SIGMA = {
+    "sigma": lambda r: r, "variance": lambda r: r**2, "log": np.log, "log variance": lambda r: 2 * np.log(r), "precision": lambda r: r**-2, "unit": lambda r: r / 10,
+}
+OF_SIGMA_BY_REML = {"n": lambda r, n, k: r * np.sqrt((n - k) / n), "variance by n": lambda r, n, k: r**2 * (n - k) / n}
+OF_SIGMA_BY_ML = {"n - k": lambda r, n, k: r * np.sqrt(n / (n - k)), "log with n - k": lambda r, n, k: np.log(r * np.sqrt(n / (n - k)))}
+OF_CORR = {"corr": lambda c, s: c, "sign": lambda c, s: -c, "z": lambda c, s: np.arctanh(c), "covariance": lambda c, s: c * s[:1] * s[1:]}
+
+
+def claims_by_conventions(fit):
+    """Claims of the variances of a fit in all of these, some by chance together, none twice."""
+    rng = np.random.default_rng(5)
+    s, r, c = fit.sd.to_numpy(), fit.sigma, fit.corr.to_numpy()
+    for shifted in (OF_SIGMA_BY_REML if fit.reml else OF_SIGMA_BY_ML).values():
+        yield {"sd": texts(s), "sigma": texts(shifted(r, fit.nobs, len(fit.beta)))[0]} | ({"corr": texts(c)} if len(c) else {})
+    alone = [(name, "sigma", "corr") for name in OF_SDS] + [("sd", name, "corr") for name in OF_SIGMA] + [("sd", "sigma", name) for name in OF_CORR]
+    together = [tuple(rng.choice(list(names)) for names in (OF_SDS, OF_SIGMA, OF_CORR)) for _ in range(8)]
+    for of_sds, of_sigma, of_corr in dict.fromkeys(alone + together):
+        for quantity in ("sd", "var"):
+            claimed = {quantity: texts(OF_SDS[of_sds](s, r)), "sigma": texts(OF_SIGMA[of_sigma](r))[0]}
+            yield claimed | ({"corr": texts(OF_CORR[of_corr](c, s))} if len(c) else {})
+        yield {"sd": texts(OF_SDS[of_sds](np.append(s, r), r))} | ({"corr": texts(c)} if len(c) else {})
+    T = np.linalg.cholesky(psi_of(fit))[np.tril_indices(2)] / r if len(c) else s / r
+    yield from ({"theta": texts(T, 10)}, {"theta": texts(T, 10), "sigma": texts(r)[0]}, {"theta": texts(T[[0, 1, 2]] if len(c) else T[::-1], 10)})
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_what_conventions_explain_is_no_lower_and_no_higher(machines, sleepstudy, reml):
+    """Where the numbers of a fit, by either criterion, are explained surely, they are an optimum by the likelihood too."""
+    for by_reml in (machines[0], sleepstudy):
+        fit = by_reml if reml else by_reml.update(reml=False)
+        explained = 0
+        for source in (fit, fit.update(reml=not reml)):
+            for claimed in claims_by_conventions(source):
+                found = compare(fit, claimed)
+                explained += found.explained
+                assert not found.explained or found.verdict.lower == "neither", (claimed, str(found))
+        assert explained > 50
+
+
+def test_variances_by_both_criteria_are_no_point_of_either(machines):
+    fit, ml = machines
+    verdict = compare(fit, {"sd": texts(fit.sd), "sigma": texts(ml.sigma**2)[0]}).verdict
+    assert verdict.lower == "" and str(verdict) == "it cannot be compared, for sd is by REML, and sigma by maximum likelihood"
+    of_rows = compare(fit, {"sd": texts(fit.sd), "sigma": texts(read(fit, {"sigma": 1})[0].least_squares[2])[0]}).verdict
+    assert str(of_rows) == "it cannot be compared, for sigma is that of least squares, without random effects"
+
+
 def test_rounding_is_no_fault(machines):
     fit, _ = machines
     rounded = compare(fit, {"sd": ["4.7", "3.8", "0.93"]}).verdict
