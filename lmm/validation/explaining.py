@@ -169,6 +169,8 @@ def gives(one, claims, fit):
     by_name = {}
     if any(claim.place is None for claim in claims):
         names = one.names or _own_names(claims[0].quantity, fit)
+        if len(names) != len(one.values):
+            return False                            # lme4's theta is no list of the fit's elements
         by_name = {bare_name(name): value for name, value in zip(names, one.values)}
     elif len(one.values) != len(claims):
         return False
@@ -196,6 +198,8 @@ def _gives_logs(one, claims, fit):
     if claims[0].quantity == "theta":
         if len(claims) != len(exact):
             return False
+        labels = list(fit.setup.design.labels)
+        claims = sorted(claims, key=lambda claim: labels.index(claim.term))
     else:
         names = [block.name for block in fit.setup.design.blocks]
         residual = [claim for claim in claims if claim.term == "Residual"]

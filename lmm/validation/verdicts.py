@@ -171,10 +171,12 @@ def _in_order(claims, names):
 def _of_theta(fit, claims, scales):
     """The theta that is claimed as such, in the scale that explains it; lme4's has no sigma."""
     alternative = scales.get("theta")
-    values = np.array([one.value for one in claims.of("theta")])
-    if len(values) < len(fit.theta):
+    given = claims.of("theta")
+    if len(given) < len(fit.theta) and given[0].place is not None:
+        values = np.array([one.value for one in given])
         places = alternative.places if alternative is not None else lme4_places(fit)
         return _of_lme4_theta(fit, values, places, _claimed_log_sigma(claims, scales))
+    values = _in_order(given, fit.setup.design.labels)
     if alternative is not None and alternative.logs is not None:
         with np.errstate(all="ignore"):
             values = alternative.logs(values)

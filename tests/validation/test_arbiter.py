@@ -189,6 +189,19 @@ def test_lme4s_theta_is_compared_by_the_likelihood_too(sleepstudy):
     assert compare(sleepstudy, {"theta": texts(T * 1.1)}).verdict.lower == "fit"
 
 
+def test_theta_by_name_is_in_any_order_and_whole(machines):
+    fit, _ = machines
+    labels = list(fit.setup.design.labels)
+    for form, agrees in ((np.copy, True), (lambda theta: np.exp(2 * theta), False)):
+        named = dict(zip(labels, texts(form(fit.theta))))
+        for order in (labels, labels[::-1]):
+            found = compare(fit, {"theta": {name: named[name] for name in order}})
+            assert found.agrees == agrees and found.explained and found.verdict.lower == "neither", found
+    T = dict(zip(labels[1:], texts(fit.sd / fit.sigma)))
+    found = compare(fit, {"theta": T})
+    assert not found.explained and str(found.verdict) == f"it cannot be compared, for theta of {labels[0]!r} is not claimed"
+
+
 def test_where_several_explain_it_says_so(heights):
     """Three of these degrees of freedom are 3 for Gender."""
     p = 2 * t.sf(heights.tvalues["Gender[T.M]"], 3)
@@ -215,7 +228,7 @@ def test_random_wrong_numbers_are_explained_by_nothing(machines):
     }
     facts, *_ = read(fit, {"beta": fit.beta})
     names = {quantity: [str(i) for i in range(np.size(values))] for quantity, values in own.items()}
-    names |= {"sd": list(fit.sd.index), "var": list(fit.sd.index), "beta": list(fit.params.index), "other": []}
+    names |= {"sd": list(fit.sd.index), "var": list(fit.sd.index), "beta": list(fit.params.index), "theta": list(fit.setup.design.labels), "other": []}
     for i in range(1000):
         quantity = list(own)[i % len(own)]
         values = np.atleast_1d(np.asarray(own[quantity], float))
