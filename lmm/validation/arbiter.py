@@ -5,6 +5,7 @@ differs, a convention is named if it gives every claimed number of that quantity
 the variances is said by the criterion, evaluated at the claimed ones, and by nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from ..errors import LMMError
 from ..result import LMMResult, tables
-from .claims import BY_BLOCK, BY_COEFFICIENT, bare_name, read_claims
+from .claims import BY_BLOCK, BY_COEFFICIENT, as_mapping, bare_name, read_claims
 from .conventions import Facts
 from .explaining import explained, own_values, pooled
 from .verdicts import Verdict, verdict_on_deviance
@@ -191,10 +192,11 @@ def _names(fit, claimed, facts):
     names["theta"] = list(design.labels)
     names["other"] = []
     known = set(map(bare_name, own))
-    if isinstance(claimed, dict):
+    if isinstance(claimed, Mapping):
         for quantity in BY_COEFFICIENT:
-            given = claimed.get(quantity)
-            if hasattr(given, "keys") and any(bare_name(one) not in known for one in given):
+            given = as_mapping(claimed.get(quantity))
+            named = given if isinstance(given, Mapping) else ()
+            if any(bare_name(one) not in known for one in named):
                 names["other"] = [name for _, _, other in facts.codings for name in other]
     return names
 

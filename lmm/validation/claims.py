@@ -5,9 +5,13 @@ those that Python shows of it.
 """
 
 import re
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from math import isfinite, isinf, isnan
+
+import numpy as np
+import pandas as pd
 
 from ..errors import LMMError, shorten, unknown_name
 from .rows import ALL_DIGITS, digits_of
@@ -28,6 +32,11 @@ CLOSE_DIGITS = 6.0      # of two searches that have found the same optimum, ...
 CLOSE_CRITERION = 8.0   # ... and of a likelihood there, to which their distance is squared
 OF_HALF = 1e-6          # of half a unit in the last place: numbers in the middle go either way
 LAST_BITS = 1e-12       # relative: what two orders of the same sums differ by
+MOST_EXPONENT = 307     # of ten, beyond which no float is
+MOST_CHARACTERS = 40         # characters of what is no number, in a message
+BEYOND = f"beyond 1e{MOST_EXPONENT}, what can be compared"
+PRINTED_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+PRINTED_INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -123,27 +132,36 @@ class Claims:
 
 def read_number(given, key):
     """(text, value, half, printed, below) of a claimed number; `key` names it in messages."""
-    if isinstance(given, bool) or given is None:
+    if isinstance(given, (bool, np.bool_)) or given is None:
         raise LMMError(f"{key} is {given!r}; it is a number, or text that shows one")
-    if not isinstance(given, (str, int, float, Decimal)) and not hasattr(given, "item"):
+    if not isinstance(given, (str, int, float, Decimal, np.integer, np.floating)):
         raise LMMError(
             f"{key} is of type {type(given).__name__}; it is a number, or text that shows one"
         )
-    given = given.item() if hasattr(given, "item") else given
-    text = given.strip() if isinstance(given, str) else str(given)
+    try:
+        text = str(given).strip()
+    except ValueError:                              # Python shows no integer of so many digits
+        raise LMMError(f"{key} is an integer {BEYOND}") from None
     below = text.startswith("<")
-    bare = text.lstrip("<").strip().replace("\u2212", "-")
+    bare = text.removeprefix("<").strip().replace("\u2212", "-")
+    shown = repr(text[:MOST_CHARACTERS]) + ("..." if len(text) > MOST_CHARACTERS else "")
+    if bare.lower() == "nan":
+        raise LMMError(f"{key} is nan; leave out what was not printed")
+    if PRINTED_INFINITY.fullmatch(bare):
+        return text, float(bare), 0.0, 1, below
+    if not PRINTED_NUMBER.fullmatch(bare):
+        raise LMMError(f"{key} is {shown}, which is no number")
     try:
         number = Decimal(bare)
-    except InvalidOperation:
-        raise LMMError(f"{key} is {text!r}, which is no number") from None
-    if number.is_nan():
-        raise LMMError(f"{key} is nan; leave out what was not printed")
-    if number.is_infinite():
-        return text, float(number), 0.0, 1, below
-    exponent = number.as_tuple().exponent
-    digits = "".join(map(str, number.as_tuple().digits)).lstrip("0")
-    return text, float(number), 0.5 * 10.0**exponent, max(len(digits), 1), below
+        is_known = number.adjusted() <= MOST_EXPONENT
+    except InvalidOperation:                        # an exponent of very many digits
+        is_known = False
+    if not is_known:
+        raise LMMError(f"{key} is {shown}, {BEYOND}")
+    _, digits, exponent = number.as_tuple()
+    half = 0.5 * 10.0**exponent
+    significant = "".join(map(str, digits)).lstrip("0")
+    return text, float(number), half, max(len(significant), 1), below
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -171,7 +189,7 @@ def read_claims(claimed, names):
         By quantity the names that its numbers may have, in order; those of ``"beta"`` may be
         followed by names of other codings, in ``names["other"]``.
     """
-    if not isinstance(claimed, dict):
+    if not isinstance(claimed, Mapping):
         kind = type(claimed).__name__
         raise LMMError(f"claimed is of type {kind}; it is a dict by quantity, such as {{'sigma': "
                        "'0.962'}")
@@ -185,23 +203,28 @@ def read_claims(claimed, names):
             found[quantity] = [Claim(quantity, "", None, *read_number(given, quantity))]
             continue
         found[quantity] = _several(quantity, given, names)
+    if not any(found.values()):
+        raise LMMError(f"claimed holds no number: {', '.join(found)} is empty")
     _refuse_two_sigmas(found)
     return Claims({name: found[name] for name in CLAIMED_QUANTITIES if found.get(name)})
 
 
+def as_mapping(given):
+    """A Series as a dict by name, and all else as it is."""
+    return given.to_dict() if isinstance(given, pd.Series) else given
+
+
 def _several(quantity, given, names):
     """The claims of a quantity that has several numbers."""
-    if hasattr(given, "to_dict"):
-        given = given.to_dict()
-    if isinstance(given, dict):
+    given = as_mapping(given)
+    if isinstance(given, Mapping):
         return list(_by_name(quantity, given, names))
     if isinstance(given, (str, int, float, Decimal)):
         given = [given]
-    try:
-        given = list(given)
-    except TypeError:
+    if isinstance(given, (bytes, bytearray, Set)) or not isinstance(given, Iterable):
         kind = type(given).__name__
-        raise LMMError(f"{quantity} is of type {kind}; it is a list or a dict by name") from None
+        raise LMMError(f"{quantity} is of type {kind}; it is a list or a dict by name")
+    given = list(given)
     known = list(names[quantity])
     lengths = {len(known)}
     if quantity in BY_BLOCK:

@@ -56,7 +56,7 @@ def read_described(path):
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file, parse_float=Decimal)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise LMMError(f"{path} is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise LMMError(f"{path} holds no object with the keys {', '.join(KEYS)}")

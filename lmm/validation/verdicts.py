@@ -16,6 +16,7 @@ from .explaining import gives
 EQUAL = 1e-10           # of a deviance: the same
 STOPPED_SHORT = 0.1     # of a deviance, up to which a search has ended beside the same optimum
 OTHER_IS_NEARER = 1e-3  # of the distance by this criterion: the claim is by the other one
+FARTHEST_LOG = 150.0    # of standard deviations, beyond which the criterion overflows
 MOST_CORNERS = 8        # parameters, beyond which rounding is not followed into all corners
 UNCLAIMED = "no variance parameters are claimed, so none can be compared"
 
@@ -139,6 +140,9 @@ def claimed_theta(fit, claims, scales):
     `fit` is by the criterion of the claim; `scales` has the `Alternative` of a quantity, if any.
     """
     design = fit.setup.design
+    for quantity in VARIANCES:
+        if any(one.below for one in claims.of(quantity)):
+            raise LMMError(f"{quantity} is claimed as a bound, which is no number")
     if claims.of("theta"):
         return _of_theta(fit, claims, scales)
     quantity = next((name for name in BY_BLOCK if claims.of(name)), None)
@@ -154,9 +158,18 @@ def claimed_theta(fit, claims, scales):
         logs = _logs(values, quantity, log_sigma, scales.get(quantity))
     if np.isnan(logs).any() or np.isposinf(logs).any():
         raise LMMError(f"{quantity or 'sigma'} holds a number that no standard deviation can be")
+    _refuse_overflow(logs[0], logs[1:])
     sds = np.exp(logs[1:])
     R = _correlations(fit, claims, sds, scales)
     return fit.setup.covariance.theta(logs[0], R * sds * sds[:, None])
+
+
+def _refuse_overflow(log_sigma, logs=()):
+    """Raise an LMMError where the criterion cannot be evaluated."""
+    if np.isneginf(log_sigma):
+        raise LMMError("sigma is 0, where the likelihood has no value")
+    if not abs(log_sigma) <= FARTHEST_LOG or (np.asarray(logs) > FARTHEST_LOG).any():
+        raise LMMError("a standard deviation is so small or large that the likelihood overflows")
 
 
 def _in_order(claims, names):
@@ -166,6 +179,12 @@ def _in_order(claims, names):
         if name not in claimed:
             raise LMMError(f"{claims[0].quantity} of {name!r} is not claimed")
     return np.array([claimed[name] for name in names])
+
+
+def _refuse_large(elements):
+    """Raise an LMMError where elements of T overflow when they are squared."""
+    if not (np.abs(elements) < np.exp(FARTHEST_LOG)).all():
+        raise LMMError("the claimed theta holds a number so large that the likelihood overflows")
 
 
 def _of_theta(fit, claims, scales):
@@ -182,16 +201,21 @@ def _of_theta(fit, claims, scales):
             values = alternative.logs(values)
     if not fit.setup.covariance.accepts(values):
         raise LMMError("the claimed theta is none: an element is not finite")
+    is_log = fit.setup.covariance.logs[1:]
+    _refuse_overflow(values[0], values[1:][is_log])
+    _refuse_large(values[1:][~is_log])
     return values
 
 
 def _of_lme4_theta(fit, values, places, log_sigma):
     """The theta of lme4's, with the claimed sigma, or else the one that is best for it."""
+    _refuse_large(values)
     T = np.zeros((len(fit.sd), len(fit.sd)))
     for place, value in zip(places, values):
         T[place] = value
     psi = T @ T.T
     if log_sigma is not None:
+        _refuse_overflow(log_sigma)
         return fit.setup.covariance.theta(log_sigma, np.exp(2 * log_sigma) * psi)
     theta = fit.setup.covariance.theta(0.0, psi)
     value = LMMprof(theta, fit.setup)

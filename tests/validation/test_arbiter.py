@@ -3,6 +3,7 @@
 import json
 import pickle
 from decimal import Decimal
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -342,6 +343,13 @@ def test_a_claim_that_is_better_is_said_to_be():
     ({"sd": ["24.7", "5.9", "25.6"]}, "corr of 'Subject (Intercept, Days)' is not claimed"),
     ({"sd": ["24.7", "5.9", "25.6"], "corr": ["1.2"]}, "corr holds a number beyond 1"),
     ({"sd": ["24.7", "-5.9", "25.6"], "corr": ["0.1"]}, "sd holds a number that no standard deviation can be"),
+    ({"sd": [0, 0, 0]}, "it cannot be compared, for sigma is 0, where the likelihood has no value"),
+    ({"sd": ["1e300"] * 3, "corr": ["0"]}, "it cannot be compared, for a standard deviation is so small or large"),
+    ({"sd": ["1e300", "1", "1"], "corr": ["0"]}, "it cannot be compared, for a standard deviation is so small or large"),
+    ({"theta": ["1e300"] * 3}, "it cannot be compared, for the claimed theta holds a number so large"),
+    ({"theta": ["1", "1", "1e300", "1"]}, "it cannot be compared, for the claimed theta holds a number so large"),
+    ({"theta": ["1", "300", "1", "1"]}, "it cannot be compared, for a standard deviation is so small or large"),
+    ({"sd": ["24.7", "<5.9", "25.6"], "corr": ["0.1"]}, "it cannot be compared, for sd is claimed as a bound"),
 ])
 def test_what_is_missing_of_a_deviance(sleepstudy, claimed, words):
     assert words in str(compare(sleepstudy, claimed).verdict)
@@ -383,11 +391,31 @@ def test_counted_degrees_of_freedom(heights, sleepstudy, machines):
     ({"sd": {"Worker": [1, 2]}}, "sd['Worker'] is of type list"),
     ({"beta": object()}, "beta is of type object; it is a list or a dict by name"),
     ({"sigma": 1.0, "sd": {"Residual": 1.0}}, "sigma is claimed twice"),
+    ({"sigma": "1e400"}, "sigma is '1e400', beyond 1e307"),
+    ({"sigma": "1e5000"}, "sigma is '1e5000', beyond 1e307"),
+    ({"sigma": "1e99999999999999999999"}, "sigma is '1e99999999999999999999', beyond 1e307"),
+    ({"beta": [1, 10**5000, 1]}, "beta[1] is an integer beyond 1e307"),
+    ({"beta": {}}, "claimed holds no number: beta is empty"),
+    ({"corr": []}, "claimed holds no number: corr is empty"),
+    ({"sigma": np.array([1.0, 2.0])}, "sigma is of type ndarray; it is a number"),
+    ({"sigma": b"123"}, "sigma is of type bytes; it is a number"),
+    ({"beta": b"123"}, "beta is of type bytes; it is a list or a dict by name"),
+    ({"beta": {1.0, 2.0, 3.0}}, "beta is of type set; it is a list or a dict by name"),
+    ({"sigma": "<<1"}, "sigma is '<<1', which is no number"),
+    ({"sigma": "1_000"}, "sigma is '1_000', which is no number"),
+    ({"sigma": "\u0663"}, "sigma is '\u0663', which is no number"),
+    ({"sigma": "x" * 6000}, f"sigma is '{'x' * 40}'..., which is no number"),
 ])
 def test_what_cannot_be_read(machines, claimed, words):
     with pytest.raises(LMMError) as error:
         compare(machines[0], claimed)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_any_mapping_and_any_number_of_numpy_can_be_read(machines):
+    fit, _ = machines
+    claimed = MappingProxyType({"sd": MappingProxyType({"Worker": f"{fit.sd['Worker']:.6f}"}), "sigma": np.float32(fit.sigma), "nobs": np.int64(44)})
+    assert compare(fit, claimed).agrees and compare(fit, {"beta": fit.params, "se": fit.bse.to_numpy(), "df": tuple(fit.df)}).agrees
 
 
 def test_other_arguments(machines):
