@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import LMMError
 from ..result import LMMResult, tables
-from .claims import BY_BLOCK, BY_COEFFICIENT, as_mapping, bare_name, read_claims
+from .claims import BY_BLOCK, BY_COEFFICIENT, as_mapping, read_claims, same_names
 from .conventions import Facts
 from .explaining import explained, own_values, pooled
 from .verdicts import Verdict, verdict_on_deviance
@@ -191,12 +191,11 @@ def _names(fit, claimed, facts):
     names["corr"] = list(fit.corr.index)
     names["theta"] = list(design.labels)
     names["other"] = []
-    known = set(map(bare_name, own))
     if isinstance(claimed, Mapping):
         for quantity in BY_COEFFICIENT:
             given = as_mapping(claimed.get(quantity))
             named = given if isinstance(given, Mapping) else ()
-            if any(bare_name(one) not in known for one in named):
+            if any(not same_names(one, own) for one in named):
                 names["other"] = [name for _, _, other in facts.codings for name in other]
     return names
 

@@ -33,7 +33,7 @@ CLOSE_CRITERION = 8.0   # ... and of a likelihood there, to which their distance
 OF_HALF = 1e-6          # of half a unit in the last place: numbers in the middle go either way
 LAST_BITS = 1e-12       # relative: what two orders of the same sums differ by
 MOST_EXPONENT = 307     # of ten, beyond which no float is
-MOST_CHARACTERS = 40         # characters of what is no number, in a message
+MOST_CHARACTERS = 40    # characters of what is no number, in a message
 BEYOND = f"beyond 1e{MOST_EXPONENT}, what can be compared"
 PRINTED_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 PRINTED_INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -178,6 +178,33 @@ def bare_name(name):
     return ":".join(sorted(bare))
 
 
+def name_in_r(name):
+    """A coefficient's name as R writes it: ``MachineB`` for ``Machine[T.B]``."""
+    return re.sub(r"\[(?:[TS]\.)?(.*?)\]", r"\1", str(name)).replace("(Intercept)", "Intercept")
+
+
+def same_names(name, known):
+    """Those of the known names that a name may be: itself, or as R writes it, or by `bare_name`."""
+    for form in (str, name_in_r, bare_name):
+        found = [one for one in dict.fromkeys(known) if form(one) == form(name)]
+        if found:
+            return found
+    return []
+
+
+def first_among(name, known):
+    """The first of the known names that a name may be; None if it is none."""
+    return next(iter(same_names(name, known)), None)
+
+
+def name_among(name, known, what):
+    """The known name that a name is, None if none; an LMMError if it may be several."""
+    found = same_names(name, known)
+    if len(found) > 1:
+        raise LMMError(f"{what} {name!r} may be any of {shorten(found)}; write one of these")
+    return found[0] if found else None
+
+
 def read_claims(claimed, names):
     """The `Claims` of a dict; an LMMError names the key that cannot be used.
 
@@ -210,7 +237,10 @@ def read_claims(claimed, names):
 
 
 def as_mapping(given):
-    """A Series as a dict by name, and all else as it is."""
+    """A Series as a dict by name, and all else as it is; an LMMError of a name that is twice."""
+    if isinstance(given, pd.Series) and not given.index.is_unique:
+        twice = given.index[given.index.duplicated()][0]
+        raise LMMError(f"{twice!r} is claimed twice in a Series; leave one out")
     return given.to_dict() if isinstance(given, pd.Series) else given
 
 
@@ -248,18 +278,21 @@ def _several(quantity, given, names):
 
 def _by_name(quantity, given, names):
     """The claims of a dict by name."""
-    known = {bare_name(name): name for name in names[quantity]}
-    if quantity in BY_COEFFICIENT:
-        for name in names["other"]:
-            known.setdefault(bare_name(name), name)
-    if quantity in BY_BLOCK:
-        known.update(dict.fromkeys(SIGMA_NAMES, "Residual"))
+    what = f"{'coefficient' if quantity in BY_COEFFICIENT else 'term'} of {quantity}"
+    written = {}
     for name, one in given.items():
-        key = f"{quantity}[{name!r}]"
-        if bare_name(name) not in known:
-            what = "coefficient" if quantity in BY_COEFFICIENT else "term"
-            raise unknown_name(f"{what} of {quantity}", name, names[quantity])
-        yield Claim(quantity, known[bare_name(name)], None, *read_number(one, key))
+        term = name_among(name, names[quantity], what)
+        if term is None and quantity in BY_COEFFICIENT:
+            term = first_among(name, names["other"])
+        if term is None and quantity in BY_BLOCK and bare_name(name) in SIGMA_NAMES:
+            term = "Residual"
+        if term is None:
+            raise unknown_name(what, name, names[quantity])
+        if term in written:
+            raise LMMError(f"{quantity} of {term!r} is claimed twice, as {written[term]!r} and as "
+                           f"{name!r}")
+        written[term] = name
+        yield Claim(quantity, term, None, *read_number(one, f"{quantity}[{name!r}]"))
 
 
 def _refuse_two_sigmas(found):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import shorten
-from .claims import BY_COEFFICIENT, OF_HALF, SINGLE, bare_name
+from .claims import BY_COEFFICIENT, OF_HALF, SINGLE, name_in_r
 
 LEAST_PRINTED = 5       # significant digits that a convention has to explain, to be no chance ...
 MORE_PRINTED = 2        # ... and how many more for each part of it after the first
@@ -171,15 +171,23 @@ def gives(one, claims, fit):
         names = one.names or _own_names(claims[0].quantity, fit)
         if len(names) != len(one.values):
             return False                            # lme4's theta is no list of the fit's elements
-        by_name = {bare_name(name): value for name, value in zip(names, one.values)}
+        by_name = dict(zip(map(str, names), one.values))
     elif len(one.values) != len(claims):
         return False
     for claim in claims:
         by_place = claim.place is not None
-        value = one.values[claim.place] if by_place else by_name.get(bare_name(claim.term))
+        value = one.values[claim.place] if by_place else _named(claim.term, by_name)
         if value is None or not claim.agrees(float(value)):
             return False
     return True
+
+
+def _named(name, by_name):
+    """The number of a name, or of the only one that R writes so; None if there is none."""
+    if name in by_name:
+        return by_name[name]
+    found = [one for one in by_name if name_in_r(one) == name_in_r(name)]
+    return by_name[found[0]] if len(found) == 1 else None
 
 
 def _own_names(quantity, fit):

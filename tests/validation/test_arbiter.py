@@ -100,6 +100,22 @@ def test_names_of_r_are_known(machines, sleepstudy):
     assert compare(sleepstudy, {"sd": {"Subject:Days": "5.9221", "Residual": "25.592"}}).agrees
 
 
+def test_names_that_differ_in_little_are_not_mixed_up():
+    """x and X, levels 1 and -1, a_b and ab: as they are, or as R writes them; else it is asked which."""
+    rng = np.random.default_rng(0)
+    dat = pd.DataFrame(rng.normal(size=(60, 5)), columns=["x", "X", "a_b", "ab", "y"])
+    dat = dat.assign(g=[f"g{i % 8}" for i in range(60)], f=pd.Categorical([["0", "1", "-1"][i % 3] for i in range(60)], ["0", "1", "-1"]))
+    fit = lmer("y ~ x + X + a_b + ab + f + (1 | g)", dat)
+    assert compare(fit, {"beta": dict(fit.params), "se": dict(fit.bse[::-1])}).agrees
+    in_r = {name.replace("[T.", "").replace("]", ""): value for name, value in fit.params.items()}
+    assert "f-1" in in_r and compare(fit, {"beta": in_r}).agrees
+    for name in ("A_B", "f_1"):
+        with pytest.raises(LMMError, match=f"coefficient of beta '{name}' may be any of '.*', '.*'; write one of these"):
+            compare(fit, {"beta": {name: 1}})
+    other = compare(fit, {"beta": {"f1": f"{-fit.params['f[T.1]']:.8g}", "f0": f"{-fit.params['f[T.1]']:.8g}"}})
+    assert not other.explained                      # f0 is of another coding, in which there is no f1
+
+
 # -- conventions -----------------------------------------------------------------------------------
 
 
@@ -391,6 +407,9 @@ def test_counted_degrees_of_freedom(heights, sleepstudy, machines):
     ({"sd": {"Worker": [1, 2]}}, "sd['Worker'] is of type list"),
     ({"beta": object()}, "beta is of type object; it is a list or a dict by name"),
     ({"sigma": 1.0, "sd": {"Residual": 1.0}}, "sigma is claimed twice"),
+    ({"beta": {"Intercept": 1, "(Intercept)": 2}}, "beta of 'Intercept' is claimed twice, as 'Intercept' and as '(Intercept)'"),
+    ({"sd": {"Residual": 1, "sigma": 2}}, "sd of 'Residual' is claimed twice, as 'Residual' and as 'sigma'"),
+    ({"beta": pd.Series([1, 2], ["Intercept", "Intercept"])}, "'Intercept' is claimed twice in a Series"),
     ({"sigma": "1e400"}, "sigma is '1e400', beyond 1e307"),
     ({"sigma": "1e5000"}, "sigma is '1e5000', beyond 1e307"),
     ({"sigma": "1e99999999999999999999"}, "sigma is '1e99999999999999999999', beyond 1e307"),
@@ -508,6 +527,8 @@ def test_the_command(files, capsys, tmp_path):
     ('{"form": "Height ~ Gender", "reml": 1, "claimed": {"sigma": 1}}', "is 1; it is True or False"),
     ('{"form": "Height ~ Gender", "factors": "Family", "claimed": {"sigma": 1}}', "is 'Family'; it is a list of names of columns"),
     ('{"form": "Height ~ Gender", "factors": ["Famly"], "claimed": {"sigma": 1}}', "factors names 'Famly', which is not a column of "),
+    ('{"form": "Height ~ Gender", "claimed": {"sigma": 1, "sigma": 2}}', "has the key 'sigma' twice in one object"),
+    ('{"form": "Height ~ Gender", "claimed": {"sigma": 1' + "0" * 5000 + "}}", "is no JSON: "),
     ('{"form": "Height ~ Gender", "claimed": {"sigma": NaN}}', "sigma is nan; leave out what was not printed"),
 ])
 def test_what_the_command_cannot_read(files, capsys, text, words):
