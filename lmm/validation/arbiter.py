@@ -153,7 +153,7 @@ def compare(fit, claimed, program=NOBODYS):
     facts, claims, own = read(fit, claimed)
     table = pd.DataFrame([_row(claim, own(claim)) for claim in claims])
     different = table.loc[~table["agrees"], "quantity"].unique()
-    found = {name: explained(claims.of(name), facts) for name in different}
+    found = {name: explained(claims.of(name), facts, own) for name in different}
     explanations = tuple(pooled([explanation for explanation, _ in found.values()]))
     named = {
         one.quantity: [found[one.quantity][1][parts] for parts in one.conventions]

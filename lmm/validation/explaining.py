@@ -26,7 +26,8 @@ class Explanation:
     conventions : tuple of tuple of str
         Each convention that gives all claimed numbers, as its parts in words; none known if empty.
     printed : int
-        How many significant digits were printed of numbers that have these conventions.
+        How many significant digits were printed of numbers that have these conventions, and are
+        not the fit's; those of equal numbers count once.
     needed : int
         How many have to be, so that it is no chance.
     """
@@ -70,13 +71,14 @@ def own_values(quantity, fit):
     return pd.Series({"": float(getattr(fit, quantity))})
 
 
-def explained(claims, facts):
+def explained(claims, facts, own):
     """The `Explanation` of a quantity that differs, and by its parts each `Alternative` it names.
 
-    Of conventions the simplest are named: those of the fewest parts.
+    Of conventions the simplest are named: those of the fewest parts. `own` is the function that
+    gives the fit's number of a claim.
     """
     quantity = claims[0].quantity
-    printed = sum(np.inf if np.isinf(one.value) else one.printed for one in claims)
+    printed = _telling_digits(claims, own)
     fewest = np.inf
     found = {}
     for one in _with_orders(claims, facts):
@@ -88,6 +90,16 @@ def explained(claims, facts):
         found.setdefault(one.parts, one)
     digits = LEAST_PRINTED if not found else needed(int(fewest))
     return Explanation(quantity, tuple(found), printed, digits), found
+
+
+def _telling_digits(claims, own):
+    """How many digits were printed of the numbers that are not the fit's, equal ones once."""
+    by_value = {}
+    for one in claims:
+        if not one.agrees(own(one)):
+            digits = np.inf if np.isinf(one.value) else one.printed
+            by_value[one.value] = max(digits, by_value.get(one.value, 0))
+    return sum(by_value.values())
 
 
 def needed(parts):

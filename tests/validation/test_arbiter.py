@@ -235,6 +235,16 @@ def test_digits_of_two_quantities_count_together(heights):
     assert both.explained and [str(one) for one in both.explanations] == ["degrees of freedom by inner and outer groups, as nlme's"] * 2
 
 
+def test_digits_that_tell_nothing_do_not_count(heights, machines):
+    """Equal numbers are one, and what is the fit's as well speaks for no other convention."""
+    three = compare(machines[0], {"df": ["41"] * 3})
+    assert not three.explained and three.explanations[0].printed == 2 and said(three).startswith("perhaps, for few digits")
+    own = compare(heights, {"df": ["10", f"{heights.df.iloc[1]:.8g}"]})
+    assert own.explanations[0].printed == 2 and not own.explained
+    fit, ml = machines
+    assert compare(fit, {"sd": texts(ml.sd, 3)}).explanations[0].printed == 6
+
+
 def test_random_wrong_numbers_are_explained_by_nothing(machines):
     """1,000 lists and numbers of eight digits, as near as those of wrong fits are."""
     rng = np.random.default_rng(3)
@@ -243,7 +253,7 @@ def test_random_wrong_numbers_are_explained_by_nothing(machines):
         "beta": fit.beta, "se": fit.bse, "df": fit.df, "pvalue": fit.pvalues, "sd": fit.sd, "var": fit.sd**2, "theta": fit.theta,
         "sigma": fit.sigma, "llf": fit.llf, "deviance": fit.deviance, "aic": fit.aic, "bic": fit.bic,
     }
-    facts, *_ = read(fit, {"beta": fit.beta})
+    facts, _, own_number = read(fit, {"beta": fit.beta})
     names = {quantity: [str(i) for i in range(np.size(values))] for quantity, values in own.items()}
     names |= {"sd": list(fit.sd.index), "var": list(fit.sd.index), "beta": list(fit.params.index), "theta": list(fit.setup.design.labels), "other": []}
     for i in range(1000):
@@ -251,7 +261,7 @@ def test_random_wrong_numbers_are_explained_by_nothing(machines):
         values = np.atleast_1d(np.asarray(own[quantity], float))
         wrong = texts(values * np.exp(rng.normal(0, 0.3, len(values))), 8)
         claims = read_claims({quantity: wrong if len(wrong) > 1 else wrong[0]}, names)
-        explanation, _ = explained(claims.of(quantity), facts)
+        explanation, _ = explained(claims.of(quantity), facts, own_number)
         assert not explanation.conventions, (quantity, wrong, explanation)
 
 
