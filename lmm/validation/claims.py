@@ -123,6 +123,10 @@ class Claims:
         changed = [new if one is old else one for one in self.of(old.quantity)]
         return Claims({**self.by_quantity, old.quantity: changed})
 
+    def arranging(self, arrangement):
+        """The same with the claims of these quantities."""
+        return Claims({**self.by_quantity, **arrangement})
+
     def __iter__(self):
         return (claim for claims in self.by_quantity.values() for claim in claims)
 

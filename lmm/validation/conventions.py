@@ -43,7 +43,8 @@ class Alternative:
 
     `names` are those of the numbers, where they are not the fit's; `logs` is, of scales, how
     claimed numbers become log standard deviations, the numbers being these then. `log_sigma` is how
-    a claimed sigma becomes the log of the criterion's; `places` are, of lme4's theta, those in T.
+    a claimed sigma becomes the log of the criterion's; `places` are, of lme4's theta, those in T;
+    `order` has, of a list of standard deviations, the place where each number would be.
     """
 
     parts: tuple
@@ -52,11 +53,17 @@ class Alternative:
     logs: object = None
     log_sigma: object = None
     places: tuple = ()
+    order: tuple = ()
 
     @property
     def by_other(self):
         """Whether its numbers are by the criterion that was not fitted."""
         return BY_ML in self.parts or BY_REML in self.parts
+
+    @property
+    def is_plain(self):
+        """Whether its numbers are a fit's, by whichever criterion, and nothing else."""
+        return set(self.parts) <= {BY_ML, BY_REML}
 
 
 class Facts:
@@ -146,7 +153,7 @@ def _alternatives(quantity, facts):
     power = IN_UNITS_OF_Y.get(quantity, 0)
     for one in makers[quantity](facts):
         yield one
-        if power and set(one.parts) <= {BY_ML, BY_REML}:
+        if power and one.is_plain:
             for unit in RESPONSE_UNITS:
                 yield _in_unit(one, unit, power)
 
@@ -235,17 +242,6 @@ def _log_sds(fit):
     return np.append(fit.theta[:1], fit.setup.covariance.log_sds(fit.theta))
 
 
-def _relative_variances(theta):
-    log_sigma = np.log(theta[:1]) / 2
-    return np.append(log_sigma, np.log(theta[1:]) / 2 + log_sigma)
-
-
-def scales():
-    """(words, what elements are called, to logs) of all that standard deviations may stand as."""
-    yield from THETA_SCALES
-    yield f"sigma^2, then {RELATIVE_VARIANCES}", "relative variance", _relative_variances
-
-
 def in_scale(to_log, log_sigma):
     """How sigma stands in a scale: the number whose log standard deviation it is."""
     with np.errstate(all="ignore"):
@@ -255,6 +251,35 @@ def in_scale(to_log, log_sigma):
     return np.nan
 
 
+def _half_logs(variances):
+    return np.log(variances) / 2
+
+
+def _halves(logs):
+    return logs / 2
+
+
+def _relative(to_log):
+    """The same scale, of blocks relative to sigma."""
+    def logs(given):
+        found = to_log(given)
+        return np.append(found[:1], found[1:] + found[:1])
+
+    return logs
+
+
+# what may stand in place of sds or variances, and how it becomes logs of sds
+SD_SCALES = (
+    ("sd", np.log),
+    ("variance", _half_logs),
+    ("log sd", np.array),
+    ("log variance", _halves),
+    ("relative sd", _relative(np.log)),
+    ("relative variance", _relative(_half_logs)),
+    ("log relative sd", _relative(np.array)),
+)
+
+
 def _of_scales(facts, own):
     """The logs to compare, and how numbers in each scale become logs.
 
@@ -262,7 +287,7 @@ def _of_scales(facts, own):
     """
     for base, fit in facts.bases:
         logs = _log_sds(fit)
-        for _, word, to_log in scales():
+        for word, to_log in SD_SCALES:
             parts = base if word == own else (*base, f"{word}s in place of {own}s")
             yield Alternative(parts, logs, (), _with_sigma(to_log, logs[0]))
 
@@ -331,9 +356,10 @@ def _theta(facts):
 
 def _scales_and_orders(base, theta):
     """theta with all its elements in other scales and orders."""
-    as_it_is = ("", "", np.copy)
+    scales = [("", np.copy), *((words, to_log) for words, _, to_log in THETA_SCALES)]
+    scales.append((f"sigma^2, then {RELATIVE_VARIANCES}", _relative(_half_logs)))
     for order, arranged in THETA_ORDERS:
-        for words, _, to_log in (as_it_is, *scales()):
+        for words, to_log in scales:
             parts = tuple(part for part in (words, order) if part)
 
             def logs(claimed, arranged=arranged, to_log=to_log):

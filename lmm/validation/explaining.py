@@ -1,12 +1,12 @@
 """Which conventions give what is claimed of a quantity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from ..errors import shorten
-from .claims import BY_COEFFICIENT, OF_HALF, SINGLE, name_in_r
+from .claims import BY_BLOCK, BY_COEFFICIENT, OF_HALF, SINGLE, name_in_r
 
 LEAST_PRINTED = 5       # significant digits that a convention has to explain, to be no chance ...
 MORE_PRINTED = 2        # ... and how many more for each part of it after the first
@@ -81,7 +81,7 @@ def explained(claims, facts, own):
     printed = _telling_digits(claims, own)
     fewest = np.inf
     found = {}
-    for one in _with_orders(claims, facts):
+    for one in with_orders(claims, facts):
         if not one.parts or len(one.parts) > fewest or not gives(one, claims, facts.fit):
             continue
         if len(one.parts) < fewest:
@@ -148,17 +148,41 @@ def _holds(other, parts):
     return len(parts) == 1 and any(parts[0] in theirs for theirs in other.conventions)
 
 
-def _with_orders(claims, facts):
+def with_orders(claims, facts):
     """The alternatives of a quantity; of lists also the fit's own numbers in other orders."""
-    for one in facts.alternatives(claims[0].quantity):
+    quantity = claims[0].quantity
+    is_list = len(claims) > 1 and all(claim.place is not None for claim in claims)
+    for one in facts.alternatives(quantity):
         yield one
-        in_order = all(claim.place is not None for claim in claims)
-        if not one.parts and in_order and one.logs is None and 1 < len(claims) == len(one.values):
+        if is_list and quantity in BY_BLOCK:
+            yield from _blocks_in_orders(one, claims, facts.fit)
+        elif is_list and not one.parts and one.logs is None and len(claims) == len(one.values):
             order = _order_of(claims, one.values)
             if order is not None:
-                names = shorten([claims[place].term for place in order])
-                words = f"another order: {names}"
-                yield type(one)((words,), one.values[order])
+                yield replace(one, parts=(_said_order(claims, order),), values=one.values[order])
+
+
+def _blocks_in_orders(one, claims, fit):
+    """Standard deviations as they are in any order, in other scales with sigma's first."""
+    J = len(fit.sd)
+    orders = [(J, *range(J))] if len(claims) > J else []
+    if one.is_plain:
+        power = 2 if claims[0].quantity == "var" else 1
+        order = _order_of(claims, np.exp(power * np.roll(one.values, -1))[:len(claims)])
+        orders = [] if order is None else [order]
+    for order in orders:
+        yield replace(one, parts=(*one.parts, _said_order(claims, order)), order=tuple(order))
+
+
+def _said_order(claims, order):
+    return f"another order: {shorten([claims[place].term for place in order])}"
+
+
+def arranged(claims, order):
+    """The claims of a list of standard deviations, each of the block that it is of."""
+    if not order:
+        return claims
+    return [replace(claim, term=claims[place].term) for claim, place in zip(claims, order)]
 
 
 def _order_of(claims, values):
@@ -177,7 +201,7 @@ def _order_of(claims, values):
 def gives(one, claims, fit):
     """Whether an alternative gives all claimed numbers of its quantity."""
     if one.logs is not None:
-        return _gives_logs(one, claims, fit)
+        return _gives_logs(one, arranged(claims, one.order), fit)
     by_name = {}
     if any(claim.place is None for claim in claims):
         names = one.names or _own_names(claims[0].quantity, fit)

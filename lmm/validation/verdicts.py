@@ -11,7 +11,7 @@ from ..fitting import rescaled
 from ..practical import LMMprof
 from .claims import BY_BLOCK, VARIANCES
 from .conventions import lme4_places
-from .explaining import gives
+from .explaining import arranged, gives, with_orders
 
 EQUAL = 1e-10           # of a deviance: the same
 STOPPED_SHORT = 0.1     # of a deviance, up to which a search has ended beside the same optimum
@@ -90,7 +90,8 @@ def _by_other(claims, named, facts):
         return False
     for name in VARIANCES:
         is_right = claims.of(name) and name not in named
-        if (is_right or name in explained) and not _may_be_by_other(claims.of(name), facts):
+        differs = name in explained and name not in other
+        if (is_right or differs) and not _may_be_by_other(claims.of(name), facts):
             here, there = (_criterion(fit) for _, fit in facts.bases)
             raise LMMError(f"{name} is by {here}, and {other[0]} by {there}")
     return True
@@ -98,7 +99,7 @@ def _by_other(claims, named, facts):
 
 def _may_be_by_other(claims, facts):
     """Whether claimed numbers of a quantity are, by some convention, the other criterion's."""
-    every = facts.alternatives(claims[0].quantity)
+    every = with_orders(claims, facts)
     return any(one.by_other and gives(one, claims, facts.fit) for one in every)
 
 
@@ -140,6 +141,10 @@ def claimed_theta(fit, claims, scales):
     `fit` is by the criterion of the claim; `scales` has the `Alternative` of a quantity, if any.
     """
     design = fit.setup.design
+    claims = claims.arranging({
+        name: arranged(claims.of(name), scales[name].order)
+        for name in BY_BLOCK if scales.get(name)
+    })
     for quantity in VARIANCES:
         if any(one.below for one in claims.of(quantity)):
             raise LMMError(f"{quantity} is claimed as a bound, which is no number")

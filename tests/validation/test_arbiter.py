@@ -134,6 +134,12 @@ CONVENTIONS = [
     ("relative sds in place of sds", lambda f, m: {"sd": texts(f.sd / f.sigma)}),
     ("relative variances in place of variances", lambda f, m: {"var": texts(f.sd**2 / f.sigma**2)}),
     ("maximum likelihood, where this fit is by REML; variances in place of sds", lambda f, m: {"sd": texts(m.sd**2)}),
+    ("log sds in place of sds", lambda f, m: {"sd": texts(np.log(f.sd))}),
+    ("log sds in place of variances", lambda f, m: {"var": texts(np.log([*f.sd, f.sigma]))}),
+    ("another order: 'Residual', 'Worker', 'Worker:Machine'", lambda f, m: {"sd": texts([f.sigma, *f.sd])}),
+    ("another order: 'Worker:Machine', 'Worker', 'Residual'", lambda f, m: {"var": texts([*f.sd[::-1]**2, f.sigma**2])}),
+    ("variances in place of sds; another order: 'Residual', 'Worker', 'Worker:Machine'", lambda f, m: {"sd": texts([f.sigma**2, *f.sd**2])}),
+    ("by REML; another order: 'Worker:Machine', 'Worker'", lambda f, m: {"sd": texts(m.sd[::-1])}),
     ("the residual variance in place of sigma", lambda f, m: {"sigma": texts(f.sigma**2)[0]}),
     ("log sigma in place of sigma", lambda f, m: {"sigma": texts(np.log(f.sigma))[0]}),
     ("sigma with n in place of n - k", lambda f, m: {"sigma": texts(f.sigma * np.sqrt(41 / 44))[0]}),
@@ -317,6 +323,10 @@ def claims_by_conventions(fit):
             claimed = {quantity: texts(OF_SDS[of_sds](s, r)), "sigma": texts(OF_SIGMA[of_sigma](r))[0]}
             yield claimed | ({"corr": texts(OF_CORR[of_corr](c, s))} if len(c) else {})
         yield {"sd": texts(OF_SDS[of_sds](np.append(s, r), r))} | ({"corr": texts(c)} if len(c) else {})
+    for order in ([2, 0, 1], [2, 1, 0], [1, 0, 2]):
+        for numbers in (np.append(s, r), np.append(s, r)**2):
+            yield {"sd": texts(numbers[order])} | ({"corr": texts(c)} if len(c) else {})
+    yield {"var": texts(s[::-1]**2), "sigma": texts(r)[0]} | ({"corr": texts(c)} if len(c) else {})
     T = np.linalg.cholesky(psi_of(fit))[np.tril_indices(2)] / r if len(c) else s / r
     yield from ({"theta": texts(T, 10)}, {"theta": texts(T, 10), "sigma": texts(r)[0]}, {"theta": texts(T[[0, 1, 2]] if len(c) else T[::-1], 10)})
 
