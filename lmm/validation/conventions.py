@@ -33,6 +33,7 @@ COVARIANCES = "covariances in place of correlations"
 FISHERS_Z = "Fisher's z in place of correlations"
 OTHER_SIGN = "the opposite sign"
 WITH_DROPPED = "rows with missing values counted too"
+SMALL_IN_CODING = 1e-12 # of the largest element of T: it is the rounding of a zero
 RESPONSE_UNITS = (1e-3, 1e-2, 0.1, 10.0, 100.0, 1e3)
 IN_UNITS_OF_Y = {"beta": 1, "se": 1, "sd": 1, "var": 2, "sigma": 1}    # and to which power
 
@@ -44,7 +45,8 @@ class Alternative:
     `names` are those of the numbers, where they are not the fit's; `logs` is, of scales, how
     claimed numbers become log standard deviations, the numbers being these then. `log_sigma` is how
     a claimed sigma becomes the log of the criterion's; `places` are, of lme4's theta, those in T;
-    `order` has, of a list of standard deviations, the place where each number would be.
+    `order` has, of a list of standard deviations, the place where each number would be. `turn` is
+    what made the random effects those of another coding, (J, J).
     """
 
     parts: tuple
@@ -54,6 +56,7 @@ class Alternative:
     log_sigma: object = None
     places: tuple = ()
     order: tuple = ()
+    turn: object = None
 
     @property
     def by_other(self):
@@ -99,6 +102,12 @@ class Facts:
         names = list(self.fit.setup.design.x_names)
         own = ((), np.eye(len(names)), names)
         return [own, *(((words,), T, other) for words, T, other in codings(self.fit))]
+
+    @cached_property
+    def turns(self):
+        """(parts, what turns the random effects) of the codings of covariates with slopes."""
+        found = [(parts, _turn(self.fit, T, names)) for parts, T, names in self.codings[1:]]
+        return [(parts, turn) for parts, turn in found if turn is not None]
 
     @cached_property
     def least_squares(self):
@@ -305,12 +314,63 @@ def _with_sigma(to_log, known):
     return logs
 
 
+def _turn(fit, T, names):
+    """What a coding of the fixed effects makes of the random ones, (J, J); None if nothing.
+
+    None too where no psi of the model is that of this coding.
+    """
+    covariance = fit.setup.covariance
+    known = list(fit.setup.design.x_names)
+    effects = [block.effect for block in fit.setup.design.blocks]
+    turn = np.eye(len(effects))
+    if list(names) != known:
+        return None
+    T = np.where(np.abs(T) > SMALL_IN_CODING * np.abs(T).max(), T, 0.0)
+    for span, structure in zip(covariance.spans, covariance.structures):
+        if not all(effect in known for effect in effects[span]):
+            continue
+        places = [known.index(effect) for effect in effects[span]]
+        share = T[np.ix_(places, places)]
+        others = np.delete(T[places], places, axis=1)
+        is_diagonal = not (share - np.diag(np.diag(share))).any()
+        if others.any() or (structure.kind == "independent" and not is_diagonal):
+            return None
+        turn[span, span] = share
+    return None if np.array_equal(turn, np.eye(len(effects))) else turn
+
+
+def turned_psi(fit, turn):
+    """The covariance of the random effects in another coding, (J, J)."""
+    return turn @ fit.setup.covariance.psi(fit.theta) @ turn.T
+
+
+def correlations_in(fit, psi):
+    """The correlations of the pairs of `fit.corr` that a covariance of its blocks has."""
+    sds = np.sqrt(np.diag(psi))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        R = psi / sds / sds[:, None]
+    return np.array([R[i, j] for i, j in fit.setup.covariance.entries.pairs if i != j])
+
+
+def _turned(facts, to_log):
+    """Standard deviations, or variances, where a covariate has another unit or centre."""
+    for base, fit in facts.bases:
+        for parts, turn in facts.turns:
+            with np.errstate(divide="ignore"):
+                logs = np.log(np.diag(turned_psi(fit, turn))) / 2
+            values = np.append(fit.theta[:1], logs)
+            logs_of = _with_sigma(to_log, fit.theta[0])
+            yield Alternative(base + parts, values, (), logs_of, turn=turn)
+
+
 def _sds(facts):
     yield from _of_scales(facts, "sd")
+    yield from _turned(facts, np.log)
 
 
 def _variances(facts):
     yield from _of_scales(facts, "variance")
+    yield from _turned(facts, _half_logs)
 
 
 # what stands in place of sigma, from sigma, and from it to log sigma
@@ -405,6 +465,9 @@ def _correlations(facts):
         psi = fit.setup.covariance.psi(fit.theta)
         pairs = [(i, j) for i, j in fit.setup.covariance.entries.pairs if i != j]
         yield Alternative((*base, COVARIANCES), np.array([psi[i, j] for i, j in pairs]))
+        for parts, turn in facts.turns:
+            turned = correlations_in(fit, turned_psi(fit, turn))
+            yield Alternative(base + parts, turned, turn=turn)
 
 
 # -- likelihoods, counts ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ..fit import certify
 from ..fitting import rescaled
 from ..practical import LMMprof
 from .claims import BY_BLOCK, VARIANCES
-from .conventions import lme4_places
+from .conventions import correlations_in, lme4_places, turned_psi
 from .explaining import arranged, gives, with_orders
 
 EQUAL = 1e-10           # of a deviance: the same
@@ -165,8 +165,27 @@ def claimed_theta(fit, claims, scales):
         raise LMMError(f"{quantity or 'sigma'} holds a number that no standard deviation can be")
     _refuse_overflow(logs[0], logs[1:])
     sds = np.exp(logs[1:])
-    R = _correlations(fit, claims, sds, scales)
-    return fit.setup.covariance.theta(logs[0], R * sds * sds[:, None])
+    turn = _turn_of(fit, claims, quantity, scales)
+    R = _correlations(fit, claims, sds, scales if turn is None else {})
+    psi = R * sds * sds[:, None]
+    if turn is not None:
+        back = np.linalg.inv(turn)
+        psi = back @ psi @ back.T
+    return fit.setup.covariance.theta(logs[0], psi)
+
+
+def _turn_of(fit, claims, quantity, scales):
+    """What turned the random effects to another coding, or None; an LMMError if it is of some."""
+    of_sds, of_corr = scales.get(quantity), scales.get("corr")
+    turn = None if of_sds is None else of_sds.turn
+    if turn is None:
+        if of_corr is not None and of_corr.turn is not None:
+            raise LMMError(f"corr is with {of_corr.parts[-1]}, and {quantity} is not")
+        return None
+    expected = dict(zip(fit.corr.index, correlations_in(fit, turned_psi(fit, turn))))
+    if not all(one.agrees(float(expected[one.term])) for one in claims.of("corr")):
+        raise LMMError(f"{quantity} is with {of_sds.parts[-1]}, and corr is not")
+    return turn
 
 
 def _refuse_overflow(log_sigma, logs=()):

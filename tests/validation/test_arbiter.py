@@ -206,6 +206,27 @@ def test_conventions_of_ml_fits_and_of_covariates(sleepstudy):
         assert words in said(found) and found.explained, found
 
 
+@pytest.mark.parametrize("words, days", [
+    ("the unit of Days, 7 of the data's", lambda x: x / 7),
+    ("Days counted from its mean", lambda x: x - x.mean()),
+    ("Days standardised", lambda x: (x - x.mean()) / x.std()),
+])
+def test_slopes_of_a_covariate_in_another_unit_or_centre(sleepstudy, words, days):
+    """All of them are of that fit; the likelihood there is the same."""
+    dat = load_data("sleepstudy")
+    for reml in (True, False):
+        source = lmer("Reaction ~ Days + (Days | Subject)", dat.assign(Days=days(dat["Days"])), reml=reml)
+        for numbers in ({"sd": texts(source.sd)}, {"var": texts(source.sd**2)}):
+            found = compare(sleepstudy, {**numbers, "sigma": texts(source.sigma)[0], "corr": texts(source.corr)})
+            assert all(words in str(one) for one in found.explanations if one.quantity != "corr" or "unit" not in words), found
+            assert found.explained and found.verdict.lower == "neither", found
+    if "unit" not in words:
+        mixed = compare(sleepstudy, {"sd": texts(source.sd), "sigma": texts(source.sigma)[0], "corr": texts(source.update(reml=True).corr / 2)})
+        assert "is with " + words in str(mixed.verdict) and not mixed.explained
+    apart = lmer("Reaction ~ Days + (Days || Subject)", dat)
+    assert compare(apart, {"sd": texts(apart.sd * [1, 7]), "sigma": texts(apart.sigma)[0]}).verdict.lower == "neither"
+
+
 def test_lme4s_theta_is_compared_by_the_likelihood_too(sleepstudy):
     T = np.linalg.cholesky(psi_of(sleepstudy))[[0, 1, 1], [0, 0, 1]] / sleepstudy.sigma
     assert compare(sleepstudy, {"theta": texts(T)}).verdict.lower == "neither"
