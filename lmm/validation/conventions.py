@@ -16,6 +16,18 @@ from ..errors import LMMError
 from ..fit import refitted
 from .criteria import aics, bics, multiples
 from .freedoms import freedoms, kenward_roger_errors
+from .variances import (
+    SD_SCALES,
+    SIGMA_FORMS,
+    correlations_in,
+    half_logs,
+    lme4_places,
+    lme4_theta,
+    relative,
+    turn_of,
+    turned_psi,
+    with_sigma,
+)
 
 BY_ML = "maximum likelihood, where this fit is by REML"
 BY_REML = "REML, where this fit is by maximum likelihood"
@@ -33,7 +45,6 @@ COVARIANCES = "covariances in place of correlations"
 FISHERS_Z = "Fisher's z in place of correlations"
 OTHER_SIGN = "the opposite sign"
 WITH_DROPPED = "rows with missing values counted too"
-SMALL_IN_CODING = 1e-12 # of the largest element of T: it is the rounding of a zero
 RESPONSE_UNITS = (1e-3, 1e-2, 0.1, 10.0, 100.0, 1e3)
 IN_UNITS_OF_Y = {"beta": 1, "se": 1, "sd": 1, "var": 2, "sigma": 1}    # and to which power
 
@@ -106,7 +117,7 @@ class Facts:
     @cached_property
     def turns(self):
         """(parts, what turns the random effects) of the codings of covariates with slopes."""
-        found = [(parts, _turn(self.fit, T, names)) for parts, T, names in self.codings[1:]]
+        found = [(parts, turn_of(self.fit, T, names)) for parts, T, names in self.codings[1:]]
         return [(parts, turn) for parts, turn in found if turn is not None]
 
     @cached_property
@@ -251,44 +262,6 @@ def _log_sds(fit):
     return np.append(fit.theta[:1], fit.setup.covariance.log_sds(fit.theta))
 
 
-def in_scale(to_log, log_sigma):
-    """How sigma stands in a scale: the number whose log standard deviation it is."""
-    with np.errstate(all="ignore"):
-        for one in (log_sigma, 2 * log_sigma, np.exp(log_sigma), np.exp(2 * log_sigma)):
-            if np.allclose(to_log(np.array([one, 1.0]))[0], log_sigma, atol=1e-12):
-                return float(one)
-    return np.nan
-
-
-def _half_logs(variances):
-    return np.log(variances) / 2
-
-
-def _halves(logs):
-    return logs / 2
-
-
-def _relative(to_log):
-    """The same scale, of blocks relative to sigma."""
-    def logs(given):
-        found = to_log(given)
-        return np.append(found[:1], found[1:] + found[:1])
-
-    return logs
-
-
-# what may stand in place of sds or variances, and how it becomes logs of sds
-SD_SCALES = (
-    ("sd", np.log),
-    ("variance", _half_logs),
-    ("log sd", np.array),
-    ("log variance", _halves),
-    ("relative sd", _relative(np.log)),
-    ("relative variance", _relative(_half_logs)),
-    ("log relative sd", _relative(np.array)),
-)
-
-
 def _of_scales(facts, own):
     """The logs to compare, and how numbers in each scale become logs.
 
@@ -298,58 +271,7 @@ def _of_scales(facts, own):
         logs = _log_sds(fit)
         for word, to_log in SD_SCALES:
             parts = base if word == own else (*base, f"{word}s in place of {own}s")
-            yield Alternative(parts, logs, (), _with_sigma(to_log, logs[0]))
-
-
-def _with_sigma(to_log, known):
-    """From the numbers of blocks, and sigma's where it is among them, to all logs.
-
-    Where it is not, its log is `log_sigma`, or else the known one.
-    """
-    def logs(blocks, sigma=(), log_sigma=None):
-        if not len(sigma):
-            sigma = [in_scale(to_log, known if log_sigma is None else log_sigma)]
-        return to_log(np.concatenate([sigma, blocks]))
-
-    return logs
-
-
-def _turn(fit, T, names):
-    """What a coding of the fixed effects makes of the random ones, (J, J); None if nothing.
-
-    None too where no psi of the model is that of this coding.
-    """
-    covariance = fit.setup.covariance
-    known = list(fit.setup.design.x_names)
-    effects = [block.effect for block in fit.setup.design.blocks]
-    turn = np.eye(len(effects))
-    if list(names) != known:
-        return None
-    T = np.where(np.abs(T) > SMALL_IN_CODING * np.abs(T).max(), T, 0.0)
-    for span, structure in zip(covariance.spans, covariance.structures):
-        if not all(effect in known for effect in effects[span]):
-            continue
-        places = [known.index(effect) for effect in effects[span]]
-        share = T[np.ix_(places, places)]
-        others = np.delete(T[places], places, axis=1)
-        is_diagonal = not (share - np.diag(np.diag(share))).any()
-        if others.any() or (structure.kind == "independent" and not is_diagonal):
-            return None
-        turn[span, span] = share
-    return None if np.array_equal(turn, np.eye(len(effects))) else turn
-
-
-def turned_psi(fit, turn):
-    """The covariance of the random effects in another coding, (J, J)."""
-    return turn @ fit.setup.covariance.psi(fit.theta) @ turn.T
-
-
-def correlations_in(fit, psi):
-    """The correlations of the pairs of `fit.corr` that a covariance of its blocks has."""
-    sds = np.sqrt(np.diag(psi))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        R = psi / sds / sds[:, None]
-    return np.array([R[i, j] for i, j in fit.setup.covariance.entries.pairs if i != j])
+            yield Alternative(parts, logs, (), with_sigma(to_log, logs[0]))
 
 
 def _turned(facts, to_log):
@@ -359,7 +281,7 @@ def _turned(facts, to_log):
             with np.errstate(divide="ignore"):
                 logs = np.log(np.diag(turned_psi(fit, turn))) / 2
             values = np.append(fit.theta[:1], logs)
-            logs_of = _with_sigma(to_log, fit.theta[0])
+            logs_of = with_sigma(to_log, fit.theta[0])
             yield Alternative(base + parts, values, (), logs_of, turn=turn)
 
 
@@ -370,17 +292,7 @@ def _sds(facts):
 
 def _variances(facts):
     yield from _of_scales(facts, "variance")
-    yield from _turned(facts, _half_logs)
-
-
-# what stands in place of sigma, from sigma, and from it to log sigma
-SIGMA_FORMS = (
-    ((), lambda s: s, np.log),
-    (("the residual variance in place of sigma",), lambda s: s**2, lambda v: np.log(v) / 2),
-    (("log sigma in place of sigma",), np.log, lambda v: v),
-    (("the log residual variance in place of sigma",), lambda s: 2 * np.log(s), lambda v: v / 2),
-    (("1 / sigma^2 in place of sigma",), lambda s: s**-2.0, lambda v: -np.log(v) / 2),
-)
+    yield from _turned(facts, half_logs)
 
 
 def _sigma(facts):
@@ -417,7 +329,7 @@ def _theta(facts):
 def _scales_and_orders(base, theta):
     """theta with all its elements in other scales and orders."""
     scales = [("", np.copy), *((words, to_log) for words, _, to_log in THETA_SCALES)]
-    scales.append((f"sigma^2, then {RELATIVE_VARIANCES}", _relative(_half_logs)))
+    scales.append((f"sigma^2, then {RELATIVE_VARIANCES}", relative(half_logs)))
     for order, arranged in THETA_ORDERS:
         for words, to_log in scales:
             parts = tuple(part for part in (words, order) if part)
@@ -427,32 +339,6 @@ def _scales_and_orders(base, theta):
 
             if parts:
                 yield Alternative(base + parts, theta, (), logs)
-
-
-def lme4_places(fit, by_levels=False):
-    """The places in T of lme4's theta: each term by columns; terms as in ref, or as lme4 has them.
-
-    lme4 puts terms with more levels first.
-    """
-    covariance = fit.setup.covariance
-    blocks = fit.setup.design.blocks
-    terms = list(zip(covariance.spans, covariance.structures))
-    if by_levels:
-        terms.sort(key=lambda term: -len(blocks[term[0].start].levels))
-    places = []
-    for span, structure in terms:
-        own = range(span.start, span.stop)
-        if structure.kind == "independent":
-            places += [(j, j) for j in own]
-        else:
-            places += [(i, j) for j in own for i in own if i >= j]
-    return tuple(places)
-
-
-def lme4_theta(fit, places):
-    """lme4's theta of a fit: the elements of T / sigma in these places."""
-    T = fit.setup.covariance.root(fit.theta) / fit.sigma
-    return np.array([T[place] for place in places])
 
 
 def _correlations(facts):

@@ -10,8 +10,8 @@ from ..fit import certify
 from ..fitting import rescaled
 from ..practical import LMMprof
 from .claims import BY_BLOCK, VARIANCES
-from .conventions import correlations_in, lme4_places, turned_psi
 from .explaining import arranged, gives, with_orders
+from .variances import correlations_in, lme4_places, turned_psi
 
 EQUAL = 1e-10           # of a deviance: the same
 STOPPED_SHORT = 0.1     # of a deviance, up to which a search has ended beside the same optimum
