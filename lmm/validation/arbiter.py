@@ -172,7 +172,7 @@ def read(fit, claimed):
 
     def own(claim):
         quantity = claim.quantity
-        if claim.term == "Residual":
+        if claim.of_sigma:
             return fit.sigma**2 if quantity == "var" else fit.sigma
         if quantity not in by_quantity:
             by_quantity[quantity] = own_values(quantity, fit)

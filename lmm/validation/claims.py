@@ -24,7 +24,8 @@ LIKELIHOODS = ("llf", "deviance", "aic", "bic")
 SINGLE = ("sigma", *LIKELIHOODS, "nobs")
 VARIANCES = ("sd", "var", "corr", "sigma", "theta")
 CLAIMED_QUANTITIES = (*BY_COEFFICIENT, *VARIANCES, *LIKELIHOODS, "nobs")
-SIGMA_NAMES = ("residual", "sigma")     # of sigma among standard deviations
+SIGMA_TERM = "Residual"                 # what sigma is called among standard deviations, ...
+SIGMA_NAMES = ("residual", "sigma")     # ... and may be called where no block is
 
 # -- digits ---------------------------------------------------------------------------------------
 
@@ -59,6 +60,8 @@ class Claim:
         How many significant digits were printed.
     below : bool
         Whether it is a bound, such as ``"<.0001"``.
+    of_sigma : bool
+        Whether it is sigma's among standard deviations, or its variance; a block may have the name.
     """
 
     quantity: str
@@ -69,6 +72,7 @@ class Claim:
     half: float
     printed: int
     below: bool = False
+    of_sigma: bool = False
 
     def agrees(self, exact):
         """Whether a number is this one, to the digits that were printed, or as two searches are.
@@ -117,6 +121,10 @@ class Claims:
             if one.term == term:
                 return one
         return None
+
+    def sigma_among(self, quantity):
+        """The claim of sigma among standard deviations or variances, or None."""
+        return next((one for one in self.of(quantity) if one.of_sigma), None)
 
     def replacing(self, old, new):
         """The same with another claim in the place of one."""
@@ -270,12 +278,13 @@ def _several(quantity, given, names):
         raise LMMError(
             f"{quantity} has {len(given)} numbers; it takes {takes}: {shorten(known)}"
         )
-    if quantity in BY_BLOCK and len(given) > len(known):
-        known.append("Residual")
+    blocks = len(known) if quantity in BY_BLOCK else len(given)
+    if len(given) > blocks:
+        known.append(SIGMA_TERM)
     if quantity == "theta" and len(given) < len(known):
         known = known[1:]
     return [
-        Claim(quantity, name, place, *read_number(one, f"{quantity}[{place}]"))
+        Claim(quantity, name, place, *read_number(one, f"{quantity}[{place}]"), place >= blocks)
         for place, (name, one) in enumerate(zip(known, given))
     ]
 
@@ -286,22 +295,26 @@ def _by_name(quantity, given, names):
     written = {}
     for name, one in given.items():
         term = name_among(name, names[quantity], what)
+        of_sigma = term is None and quantity in BY_BLOCK and bare_name(name) in SIGMA_NAMES
         if term is None and quantity in BY_COEFFICIENT:
             term = first_among(name, names["other"])
-        if term is None and quantity in BY_BLOCK and bare_name(name) in SIGMA_NAMES:
-            term = "Residual"
+        if of_sigma:
+            term = SIGMA_TERM
         if term is None:
             raise unknown_name(what, name, names[quantity])
-        if term in written:
-            raise LMMError(f"{quantity} of {term!r} is claimed twice, as {written[term]!r} and as "
+        known = (term, of_sigma)
+        if known in written:
+            raise LMMError(f"{quantity} of {term!r} is claimed twice, as {written[known]!r} and as "
                            f"{name!r}")
-        written[term] = name
-        yield Claim(quantity, term, None, *read_number(one, f"{quantity}[{name!r}]"))
+        written[known] = name
+        number = read_number(one, f"{quantity}[{name!r}]")
+        yield Claim(quantity, term, None, *number, of_sigma)
 
 
 def _refuse_two_sigmas(found):
     """Raise an LMMError where sigma is claimed beside standard deviations and among them."""
     for quantity in BY_BLOCK:
-        residual = any(one.term == "Residual" for one in found.get(quantity, []))
+        residual = any(one.of_sigma for one in found.get(quantity, []))
         if residual and "sigma" in found:
-            raise LMMError(f"sigma is claimed twice: as sigma, and as 'Residual' of {quantity}")
+            raise LMMError(f"sigma is claimed twice: as sigma, and as {SIGMA_TERM!r} of "
+                           f"{quantity}")

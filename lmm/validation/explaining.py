@@ -182,7 +182,11 @@ def arranged(claims, order):
     """The claims of a list of standard deviations, each of the block that it is of."""
     if not order:
         return claims
-    return [replace(claim, term=claims[place].term) for claim, place in zip(claims, order)]
+    meant = [claims[place] for place in order]
+    return [
+        replace(claim, term=one.term, of_sigma=one.of_sigma)
+        for claim, one in zip(claims, meant)
+    ]
 
 
 def _order_of(claims, values):
@@ -246,8 +250,8 @@ def _gives_logs(one, claims, fit):
         claims = sorted(claims, key=lambda claim: labels.index(claim.term))
     else:
         names = [block.name for block in fit.setup.design.blocks]
-        residual = [claim for claim in claims if claim.term == "Residual"]
-        of_blocks = [claim for claim in claims if claim.term != "Residual"]
+        residual = [claim for claim in claims if claim.of_sigma]
+        of_blocks = [claim for claim in claims if not claim.of_sigma]
         places = [0] * len(residual) + [1 + names.index(claim.term) for claim in of_blocks]
         claims = residual + of_blocks
         exact = exact[places]

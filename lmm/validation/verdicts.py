@@ -10,6 +10,7 @@ from ..fit import certify
 from ..fitting import rescaled
 from ..practical import LMMprof
 from .claims import BY_BLOCK, VARIANCES
+from .criteria import deviance_of
 from .explaining import arranged, gives, with_orders
 from .variances import correlations_in, lme4_places, turned_psi
 
@@ -150,7 +151,7 @@ def claimed_theta(fit, claims, scales):
             raise LMMError(f"{quantity} is claimed as a bound, which is no number")
     if claims.of("theta"):
         return _of_theta(fit, claims, scales)
-    quantity = next((name for name in BY_BLOCK if claims.of(name)), None)
+    quantity = _of_blocks(claims, len(design.blocks))
     log_sigma = _claimed_log_sigma(claims, scales)
     if quantity is None and (design.blocks or log_sigma is None):
         return None
@@ -196,9 +197,17 @@ def _refuse_overflow(log_sigma, logs=()):
         raise LMMError("a standard deviation is so small or large that the likelihood overflows")
 
 
+def _of_blocks(claims, count):
+    """"sd" or "var", whichever is claimed of all blocks, or else of any; None if none is."""
+    claimed = {name: sum(not one.of_sigma for one in claims.of(name)) for name in BY_BLOCK}
+    whole = [name for name in BY_BLOCK if claimed[name] == count]
+    some = [name for name in BY_BLOCK if claims.of(name)]
+    return next(iter(whole + some), None)
+
+
 def _in_order(claims, names):
     """The claimed numbers in the order of `names`; an LMMError where one is missing."""
-    claimed = {one.term: one.value for one in claims}
+    claimed = {one.term: one.value for one in claims if not one.of_sigma}
     for name in names:
         if name not in claimed:
             raise LMMError(f"{claims[0].quantity} of {name!r} is not claimed")
@@ -260,7 +269,7 @@ def _claimed_log_sigma(claims, scales):
                 raise LMMError(f"sigma is that of {alternative.parts[0]}")
             return float(alternative.log_sigma(alone.value))
         for quantity in BY_BLOCK:
-            among = claims.value(quantity, "Residual")
+            among = claims.sigma_among(quantity)
             if among is not None:
                 return _log_among(among.value, quantity, scales.get(quantity))
     return None
@@ -304,7 +313,7 @@ def _correlations(fit, claims, sds, scales):
 
 def deviance_at(theta, fit):
     """-2 times the log-likelihood, or REML's, at a theta."""
-    return 2 * float(LMMprof(theta, fit.setup)) + fit.setup.df * float(np.log(2 * np.pi))
+    return deviance_of(LMMprof(theta, fit.setup), fit.setup.df)
 
 
 def _amount(value):

@@ -246,6 +246,24 @@ def test_theta_by_name_is_in_any_order_and_whole(machines):
     assert not found.explained and str(found.verdict) == f"it cannot be compared, for theta of {labels[0]!r} is not claimed"
 
 
+def test_a_grouping_called_residual_is_no_sigma(sleepstudy):
+    """A block's own name comes first; sigma then has its other name, or stands last in a list."""
+    dat = load_data("sleepstudy").rename(columns={"Subject": "Residual"})
+    fit = lmer("Reaction ~ Days + (1 | Residual)", dat)
+    sd, sigma = fit.sd["Residual"], fit.sigma
+    for claimed in ({"Residual": f"{sd:.8g}", "sigma": f"{sigma:.8g}"}, texts([sd, sigma])):
+        found = compare(fit, {"sd": claimed})
+        assert found.agrees and found.verdict.lower == "neither", found
+    assert "variances in place of sds" in said(compare(fit, {"sd": texts([sd**2, sigma**2])}))
+
+
+def test_what_is_whole_is_compared(machines):
+    """Of standard deviations in part beside all variances, these."""
+    fit, _ = machines
+    found = compare(fit, {"sd": {"Worker": texts(fit.sd)[0]}, "var": texts(fit.sd**2), "sigma": texts(fit.sigma)[0]})
+    assert found.agrees and found.verdict.lower == "neither"
+
+
 def test_where_several_explain_it_says_so(heights):
     """Three of these degrees of freedom are 3 for Gender."""
     p = 2 * t.sf(heights.tvalues["Gender[T.M]"], 3)
