@@ -34,7 +34,7 @@ CLOSE_CRITERION = 8.0   # ... and of a likelihood there, to which their distance
 OF_HALF = 1e-6          # of half a unit in the last place: numbers in the middle go either way
 LAST_BITS = 1e-12       # relative: what two orders of the same sums differ by
 MOST_EXPONENT = 307     # of ten, beyond which no float is
-MOST_CHARACTERS = 40    # characters of what is no number, in a message
+MOST_CHARACTERS = 40    # of what is no number or name, in a message
 BEYOND = f"beyond 1e{MOST_EXPONENT}, what can be compared"
 PRINTED_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 PRINTED_INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -132,7 +132,7 @@ class Claims:
         return Claims({**self.by_quantity, old.quantity: changed})
 
     def arranging(self, arrangement):
-        """The same with the claims of these quantities."""
+        """The same with other claims of some quantities, a dict by quantity."""
         return Claims({**self.by_quantity, **arrangement})
 
     def __iter__(self):
@@ -140,6 +140,12 @@ class Claims:
 
 
 # -- numbers ---------------------------------------------------------------------------------------
+
+
+def brief(text):
+    """The beginning of a text that is too long for a message; all else as it is."""
+    is_long = isinstance(text, str) and len(text) > MOST_CHARACTERS
+    return f"{text[:MOST_CHARACTERS]}..." if is_long else text
 
 
 def read_number(given, key):
@@ -156,7 +162,7 @@ def read_number(given, key):
         raise LMMError(f"{key} is an integer {BEYOND}") from None
     below = text.startswith("<")
     bare = text.removeprefix("<").strip().replace("\u2212", "-")
-    shown = repr(text[:MOST_CHARACTERS]) + ("..." if len(text) > MOST_CHARACTERS else "")
+    shown = repr(brief(text))
     if bare.lower() == "nan":
         raise LMMError(f"{key} is nan; leave out what was not printed")
     if PRINTED_INFINITY.fullmatch(bare):
@@ -237,7 +243,7 @@ def read_claims(claimed, names):
     found = {}
     for quantity, given in claimed.items():
         if quantity not in CLAIMED_QUANTITIES:
-            raise unknown_name("quantity", quantity, CLAIMED_QUANTITIES)
+            raise unknown_name("quantity", brief(quantity), CLAIMED_QUANTITIES)
         if quantity in SINGLE:
             found[quantity] = [Claim(quantity, "", None, *read_number(given, quantity))]
             continue
@@ -301,7 +307,7 @@ def _by_name(quantity, given, names):
         if of_sigma:
             term = SIGMA_TERM
         if term is None:
-            raise unknown_name(what, name, names[quantity])
+            raise unknown_name(what, brief(name), names[quantity])
         known = (term, of_sigma)
         if known in written:
             raise LMMError(f"{quantity} of {term!r} is claimed twice, as {written[known]!r} and as "

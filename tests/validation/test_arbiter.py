@@ -482,7 +482,9 @@ def test_counted_degrees_of_freedom(heights, sleepstudy, machines):
     ({"sigma": "<<1"}, "sigma is '<<1', which is no number"),
     ({"sigma": "1_000"}, "sigma is '1_000', which is no number"),
     ({"sigma": "\u0663"}, "sigma is '\u0663', which is no number"),
-    ({"sigma": "x" * 6000}, f"sigma is '{'x' * 40}'..., which is no number"),
+    ({"sigma": "x" * 6000}, f"sigma is '{'x' * 40}...', which is no number"),
+    ({"x" * 6000: 1}, f"there is no quantity '{'x' * 40}...'; there are"),
+    ({"beta": {"x" * 6000: 1}}, f"there is no coefficient of beta '{'x' * 40}...'; there are"),
 ])
 def test_what_cannot_be_read(machines, claimed, words):
     with pytest.raises(LMMError) as error:
