@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 import lmm
-from lmm import engines, inference, practical
+from lmm import engines, grading, inference, practical, validation
 from lmm.result.shown import Shown
+from lmm.validation.explaining import Explanation
+from lmm.validation.verdicts import Verdict
 
 HOME = Path(lmm.__file__).parent
 # classes that results have, but that the package has no name for
 UNNAMED = {
     "_Setup": engines.Setup, "_Nll": practical.Nll, "_Shown": Shown, "_Means": inference.Means,
+    "_Arbitration": validation.Arbitration, "_Explanation": Explanation, "_Verdict": Verdict, "_Report": grading.Report,
 }
 INSIDE = {                                          # attributes that are nobody's business
     "Fits": {"estimates", "responses", "batches", "one"},

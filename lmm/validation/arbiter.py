@@ -5,6 +5,7 @@ differs, a convention is named if it gives every claimed number of that quantity
 the variances is said by the criterion, evaluated at the claimed ones, and by nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from ..errors import LMMError
 from ..result import LMMResult, tables
-from .claims import BY_BLOCK, BY_COEFFICIENT, bare_name, read_claims
+from .claims import BY_BLOCK, BY_COEFFICIENT, as_mapping, read_claims, same_names
 from .conventions import Facts
 from .explaining import explained, own_values, pooled
 from .verdicts import Verdict, verdict_on_deviance
@@ -152,10 +153,13 @@ def compare(fit, claimed, program=NOBODYS):
     facts, claims, own = read(fit, claimed)
     table = pd.DataFrame([_row(claim, own(claim)) for claim in claims])
     different = table.loc[~table["agrees"], "quantity"].unique()
-    found = {name: explained(claims.of(name), facts) for name in different}
+    found = {name: explained(claims.of(name), facts, own) for name in different}
     explanations = tuple(pooled([explanation for explanation, _ in found.values()]))
-    scales = {one.quantity: found[one.quantity][1] for one in explanations if one.conventions}
-    verdict = verdict_on_deviance(fit, claims, scales, facts)
+    named = {
+        one.quantity: [found[one.quantity][1][parts] for parts in one.conventions]
+        for one in explanations
+    }
+    verdict = verdict_on_deviance(claims, named, facts)
     criterion = "REML" if fit.reml else "maximum likelihood"
     return Arbitration(table, explanations, verdict, program, criterion)
 
@@ -168,7 +172,7 @@ def read(fit, claimed):
 
     def own(claim):
         quantity = claim.quantity
-        if claim.term == "Residual":
+        if claim.of_sigma:
             return fit.sigma**2 if quantity == "var" else fit.sigma
         if quantity not in by_quantity:
             by_quantity[quantity] = own_values(quantity, fit)
@@ -187,11 +191,11 @@ def _names(fit, claimed, facts):
     names["corr"] = list(fit.corr.index)
     names["theta"] = list(design.labels)
     names["other"] = []
-    known = set(map(bare_name, own))
-    if isinstance(claimed, dict):
+    if isinstance(claimed, Mapping):
         for quantity in BY_COEFFICIENT:
-            given = claimed.get(quantity)
-            if hasattr(given, "keys") and any(bare_name(one) not in known for one in given):
+            given = as_mapping(claimed.get(quantity))
+            named = given if isinstance(given, Mapping) else ()
+            if any(not same_names(one, own) for one in named):
                 names["other"] = [name for _, _, other in facts.codings for name in other]
     return names
 

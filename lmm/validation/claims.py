@@ -5,9 +5,13 @@ those that Python shows of it.
 """
 
 import re
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from math import isfinite, isinf, isnan
+
+import numpy as np
+import pandas as pd
 
 from ..errors import LMMError, shorten, unknown_name
 from .rows import ALL_DIGITS, digits_of
@@ -20,7 +24,8 @@ LIKELIHOODS = ("llf", "deviance", "aic", "bic")
 SINGLE = ("sigma", *LIKELIHOODS, "nobs")
 VARIANCES = ("sd", "var", "corr", "sigma", "theta")
 CLAIMED_QUANTITIES = (*BY_COEFFICIENT, *VARIANCES, *LIKELIHOODS, "nobs")
-SIGMA_NAMES = ("residual", "sigma")     # of sigma among standard deviations
+SIGMA_TERM = "Residual"                 # what sigma is called among standard deviations, ...
+SIGMA_NAMES = ("residual", "sigma")     # ... and may be called where no block is
 
 # -- digits ---------------------------------------------------------------------------------------
 
@@ -28,6 +33,11 @@ CLOSE_DIGITS = 6.0      # of two searches that have found the same optimum, ...
 CLOSE_CRITERION = 8.0   # ... and of a likelihood there, to which their distance is squared
 OF_HALF = 1e-6          # of half a unit in the last place: numbers in the middle go either way
 LAST_BITS = 1e-12       # relative: what two orders of the same sums differ by
+MOST_EXPONENT = 307     # of ten, beyond which no float is
+MOST_CHARACTERS = 40    # of what is no number or name, in a message
+BEYOND = f"beyond 1e{MOST_EXPONENT}, what can be compared"
+PRINTED_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+PRINTED_INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,8 @@ class Claim:
         How many significant digits were printed.
     below : bool
         Whether it is a bound, such as ``"<.0001"``.
+    of_sigma : bool
+        Whether it is sigma's among standard deviations, or its variance; a block may have the name.
     """
 
     quantity: str
@@ -60,6 +72,7 @@ class Claim:
     half: float
     printed: int
     below: bool = False
+    of_sigma: bool = False
 
     def agrees(self, exact):
         """Whether a number is this one, to the digits that were printed, or as two searches are.
@@ -109,10 +122,18 @@ class Claims:
                 return one
         return None
 
+    def sigma_among(self, quantity):
+        """The claim of sigma among standard deviations or variances, or None."""
+        return next((one for one in self.of(quantity) if one.of_sigma), None)
+
     def replacing(self, old, new):
         """The same with another claim in the place of one."""
         changed = [new if one is old else one for one in self.of(old.quantity)]
         return Claims({**self.by_quantity, old.quantity: changed})
+
+    def arranging(self, arrangement):
+        """The same with other claims of some quantities, a dict by quantity."""
+        return Claims({**self.by_quantity, **arrangement})
 
     def __iter__(self):
         return (claim for claims in self.by_quantity.values() for claim in claims)
@@ -121,29 +142,44 @@ class Claims:
 # -- numbers ---------------------------------------------------------------------------------------
 
 
+def brief(text):
+    """The beginning of a text that is too long for a message; all else as it is."""
+    is_long = isinstance(text, str) and len(text) > MOST_CHARACTERS
+    return f"{text[:MOST_CHARACTERS]}..." if is_long else text
+
+
 def read_number(given, key):
     """(text, value, half, printed, below) of a claimed number; `key` names it in messages."""
-    if isinstance(given, bool) or given is None:
+    if isinstance(given, (bool, np.bool_)) or given is None:
         raise LMMError(f"{key} is {given!r}; it is a number, or text that shows one")
-    if not isinstance(given, (str, int, float, Decimal)) and not hasattr(given, "item"):
+    if not isinstance(given, (str, int, float, Decimal, np.integer, np.floating)):
         raise LMMError(
             f"{key} is of type {type(given).__name__}; it is a number, or text that shows one"
         )
-    given = given.item() if hasattr(given, "item") else given
-    text = given.strip() if isinstance(given, str) else str(given)
+    try:
+        text = str(given).strip()
+    except ValueError:                              # Python shows no integer of so many digits
+        raise LMMError(f"{key} is an integer {BEYOND}") from None
     below = text.startswith("<")
-    bare = text.lstrip("<").strip().replace("\u2212", "-")
+    bare = text.removeprefix("<").strip().replace("\u2212", "-")
+    shown = repr(brief(text))
+    if bare.lower() == "nan":
+        raise LMMError(f"{key} is nan; leave out what was not printed")
+    if PRINTED_INFINITY.fullmatch(bare):
+        return text, float(bare), 0.0, 1, below
+    if not PRINTED_NUMBER.fullmatch(bare):
+        raise LMMError(f"{key} is {shown}, which is no number")
     try:
         number = Decimal(bare)
-    except InvalidOperation:
-        raise LMMError(f"{key} is {text!r}, which is no number") from None
-    if number.is_nan():
-        raise LMMError(f"{key} is nan; leave out what was not printed")
-    if number.is_infinite():
-        return text, float(number), 0.0, 1, below
-    exponent = number.as_tuple().exponent
-    digits = "".join(map(str, number.as_tuple().digits)).lstrip("0")
-    return text, float(number), 0.5 * 10.0**exponent, max(len(digits), 1), below
+        is_known = number.adjusted() <= MOST_EXPONENT
+    except InvalidOperation:                        # an exponent of very many digits
+        is_known = False
+    if not is_known:
+        raise LMMError(f"{key} is {shown}, {BEYOND}")
+    _, digits, exponent = number.as_tuple()
+    half = 0.5 * 10.0**exponent
+    significant = "".join(map(str, digits)).lstrip("0")
+    return text, float(number), half, max(len(significant), 1), below
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -160,6 +196,33 @@ def bare_name(name):
     return ":".join(sorted(bare))
 
 
+def name_in_r(name):
+    """A coefficient's name as R writes it: ``MachineB`` for ``Machine[T.B]``."""
+    return re.sub(r"\[(?:[TS]\.)?(.*?)\]", r"\1", str(name)).replace("(Intercept)", "Intercept")
+
+
+def same_names(name, known):
+    """Those of the known names that a name may be: itself, or as R writes it, or by `bare_name`."""
+    for form in (str, name_in_r, bare_name):
+        found = [one for one in dict.fromkeys(known) if form(one) == form(name)]
+        if found:
+            return found
+    return []
+
+
+def first_among(name, known):
+    """The first of the known names that a name may be; None if it is none."""
+    return next(iter(same_names(name, known)), None)
+
+
+def name_among(name, known, what):
+    """The known name that a name is, None if none; an LMMError if it may be several."""
+    found = same_names(name, known)
+    if len(found) > 1:
+        raise LMMError(f"{what} {name!r} may be any of {shorten(found)}; write one of these")
+    return found[0] if found else None
+
+
 def read_claims(claimed, names):
     """The `Claims` of a dict; an LMMError names the key that cannot be used.
 
@@ -171,7 +234,7 @@ def read_claims(claimed, names):
         By quantity the names that its numbers may have, in order; those of ``"beta"`` may be
         followed by names of other codings, in ``names["other"]``.
     """
-    if not isinstance(claimed, dict):
+    if not isinstance(claimed, Mapping):
         kind = type(claimed).__name__
         raise LMMError(f"claimed is of type {kind}; it is a dict by quantity, such as {{'sigma': "
                        "'0.962'}")
@@ -180,28 +243,36 @@ def read_claims(claimed, names):
     found = {}
     for quantity, given in claimed.items():
         if quantity not in CLAIMED_QUANTITIES:
-            raise unknown_name("quantity", quantity, CLAIMED_QUANTITIES)
+            raise unknown_name("quantity", brief(quantity), CLAIMED_QUANTITIES)
         if quantity in SINGLE:
             found[quantity] = [Claim(quantity, "", None, *read_number(given, quantity))]
             continue
         found[quantity] = _several(quantity, given, names)
+    if not any(found.values()):
+        raise LMMError(f"claimed holds no number: {', '.join(found)} is empty")
     _refuse_two_sigmas(found)
     return Claims({name: found[name] for name in CLAIMED_QUANTITIES if found.get(name)})
 
 
+def as_mapping(given):
+    """A Series as a dict by name, and all else as it is; an LMMError of a name that is twice."""
+    if isinstance(given, pd.Series) and not given.index.is_unique:
+        twice = given.index[given.index.duplicated()][0]
+        raise LMMError(f"{twice!r} is claimed twice in a Series; leave one out")
+    return given.to_dict() if isinstance(given, pd.Series) else given
+
+
 def _several(quantity, given, names):
     """The claims of a quantity that has several numbers."""
-    if hasattr(given, "to_dict"):
-        given = given.to_dict()
-    if isinstance(given, dict):
+    given = as_mapping(given)
+    if isinstance(given, Mapping):
         return list(_by_name(quantity, given, names))
     if isinstance(given, (str, int, float, Decimal)):
         given = [given]
-    try:
-        given = list(given)
-    except TypeError:
+    if isinstance(given, (bytes, bytearray, Set)) or not isinstance(given, Iterable):
         kind = type(given).__name__
-        raise LMMError(f"{quantity} is of type {kind}; it is a list or a dict by name") from None
+        raise LMMError(f"{quantity} is of type {kind}; it is a list or a dict by name")
+    given = list(given)
     known = list(names[quantity])
     lengths = {len(known)}
     if quantity in BY_BLOCK:
@@ -213,35 +284,43 @@ def _several(quantity, given, names):
         raise LMMError(
             f"{quantity} has {len(given)} numbers; it takes {takes}: {shorten(known)}"
         )
-    if quantity in BY_BLOCK and len(given) > len(known):
-        known.append("Residual")
+    blocks = len(known) if quantity in BY_BLOCK else len(given)
+    if len(given) > blocks:
+        known.append(SIGMA_TERM)
     if quantity == "theta" and len(given) < len(known):
         known = known[1:]
     return [
-        Claim(quantity, name, place, *read_number(one, f"{quantity}[{place}]"))
+        Claim(quantity, name, place, *read_number(one, f"{quantity}[{place}]"), place >= blocks)
         for place, (name, one) in enumerate(zip(known, given))
     ]
 
 
 def _by_name(quantity, given, names):
     """The claims of a dict by name."""
-    known = {bare_name(name): name for name in names[quantity]}
-    if quantity in BY_COEFFICIENT:
-        for name in names["other"]:
-            known.setdefault(bare_name(name), name)
-    if quantity in BY_BLOCK:
-        known.update(dict.fromkeys(SIGMA_NAMES, "Residual"))
+    what = f"{'coefficient' if quantity in BY_COEFFICIENT else 'term'} of {quantity}"
+    written = {}
     for name, one in given.items():
-        key = f"{quantity}[{name!r}]"
-        if bare_name(name) not in known:
-            what = "coefficient" if quantity in BY_COEFFICIENT else "term"
-            raise unknown_name(f"{what} of {quantity}", name, names[quantity])
-        yield Claim(quantity, known[bare_name(name)], None, *read_number(one, key))
+        term = name_among(name, names[quantity], what)
+        of_sigma = term is None and quantity in BY_BLOCK and bare_name(name) in SIGMA_NAMES
+        if term is None and quantity in BY_COEFFICIENT:
+            term = first_among(name, names["other"])
+        if of_sigma:
+            term = SIGMA_TERM
+        if term is None:
+            raise unknown_name(what, brief(name), names[quantity])
+        known = (term, of_sigma)
+        if known in written:
+            raise LMMError(f"{quantity} of {term!r} is claimed twice, as {written[known]!r} and as "
+                           f"{name!r}")
+        written[known] = name
+        number = read_number(one, f"{quantity}[{name!r}]")
+        yield Claim(quantity, term, None, *number, of_sigma)
 
 
 def _refuse_two_sigmas(found):
     """Raise an LMMError where sigma is claimed beside standard deviations and among them."""
     for quantity in BY_BLOCK:
-        residual = any(one.term == "Residual" for one in found.get(quantity, []))
+        residual = any(one.of_sigma for one in found.get(quantity, []))
         if residual and "sigma" in found:
-            raise LMMError(f"sigma is claimed twice: as sigma, and as 'Residual' of {quantity}")
+            raise LMMError(f"sigma is claimed twice: as sigma, and as {SIGMA_TERM!r} of "
+                           f"{quantity}")

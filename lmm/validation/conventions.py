@@ -16,6 +16,18 @@ from ..errors import LMMError
 from ..fit import refitted
 from .criteria import aics, bics, multiples
 from .freedoms import freedoms, kenward_roger_errors
+from .variances import (
+    SD_SCALES,
+    SIGMA_FORMS,
+    correlations_in,
+    half_logs,
+    lme4_places,
+    lme4_theta,
+    relative,
+    turn_of,
+    turned_psi,
+    with_sigma,
+)
 
 BY_ML = "maximum likelihood, where this fit is by REML"
 BY_REML = "REML, where this fit is by maximum likelihood"
@@ -42,13 +54,30 @@ class Alternative:
     """What a quantity is by a convention: its parts in words, and its numbers.
 
     `names` are those of the numbers, where they are not the fit's; `logs` is, of scales, how
-    claimed numbers become log standard deviations, the numbers being these then.
+    claimed numbers become log standard deviations, the numbers being these then. `log_sigma` is how
+    a claimed sigma becomes the log of the criterion's; `places` are, of lme4's theta, those in T;
+    `order` has, of a list of standard deviations, the place where each number would be. `turn` is
+    what made the random effects those of another coding, (J, J).
     """
 
     parts: tuple
     values: np.ndarray
     names: tuple = ()
     logs: object = None
+    log_sigma: object = None
+    places: tuple = ()
+    order: tuple = ()
+    turn: object = None
+
+    @property
+    def by_other(self):
+        """Whether its numbers are by the criterion that was not fitted."""
+        return BY_ML in self.parts or BY_REML in self.parts
+
+    @property
+    def is_plain(self):
+        """Whether its numbers are a fit's, by whichever criterion, and nothing else."""
+        return set(self.parts) <= {BY_ML, BY_REML}
 
 
 class Facts:
@@ -84,6 +113,12 @@ class Facts:
         names = list(self.fit.setup.design.x_names)
         own = ((), np.eye(len(names)), names)
         return [own, *(((words,), T, other) for words, T, other in codings(self.fit))]
+
+    @cached_property
+    def turns(self):
+        """(parts, what turns the random effects) of the codings of covariates with slopes."""
+        found = [(parts, turn_of(self.fit, T, names)) for parts, T, names in self.codings[1:]]
+        return [(parts, turn) for parts, turn in found if turn is not None]
 
     @cached_property
     def least_squares(self):
@@ -138,15 +173,19 @@ def _alternatives(quantity, facts):
     power = IN_UNITS_OF_Y.get(quantity, 0)
     for one in makers[quantity](facts):
         yield one
-        if power and not one.parts:
+        if power and one.is_plain:
             for unit in RESPONSE_UNITS:
                 yield _in_unit(one, unit, power)
 
 
 def _in_unit(one, unit, power):
     """The same numbers where the response is in another unit."""
-    values = one.values / unit**power if one.logs is None else one.values - np.log(unit)
-    return replace(one, parts=(NEW_UNIT.format(unit),), values=values)
+    parts = (*one.parts, NEW_UNIT.format(unit))
+    larger = float(np.log(unit))
+    if one.logs is not None:
+        return replace(one, parts=parts, logs=lambda *given: one.logs(*given) + larger)
+    log_sigma = one.log_sigma and (lambda given: one.log_sigma(given) + larger)
+    return replace(one, parts=parts, values=one.values / unit**power, log_sigma=log_sigma)
 
 
 # -- the fixed effects -----------------------------------------------------------------------------
@@ -223,26 +262,6 @@ def _log_sds(fit):
     return np.append(fit.theta[:1], fit.setup.covariance.log_sds(fit.theta))
 
 
-def _relative_variances(theta):
-    log_sigma = np.log(theta[:1]) / 2
-    return np.append(log_sigma, np.log(theta[1:]) / 2 + log_sigma)
-
-
-def scales():
-    """(words, what elements are called, to logs) of all that standard deviations may stand as."""
-    yield from THETA_SCALES
-    yield f"sigma^2, then {RELATIVE_VARIANCES}", "relative variance", _relative_variances
-
-
-def in_scale(to_log, log_sigma):
-    """How sigma stands in a scale: the number whose log standard deviation it is."""
-    with np.errstate(all="ignore"):
-        for one in (log_sigma, 2 * log_sigma, np.exp(log_sigma), np.exp(2 * log_sigma)):
-            if np.allclose(to_log(np.array([one, 1.0]))[0], log_sigma, atol=1e-12):
-                return float(one)
-    return None
-
-
 def _of_scales(facts, own):
     """The logs to compare, and how numbers in each scale become logs.
 
@@ -250,45 +269,45 @@ def _of_scales(facts, own):
     """
     for base, fit in facts.bases:
         logs = _log_sds(fit)
-        for _, word, to_log in scales():
-            sigma = in_scale(to_log, logs[0])
+        for word, to_log in SD_SCALES:
             parts = base if word == own else (*base, f"{word}s in place of {own}s")
-            yield Alternative(parts, logs, (), _with_sigma(to_log, sigma))
+            yield Alternative(parts, logs, (), with_sigma(to_log, logs[0]))
 
 
-def _with_sigma(to_log, known):
-    """From the numbers of blocks, and sigma's where it is among them, to all logs."""
-    def logs(blocks, sigma=()):
-        return to_log(np.concatenate([sigma if len(sigma) else [known], blocks]))
-
-    return logs
+def _turned(facts, to_log):
+    """Standard deviations, or variances, where a covariate has another unit or centre."""
+    for base, fit in facts.bases:
+        for parts, turn in facts.turns:
+            with np.errstate(divide="ignore"):
+                logs = np.log(np.diag(turned_psi(fit, turn))) / 2
+            values = np.append(fit.theta[:1], logs)
+            logs_of = with_sigma(to_log, fit.theta[0])
+            yield Alternative(base + parts, values, (), logs_of, turn=turn)
 
 
 def _sds(facts):
     yield from _of_scales(facts, "sd")
+    yield from _turned(facts, np.log)
 
 
 def _variances(facts):
     yield from _of_scales(facts, "variance")
+    yield from _turned(facts, half_logs)
 
 
 def _sigma(facts):
     n, k = facts.fit.nobs, len(facts.fit.beta)
-    forms = (
-        ((), lambda s: s),
-        (("the residual variance in place of sigma",), lambda s: s**2),
-        (("log sigma in place of sigma",), np.log),
-        (("the log residual variance in place of sigma",), lambda s: 2 * np.log(s)),
-        (("1 / sigma^2 in place of sigma",), lambda s: s**-2.0),
-    )
-    for words, form in forms:
+    longer = float(np.log(n / (n - k))) / 2 if n > k else 0.0
+    other_n, shift = (OTHER_N_K, -longer) if facts.fit.reml else (OTHER_N, longer)
+    for words, form, to_log in SIGMA_FORMS:
+
+        def unshifted(given, to_log=to_log):
+            return to_log(given) - shift
+
         for base, fit in facts.bases:
-            yield Alternative(base + words, np.array([form(fit.sigma)]))
-        root = np.sqrt(n / (n - k)) if n > k else 1.0
-        if not facts.fit.reml:
-            yield Alternative((OTHER_N, *words), np.array([form(facts.fit.sigma * root)]))
-        else:
-            yield Alternative((OTHER_N_K, *words), np.array([form(facts.fit.sigma / root)]))
+            yield Alternative(base + words, np.array([form(fit.sigma)]), log_sigma=to_log)
+        shifted = form(facts.fit.sigma * np.exp(shift))
+        yield Alternative((other_n, *words), np.array([shifted]), log_sigma=unshifted)
         if facts.least_squares is not None:
             of_ols = form(facts.least_squares[2])
             yield Alternative((BY_LEAST_SQUARES, *words), np.array([of_ols]))
@@ -298,18 +317,21 @@ def _theta(facts):
     """theta itself, in other scales and orders where it holds logs alone, and as lme4's."""
     for base, fit in facts.bases:
         yield Alternative(base, fit.theta)
-        yield Alternative((*base, LME4_THETA), lme4_theta(fit))
-        if lme4_places(fit) != lme4_places(fit, by_levels=True):
-            yield Alternative((*base, LME4_ORDER), lme4_theta(fit, by_levels=True))
+        places = lme4_places(fit)
+        yield Alternative((*base, LME4_THETA), lme4_theta(fit, places), places=places)
+        by_levels = lme4_places(fit, by_levels=True)
+        if places != by_levels:
+            yield Alternative((*base, LME4_ORDER), lme4_theta(fit, by_levels), places=by_levels)
         if fit.setup.covariance.elementwise:
             yield from _scales_and_orders(base, fit.theta)
 
 
 def _scales_and_orders(base, theta):
     """theta with all its elements in other scales and orders."""
-    as_it_is = ("", "", np.copy)
+    scales = [("", np.copy), *((words, to_log) for words, _, to_log in THETA_SCALES)]
+    scales.append((f"sigma^2, then {RELATIVE_VARIANCES}", relative(half_logs)))
     for order, arranged in THETA_ORDERS:
-        for words, _, to_log in (as_it_is, *scales()):
+        for words, to_log in scales:
             parts = tuple(part for part in (words, order) if part)
 
             def logs(claimed, arranged=arranged, to_log=to_log):
@@ -317,32 +339,6 @@ def _scales_and_orders(base, theta):
 
             if parts:
                 yield Alternative(base + parts, theta, (), logs)
-
-
-def lme4_places(fit, by_levels=False):
-    """The places in T of lme4's theta: each term by columns; terms as in ref, or as lme4 has them.
-
-    lme4 puts terms with more levels first.
-    """
-    covariance = fit.setup.covariance
-    blocks = fit.setup.design.blocks
-    terms = list(zip(covariance.spans, covariance.structures))
-    if by_levels:
-        terms.sort(key=lambda term: -len(blocks[term[0].start].levels))
-    places = []
-    for span, structure in terms:
-        own = range(span.start, span.stop)
-        if structure.kind == "independent":
-            places += [(j, j) for j in own]
-        else:
-            places += [(i, j) for j in own for i in own if i >= j]
-    return places
-
-
-def lme4_theta(fit, by_levels=False):
-    """lme4's theta of a fit: the elements of T / sigma."""
-    T = fit.setup.covariance.root(fit.theta) / fit.sigma
-    return np.array([T[place] for place in lme4_places(fit, by_levels)])
 
 
 def _correlations(facts):
@@ -355,6 +351,9 @@ def _correlations(facts):
         psi = fit.setup.covariance.psi(fit.theta)
         pairs = [(i, j) for i, j in fit.setup.covariance.entries.pairs if i != j]
         yield Alternative((*base, COVARIANCES), np.array([psi[i, j] for i, j in pairs]))
+        for parts, turn in facts.turns:
+            turned = correlations_in(fit, turned_psi(fit, turn))
+            yield Alternative(base + parts, turned, turn=turn)
 
 
 # -- likelihoods, counts ---------------------------------------------------------------------------

@@ -13,6 +13,11 @@ MULTIPLES = {           # of -2 log L, what it is called
 }
 
 
+def deviance_of(nll, rows):
+    """-2 log L of a value of `LMMprof`; the constant is of n rows, of n - k by REML."""
+    return 2 * float(nll) + rows * float(np.log(2 * np.pi))
+
+
 def deviances(bases):
     """(parts, -2 log L, fit) with and without constants, by each criterion in `bases`."""
     two_pi = float(np.log(2 * np.pi))
@@ -31,8 +36,8 @@ def deviances(bases):
                           "(n - k) log 2 pi"), D - logdet - df * two_pi, fit
     for _, fit in bases:
         if fit.reml:
-            value = 2 * float(LMMprof(fit.theta, fit.setup, reml=False)) + fit.nobs * two_pi
-            yield (ML_AT_REML,), value, fit
+            nll = LMMprof(fit.theta, fit.setup, reml=False)
+            yield (ML_AT_REML,), deviance_of(nll, fit.nobs), fit
 
 
 def multiples(bases, own):

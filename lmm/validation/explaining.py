@@ -1,12 +1,12 @@
 """Which conventions give what is claimed of a quantity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from ..errors import shorten
-from .claims import BY_COEFFICIENT, OF_HALF, SINGLE, bare_name
+from .claims import BY_BLOCK, BY_COEFFICIENT, OF_HALF, SINGLE, name_in_r
 
 LEAST_PRINTED = 5       # significant digits that a convention has to explain, to be no chance ...
 MORE_PRINTED = 2        # ... and how many more for each part of it after the first
@@ -26,7 +26,8 @@ class Explanation:
     conventions : tuple of tuple of str
         Each convention that gives all claimed numbers, as its parts in words; none known if empty.
     printed : int
-        How many significant digits were printed of numbers that have these conventions.
+        How many significant digits were printed of numbers that have these conventions, and are
+        not the fit's; those of equal numbers count once.
     needed : int
         How many have to be, so that it is no chance.
     """
@@ -70,25 +71,35 @@ def own_values(quantity, fit):
     return pd.Series({"": float(getattr(fit, quantity))})
 
 
-def explained(claims, facts):
-    """The `Explanation` of a quantity that differs, and the first `Alternative` that gives it.
+def explained(claims, facts, own):
+    """The `Explanation` of a quantity that differs, and by its parts each `Alternative` it names.
 
-    Of conventions the simplest are named: those of the fewest parts.
+    Of conventions the simplest are named: those of the fewest parts. `own` is the function that
+    gives the fit's number of a claim.
     """
     quantity = claims[0].quantity
-    printed = sum(np.inf if np.isinf(one.value) else one.printed for one in claims)
+    printed = _telling_digits(claims, own)
     fewest = np.inf
     found = {}
-    for one in _with_orders(claims, facts):
+    for one in with_orders(claims, facts):
         if not one.parts or len(one.parts) > fewest or not gives(one, claims, facts.fit):
             continue
         if len(one.parts) < fewest:
             fewest = len(one.parts)
             found = {}
         found.setdefault(one.parts, one)
-    first = next(iter(found.values()), None)
     digits = LEAST_PRINTED if not found else needed(int(fewest))
-    return Explanation(quantity, tuple(found), printed, digits), first
+    return Explanation(quantity, tuple(found), printed, digits), found
+
+
+def _telling_digits(claims, own):
+    """How many digits were printed of the numbers that are not the fit's, equal ones once."""
+    by_value = {}
+    for one in claims:
+        if not one.agrees(own(one)):
+            digits = np.inf if np.isinf(one.value) else one.printed
+            by_value[one.value] = max(digits, by_value.get(one.value, 0))
+    return sum(by_value.values())
 
 
 def needed(parts):
@@ -137,17 +148,45 @@ def _holds(other, parts):
     return len(parts) == 1 and any(parts[0] in theirs for theirs in other.conventions)
 
 
-def _with_orders(claims, facts):
+def with_orders(claims, facts):
     """The alternatives of a quantity; of lists also the fit's own numbers in other orders."""
-    for one in facts.alternatives(claims[0].quantity):
+    quantity = claims[0].quantity
+    is_list = len(claims) > 1 and all(claim.place is not None for claim in claims)
+    for one in facts.alternatives(quantity):
         yield one
-        in_order = all(claim.place is not None for claim in claims)
-        if not one.parts and in_order and one.logs is None and 1 < len(claims) == len(one.values):
+        if is_list and quantity in BY_BLOCK:
+            yield from _blocks_in_orders(one, claims, facts.fit)
+        elif is_list and not one.parts and one.logs is None and len(claims) == len(one.values):
             order = _order_of(claims, one.values)
             if order is not None:
-                names = shorten([claims[place].term for place in order])
-                words = f"another order: {names}"
-                yield type(one)((words,), one.values[order])
+                yield replace(one, parts=(_said_order(claims, order),), values=one.values[order])
+
+
+def _blocks_in_orders(one, claims, fit):
+    """Standard deviations as they are in any order, in other scales with sigma's first."""
+    J = len(fit.sd)
+    orders = [(J, *range(J))] if len(claims) > J else []
+    if one.is_plain:
+        power = 2 if claims[0].quantity == "var" else 1
+        order = _order_of(claims, np.exp(power * np.roll(one.values, -1))[:len(claims)])
+        orders = [] if order is None else [order]
+    for order in orders:
+        yield replace(one, parts=(*one.parts, _said_order(claims, order)), order=tuple(order))
+
+
+def _said_order(claims, order):
+    return f"another order: {shorten([claims[place].term for place in order])}"
+
+
+def arranged(claims, order):
+    """The claims of a list of standard deviations, each of the block that it is of."""
+    if not order:
+        return claims
+    meant = [claims[place] for place in order]
+    return [
+        replace(claim, term=one.term, of_sigma=one.of_sigma)
+        for claim, one in zip(claims, meant)
+    ]
 
 
 def _order_of(claims, values):
@@ -166,19 +205,29 @@ def _order_of(claims, values):
 def gives(one, claims, fit):
     """Whether an alternative gives all claimed numbers of its quantity."""
     if one.logs is not None:
-        return _gives_logs(one, claims, fit)
+        return _gives_logs(one, arranged(claims, one.order), fit)
     by_name = {}
     if any(claim.place is None for claim in claims):
         names = one.names or _own_names(claims[0].quantity, fit)
-        by_name = {bare_name(name): value for name, value in zip(names, one.values)}
+        if len(names) != len(one.values):
+            return False                            # lme4's theta is no list of the fit's elements
+        by_name = dict(zip(map(str, names), one.values))
     elif len(one.values) != len(claims):
         return False
     for claim in claims:
         by_place = claim.place is not None
-        value = one.values[claim.place] if by_place else by_name.get(bare_name(claim.term))
+        value = one.values[claim.place] if by_place else _named(claim.term, by_name)
         if value is None or not claim.agrees(float(value)):
             return False
     return True
+
+
+def _named(name, by_name):
+    """The number of a name, or of the only one that R writes so; None if there is none."""
+    if name in by_name:
+        return by_name[name]
+    found = [one for one in by_name if name_in_r(one) == name_in_r(name)]
+    return by_name[found[0]] if len(found) == 1 else None
 
 
 def _own_names(quantity, fit):
@@ -197,10 +246,12 @@ def _gives_logs(one, claims, fit):
     if claims[0].quantity == "theta":
         if len(claims) != len(exact):
             return False
+        labels = list(fit.setup.design.labels)
+        claims = sorted(claims, key=lambda claim: labels.index(claim.term))
     else:
         names = [block.name for block in fit.setup.design.blocks]
-        residual = [claim for claim in claims if claim.term == "Residual"]
-        of_blocks = [claim for claim in claims if claim.term != "Residual"]
+        residual = [claim for claim in claims if claim.of_sigma]
+        of_blocks = [claim for claim in claims if not claim.of_sigma]
         places = [0] * len(residual) + [1 + names.index(claim.term) for claim in of_blocks]
         claims = residual + of_blocks
         exact = exact[places]

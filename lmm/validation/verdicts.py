@@ -10,11 +10,14 @@ from ..fit import certify
 from ..fitting import rescaled
 from ..practical import LMMprof
 from .claims import BY_BLOCK, VARIANCES
-from .conventions import LME4_ORDER, lme4_places
+from .criteria import deviance_of
+from .explaining import arranged, gives, with_orders
+from .variances import correlations_in, lme4_places, turned_psi
 
 EQUAL = 1e-10           # of a deviance: the same
 STOPPED_SHORT = 0.1     # of a deviance, up to which a search has ended beside the same optimum
 OTHER_IS_NEARER = 1e-3  # of the distance by this criterion: the claim is by the other one
+FARTHEST_LOG = 150.0    # of standard deviations, beyond which the criterion overflows
 MOST_CORNERS = 8        # parameters, beyond which rounding is not followed into all corners
 UNCLAIMED = "no variance parameters are claimed, so none can be compared"
 
@@ -56,23 +59,58 @@ class Verdict:
         return {"words": self.words, "lower": self.lower, **plain}
 
 
-def verdict_on_deviance(fit, claims, scales, facts):
-    """The `Verdict`, from the `Claims`; `scales` has the `Alternative` that explains a quantity."""
+def verdict_on_deviance(claims, named, facts):
+    """The `Verdict`, from the `Claims`; `named` has the `Alternative`s that explain a quantity.
+
+    They are a list for each quantity that differs, empty where nothing explains it.
+    """
     try:
-        theta = claimed_theta(fit, claims, scales)
+        by_other = _by_other(claims, named, facts)
+        best = facts.bases[1][1] if by_other else facts.fit
+        scales = _scales(named, by_other)
+        theta = claimed_theta(best, claims, scales)
     except LMMError as error:
         return Verdict(f"it cannot be compared, for {error}")
     if theta is None:
         return Verdict(UNCLAIMED)
-    by_other = any(scales.get(name) and len(facts.bases) > 1
-                   and set(facts.bases[1][0]) <= set(scales[name].parts)
-                   for name in ("sd", "var", "theta", "sigma"))
-    best = facts.bases[1][1] if by_other else fit
-    found = _verdict(best, theta, rounding_of(fit, claims, scales, best))
+    found = _verdict(best, theta, rounding_of(best, claims, scales))
     if by_other:
-        return Verdict(f"{_criterion(best)}'s, by which the claim is: {found.words}", found.lower,
-                       found.fit, found.claim, found.rounding)
+        words = f"{_criterion(best)}'s, by which the claim is: {found.words}"
+        return replace(found, words=words)
     return _by_the_other_criterion(found, theta, facts) or found
+
+
+def _by_other(claims, named, facts):
+    """Whether the claimed variances are by the criterion that was not fitted.
+
+    An LMMError where some are by one and some by the other: they are then no point of either.
+    """
+    explained = {name: named[name] for name in VARIANCES if named.get(name)}
+    other = [name for name, every in explained.items() if all(one.by_other for one in every)]
+    if not other:
+        return False
+    for name in VARIANCES:
+        is_right = claims.of(name) and name not in named
+        differs = name in explained and name not in other
+        if (is_right or differs) and not _may_be_by_other(claims.of(name), facts):
+            here, there = (_criterion(fit) for _, fit in facts.bases)
+            raise LMMError(f"{name} is by {here}, and {other[0]} by {there}")
+    return True
+
+
+def _may_be_by_other(claims, facts):
+    """Whether claimed numbers of a quantity are, by some convention, the other criterion's."""
+    every = with_orders(claims, facts)
+    return any(one.by_other and gives(one, claims, facts.fit) for one in every)
+
+
+def _scales(named, by_other):
+    """The first `Alternative` of each quantity by this criterion, or else the first."""
+    scales = {}
+    for quantity, explained in named.items():
+        if explained:
+            scales[quantity] = min(explained, key=lambda one: one.by_other != by_other)
+    return scales
 
 
 def _criterion(fit):
@@ -99,94 +137,156 @@ def _by_the_other_criterion(found, theta, facts):
 
 
 def claimed_theta(fit, claims, scales):
-    """The theta that is claimed; None if there is none, an LMMError where something is missing."""
+    """The theta that is claimed; None if there is none, an LMMError where something is missing.
+
+    `fit` is by the criterion of the claim; `scales` has the `Alternative` of a quantity, if any.
+    """
     design = fit.setup.design
-    covariance = fit.setup.covariance
+    claims = claims.arranging({
+        name: arranged(claims.of(name), scales[name].order)
+        for name in BY_BLOCK if scales.get(name)
+    })
+    for quantity in VARIANCES:
+        if any(one.below for one in claims.of(quantity)):
+            raise LMMError(f"{quantity} is claimed as a bound, which is no number")
     if claims.of("theta"):
-        return _of_theta(fit, claims, scales.get("theta"))
-    quantity = next((name for name in BY_BLOCK if claims.of(name)), None)
-    sigma = _claimed_sigma(fit, claims, quantity, scales)
-    if quantity is None and (design.blocks or sigma is None):
+        return _of_theta(fit, claims, scales)
+    quantity = _of_blocks(claims, len(design.blocks))
+    log_sigma = _claimed_log_sigma(claims, scales)
+    if quantity is None and (design.blocks or log_sigma is None):
         return None
-    if sigma is None:
+    if log_sigma is None:
         raise LMMError("sigma is not claimed")
-    logs = [sigma]
+    logs = [log_sigma]
     if quantity is not None:
         names = [block.name for block in design.blocks]
-        claimed = {one.term: one.value for one in claims.of(quantity)}
-        missing = [name for name in names if name not in claimed]
-        if missing:
-            raise LMMError(f"{quantity} of {missing[0]!r} is not claimed")
-        logs = _logs(np.array([claimed[name] for name in names]), quantity, sigma,
-                     scales.get(quantity))
+        values = _in_order(claims.of(quantity), names)
+        logs = _logs(values, quantity, log_sigma, scales.get(quantity))
     if np.isnan(logs).any() or np.isposinf(logs).any():
         raise LMMError(f"{quantity or 'sigma'} holds a number that no standard deviation can be")
+    _refuse_overflow(logs[0], logs[1:])
     sds = np.exp(logs[1:])
-    R = _correlations(fit, claims, sds, scales)
-    return covariance.theta(logs[0], R * sds * sds[:, None])
+    turn = _turn_of(fit, claims, quantity, scales)
+    R = _correlations(fit, claims, sds, scales if turn is None else {})
+    psi = R * sds * sds[:, None]
+    if turn is not None:
+        back = np.linalg.inv(turn)
+        psi = back @ psi @ back.T
+    return fit.setup.covariance.theta(logs[0], psi)
 
 
-def _of_theta(fit, claims, alternative):
+def _turn_of(fit, claims, quantity, scales):
+    """What turned the random effects to another coding, or None; an LMMError if it is of some."""
+    of_sds, of_corr = scales.get(quantity), scales.get("corr")
+    turn = None if of_sds is None else of_sds.turn
+    if turn is None:
+        if of_corr is not None and of_corr.turn is not None:
+            raise LMMError(f"corr is with {of_corr.parts[-1]}, and {quantity} is not")
+        return None
+    expected = dict(zip(fit.corr.index, correlations_in(fit, turned_psi(fit, turn))))
+    if not all(one.agrees(float(expected[one.term])) for one in claims.of("corr")):
+        raise LMMError(f"{quantity} is with {of_sds.parts[-1]}, and corr is not")
+    return turn
+
+
+def _refuse_overflow(log_sigma, logs=()):
+    """Raise an LMMError where the criterion cannot be evaluated."""
+    if np.isneginf(log_sigma):
+        raise LMMError("sigma is 0, where the likelihood has no value")
+    if not abs(log_sigma) <= FARTHEST_LOG or (np.asarray(logs) > FARTHEST_LOG).any():
+        raise LMMError("a standard deviation is so small or large that the likelihood overflows")
+
+
+def _of_blocks(claims, count):
+    """"sd" or "var", whichever is claimed of all blocks, or else of any; None if none is."""
+    claimed = {name: sum(not one.of_sigma for one in claims.of(name)) for name in BY_BLOCK}
+    whole = [name for name in BY_BLOCK if claimed[name] == count]
+    some = [name for name in BY_BLOCK if claims.of(name)]
+    return next(iter(whole + some), None)
+
+
+def _in_order(claims, names):
+    """The claimed numbers in the order of `names`; an LMMError where one is missing."""
+    claimed = {one.term: one.value for one in claims if not one.of_sigma}
+    for name in names:
+        if name not in claimed:
+            raise LMMError(f"{claims[0].quantity} of {name!r} is not claimed")
+    return np.array([claimed[name] for name in names])
+
+
+def _refuse_large(elements):
+    """Raise an LMMError where elements of T overflow when they are squared."""
+    if not (np.abs(elements) < np.exp(FARTHEST_LOG)).all():
+        raise LMMError("the claimed theta holds a number so large that the likelihood overflows")
+
+
+def _of_theta(fit, claims, scales):
     """The theta that is claimed as such, in the scale that explains it; lme4's has no sigma."""
-    values = np.array([one.value for one in claims.of("theta")])
-    if len(values) < len(fit.theta):
-        by_levels = alternative is not None and LME4_ORDER in alternative.parts
-        return _of_lme4_theta(fit, values, by_levels)
+    alternative = scales.get("theta")
+    given = claims.of("theta")
+    if len(given) < len(fit.theta) and given[0].place is not None:
+        values = np.array([one.value for one in given])
+        places = alternative.places if alternative is not None else lme4_places(fit)
+        return _of_lme4_theta(fit, values, places, _claimed_log_sigma(claims, scales))
+    values = _in_order(given, fit.setup.design.labels)
     if alternative is not None and alternative.logs is not None:
         with np.errstate(all="ignore"):
             values = alternative.logs(values)
     if not fit.setup.covariance.accepts(values):
         raise LMMError("the claimed theta is none: an element is not finite")
+    is_log = fit.setup.covariance.logs[1:]
+    _refuse_overflow(values[0], values[1:][is_log])
+    _refuse_large(values[1:][~is_log])
     return values
 
 
-def _of_lme4_theta(fit, values, by_levels):
-    """The theta of lme4's, with the sigma that is best for it."""
+def _of_lme4_theta(fit, values, places, log_sigma):
+    """The theta of lme4's, with the claimed sigma, or else the one that is best for it."""
+    _refuse_large(values)
     T = np.zeros((len(fit.sd), len(fit.sd)))
-    for place, value in zip(lme4_places(fit, by_levels), values):
+    for place, value in zip(places, values):
         T[place] = value
-    theta = fit.setup.covariance.theta(0.0, T @ T.T)
+    psi = T @ T.T
+    if log_sigma is not None:
+        _refuse_overflow(log_sigma)
+        return fit.setup.covariance.theta(log_sigma, np.exp(2 * log_sigma) * psi)
+    theta = fit.setup.covariance.theta(0.0, psi)
     value = LMMprof(theta, fit.setup)
     if not np.isfinite(value):
         raise LMMError("the criterion is not finite at the claimed theta")
     return rescaled(theta, value, fit.setup)[0]
 
 
-def _claimed_sigma(fit, claims, quantity, scales):
+def _claimed_log_sigma(claims, scales):
     """log sigma, claimed alone or among the standard deviations; None if it is not."""
-    alone = claims.of("sigma")
-    if alone:
-        alternative = scales.get("sigma")
-        value = alone[0].value
-        if alternative is not None:                 # it stands for the exact one
-            return float(np.log(fit.sigma)) if _same_fit(alternative) else _log(value)
-        return _log(value)
-    among = claims.value(quantity, "Residual") if quantity else None
-    if among is None:
-        return None
-    alternative = scales.get(quantity)
-    value = np.array([among.value])
-    if alternative is not None and alternative.logs is not None:
-        with np.errstate(all="ignore"):
-            return float(alternative.logs(np.ones(1), value)[0])
-    return _log(among.value) / (2 if quantity == "var" else 1)
-
-
-def _same_fit(alternative):
-    """Whether it is this fit's sigma in another form, a number of one part."""
-    return len(alternative.parts) == 1 and "in place of sigma" in alternative.parts[0]
-
-
-def _log(value):
+    alone = claims.value("sigma")
     with np.errstate(all="ignore"):
-        return float(np.log(value))
+        if alone is not None:
+            alternative = scales.get("sigma")
+            if alternative is None:
+                return float(np.log(alone.value))
+            if alternative.log_sigma is None:
+                raise LMMError(f"sigma is that of {alternative.parts[0]}")
+            return float(alternative.log_sigma(alone.value))
+        for quantity in BY_BLOCK:
+            among = claims.sigma_among(quantity)
+            if among is not None:
+                return _log_among(among.value, quantity, scales.get(quantity))
+    return None
+
+
+def _log_among(value, quantity, alternative):
+    """log sigma, of a number among standard deviations or variances."""
+    if alternative is not None and alternative.logs is not None:
+        return float(alternative.logs(np.ones(1), np.array([value]))[0])
+    return float(np.log(value)) / (2 if quantity == "var" else 1)
 
 
 def _logs(values, quantity, log_sigma, alternative):
     """log sigma and the log standard deviations of the blocks."""
     with np.errstate(all="ignore"):
         if alternative is not None and alternative.logs is not None:
-            return np.append(log_sigma, alternative.logs(values)[1:])
+            return np.append(log_sigma, alternative.logs(values, (), log_sigma)[1:])
         return np.append(log_sigma, np.log(values) / (2 if quantity == "var" else 1))
 
 
@@ -195,13 +295,12 @@ def _correlations(fit, claims, sds, scales):
     J = len(sds)
     R = np.eye(J)
     claimed = {one.term: one.value for one in claims.of("corr")}
+    if claimed and scales.get("corr") is not None:
+        claimed = dict(fit.corr)                    # a convention explains them: they are these
     pairs = [(i, j) for i, j in fit.setup.covariance.entries.pairs if i != j]
     for (i, j), name in zip(pairs, fit.corr.index):
         if name in claimed:
-            value = claimed[name]
-            if "corr" in scales and scales["corr"] is not None:
-                value = float(fit.corr[name])       # a convention explains it: it is the exact one
-            R[i, j] = R[j, i] = value
+            R[i, j] = R[j, i] = claimed[name]
         elif sds[i] > 0 and sds[j] > 0:
             raise LMMError(f"corr of {name!r} is not claimed")
     if (np.abs(R) > 1).any():
@@ -214,7 +313,7 @@ def _correlations(fit, claims, sds, scales):
 
 def deviance_at(theta, fit):
     """-2 times the log-likelihood, or REML's, at a theta."""
-    return 2 * float(LMMprof(theta, fit.setup)) + fit.setup.df * float(np.log(2 * np.pi))
+    return deviance_of(LMMprof(theta, fit.setup), fit.setup.df)
 
 
 def _amount(value):
@@ -256,12 +355,12 @@ def _ended(theta, fit, excess):
     return "the claimed point is no optimum: the criterion falls from there"
 
 
-def rounding_of(fit, claims, scales, best):
+def rounding_of(best, claims, scales):
     """How far rounded numbers can be above an optimum: the worst corner around it.
 
     nan where there are too many numbers, or one whose rounding reaches beyond what it may be.
     """
-    steps = _steps(fit, claims, scales)
+    steps = _steps(best, claims, scales)
     if steps is None or not 0 < len(steps) <= MOST_CORNERS or not np.isfinite(best.theta).all():
         return np.nan
     worst = 0.0

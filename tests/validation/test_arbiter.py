@@ -3,6 +3,7 @@
 import json
 import pickle
 from decimal import Decimal
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,22 @@ def test_names_of_r_are_known(machines, sleepstudy):
     assert compare(sleepstudy, {"sd": {"Subject:Days": "5.9221", "Residual": "25.592"}}).agrees
 
 
+def test_names_that_differ_in_little_are_not_mixed_up():
+    """x and X, levels 1 and -1, a_b and ab: as they are, or as R writes them; else it is asked which."""
+    rng = np.random.default_rng(0)
+    dat = pd.DataFrame(rng.normal(size=(60, 5)), columns=["x", "X", "a_b", "ab", "y"])
+    dat = dat.assign(g=[f"g{i % 8}" for i in range(60)], f=pd.Categorical([["0", "1", "-1"][i % 3] for i in range(60)], ["0", "1", "-1"]))
+    fit = lmer("y ~ x + X + a_b + ab + f + (1 | g)", dat)
+    assert compare(fit, {"beta": dict(fit.params), "se": dict(fit.bse[::-1])}).agrees
+    in_r = {name.replace("[T.", "").replace("]", ""): value for name, value in fit.params.items()}
+    assert "f-1" in in_r and compare(fit, {"beta": in_r}).agrees
+    for name in ("A_B", "f_1"):
+        with pytest.raises(LMMError, match=f"coefficient of beta '{name}' may be any of '.*', '.*'; write one of these"):
+            compare(fit, {"beta": {name: 1}})
+    other = compare(fit, {"beta": {"f1": f"{-fit.params['f[T.1]']:.8g}", "f0": f"{-fit.params['f[T.1]']:.8g}"}})
+    assert not other.explained                      # f0 is of another coding, in which there is no f1
+
+
 # -- conventions -----------------------------------------------------------------------------------
 
 
@@ -117,6 +134,12 @@ CONVENTIONS = [
     ("relative sds in place of sds", lambda f, m: {"sd": texts(f.sd / f.sigma)}),
     ("relative variances in place of variances", lambda f, m: {"var": texts(f.sd**2 / f.sigma**2)}),
     ("maximum likelihood, where this fit is by REML; variances in place of sds", lambda f, m: {"sd": texts(m.sd**2)}),
+    ("log sds in place of sds", lambda f, m: {"sd": texts(np.log(f.sd))}),
+    ("log sds in place of variances", lambda f, m: {"var": texts(np.log([*f.sd, f.sigma]))}),
+    ("another order: 'Residual', 'Worker', 'Worker:Machine'", lambda f, m: {"sd": texts([f.sigma, *f.sd])}),
+    ("another order: 'Worker:Machine', 'Worker', 'Residual'", lambda f, m: {"var": texts([*f.sd[::-1]**2, f.sigma**2])}),
+    ("variances in place of sds; another order: 'Residual', 'Worker', 'Worker:Machine'", lambda f, m: {"sd": texts([f.sigma**2, *f.sd**2])}),
+    ("by REML; another order: 'Worker:Machine', 'Worker'", lambda f, m: {"sd": texts(m.sd[::-1])}),
     ("the residual variance in place of sigma", lambda f, m: {"sigma": texts(f.sigma**2)[0]}),
     ("log sigma in place of sigma", lambda f, m: {"sigma": texts(np.log(f.sigma))[0]}),
     ("sigma with n in place of n - k", lambda f, m: {"sigma": texts(f.sigma * np.sqrt(41 / 44))[0]}),
@@ -183,10 +206,62 @@ def test_conventions_of_ml_fits_and_of_covariates(sleepstudy):
         assert words in said(found) and found.explained, found
 
 
+@pytest.mark.parametrize("words, days", [
+    ("the unit of Days, 7 of the data's", lambda x: x / 7),
+    ("Days counted from its mean", lambda x: x - x.mean()),
+    ("Days standardised", lambda x: (x - x.mean()) / x.std()),
+])
+def test_slopes_of_a_covariate_in_another_unit_or_centre(sleepstudy, words, days):
+    """All of them are of that fit; the likelihood there is the same."""
+    dat = load_data("sleepstudy")
+    for reml in (True, False):
+        source = lmer("Reaction ~ Days + (Days | Subject)", dat.assign(Days=days(dat["Days"])), reml=reml)
+        for numbers in ({"sd": texts(source.sd)}, {"var": texts(source.sd**2)}):
+            found = compare(sleepstudy, {**numbers, "sigma": texts(source.sigma)[0], "corr": texts(source.corr)})
+            assert all(words in str(one) for one in found.explanations if one.quantity != "corr" or "unit" not in words), found
+            assert found.explained and found.verdict.lower == "neither", found
+    if "unit" not in words:
+        mixed = compare(sleepstudy, {"sd": texts(source.sd), "sigma": texts(source.sigma)[0], "corr": texts(source.update(reml=True).corr / 2)})
+        assert "is with " + words in str(mixed.verdict) and not mixed.explained
+    apart = lmer("Reaction ~ Days + (Days || Subject)", dat)
+    assert compare(apart, {"sd": texts(apart.sd * [1, 7]), "sigma": texts(apart.sigma)[0]}).verdict.lower == "neither"
+
+
 def test_lme4s_theta_is_compared_by_the_likelihood_too(sleepstudy):
     T = np.linalg.cholesky(psi_of(sleepstudy))[[0, 1, 1], [0, 0, 1]] / sleepstudy.sigma
     assert compare(sleepstudy, {"theta": texts(T)}).verdict.lower == "neither"
     assert compare(sleepstudy, {"theta": texts(T * 1.1)}).verdict.lower == "fit"
+
+
+def test_theta_by_name_is_in_any_order_and_whole(machines):
+    fit, _ = machines
+    labels = list(fit.setup.design.labels)
+    for form, agrees in ((np.copy, True), (lambda theta: np.exp(2 * theta), False)):
+        named = dict(zip(labels, texts(form(fit.theta))))
+        for order in (labels, labels[::-1]):
+            found = compare(fit, {"theta": {name: named[name] for name in order}})
+            assert found.agrees == agrees and found.explained and found.verdict.lower == "neither", found
+    T = dict(zip(labels[1:], texts(fit.sd / fit.sigma)))
+    found = compare(fit, {"theta": T})
+    assert not found.explained and str(found.verdict) == f"it cannot be compared, for theta of {labels[0]!r} is not claimed"
+
+
+def test_a_grouping_called_residual_is_no_sigma(sleepstudy):
+    """A block's own name comes first; sigma then has its other name, or stands last in a list."""
+    dat = load_data("sleepstudy").rename(columns={"Subject": "Residual"})
+    fit = lmer("Reaction ~ Days + (1 | Residual)", dat)
+    sd, sigma = fit.sd["Residual"], fit.sigma
+    for claimed in ({"Residual": f"{sd:.8g}", "sigma": f"{sigma:.8g}"}, texts([sd, sigma])):
+        found = compare(fit, {"sd": claimed})
+        assert found.agrees and found.verdict.lower == "neither", found
+    assert "variances in place of sds" in said(compare(fit, {"sd": texts([sd**2, sigma**2])}))
+
+
+def test_what_is_whole_is_compared(machines):
+    """Of standard deviations in part beside all variances, these."""
+    fit, _ = machines
+    found = compare(fit, {"sd": {"Worker": texts(fit.sd)[0]}, "var": texts(fit.sd**2), "sigma": texts(fit.sigma)[0]})
+    assert found.agrees and found.verdict.lower == "neither"
 
 
 def test_where_several_explain_it_says_so(heights):
@@ -205,6 +280,16 @@ def test_digits_of_two_quantities_count_together(heights):
     assert both.explained and [str(one) for one in both.explanations] == ["degrees of freedom by inner and outer groups, as nlme's"] * 2
 
 
+def test_digits_that_tell_nothing_do_not_count(heights, machines):
+    """Equal numbers are one, and what is the fit's as well speaks for no other convention."""
+    three = compare(machines[0], {"df": ["41"] * 3})
+    assert not three.explained and three.explanations[0].printed == 2 and said(three).startswith("perhaps, for few digits")
+    own = compare(heights, {"df": ["10", f"{heights.df.iloc[1]:.8g}"]})
+    assert own.explanations[0].printed == 2 and not own.explained
+    fit, ml = machines
+    assert compare(fit, {"sd": texts(ml.sd, 3)}).explanations[0].printed == 6
+
+
 def test_random_wrong_numbers_are_explained_by_nothing(machines):
     """1,000 lists and numbers of eight digits, as near as those of wrong fits are."""
     rng = np.random.default_rng(3)
@@ -213,15 +298,15 @@ def test_random_wrong_numbers_are_explained_by_nothing(machines):
         "beta": fit.beta, "se": fit.bse, "df": fit.df, "pvalue": fit.pvalues, "sd": fit.sd, "var": fit.sd**2, "theta": fit.theta,
         "sigma": fit.sigma, "llf": fit.llf, "deviance": fit.deviance, "aic": fit.aic, "bic": fit.bic,
     }
-    facts, *_ = read(fit, {"beta": fit.beta})
+    facts, _, own_number = read(fit, {"beta": fit.beta})
     names = {quantity: [str(i) for i in range(np.size(values))] for quantity, values in own.items()}
-    names |= {"sd": list(fit.sd.index), "var": list(fit.sd.index), "beta": list(fit.params.index), "other": []}
+    names |= {"sd": list(fit.sd.index), "var": list(fit.sd.index), "beta": list(fit.params.index), "theta": list(fit.setup.design.labels), "other": []}
     for i in range(1000):
         quantity = list(own)[i % len(own)]
         values = np.atleast_1d(np.asarray(own[quantity], float))
         wrong = texts(values * np.exp(rng.normal(0, 0.3, len(values))), 8)
         claims = read_claims({quantity: wrong if len(wrong) > 1 else wrong[0]}, names)
-        explanation, _ = explained(claims.of(quantity), facts)
+        explanation, _ = explained(claims.of(quantity), facts, own_number)
         assert not explanation.conventions, (quantity, wrong, explanation)
 
 
@@ -250,6 +335,63 @@ def test_variances_are_compared_in_the_scale_that_explains_them(machines):
     assert "above the optimum of maximum likelihood, where this fit is by REML" in str(short)
 
 
+# what stands in place of standard deviations s beside sigma r, of sigma, of a correlation
+OF_SDS = {
+    "sd": lambda s, r: s, "variance": lambda s, r: s**2, "log sd": lambda s, r: np.log(s), "log variance": lambda s, r: 2 * np.log(s),
+    "relative sd": lambda s, r: s / r, "relative variance": lambda s, r: s**2 / r**2, "log relative sd": lambda s, r: np.log(s / r),
+    "unit": lambda s, r: s / 10, "unit of variances": lambda s, r: s**2 / 100,
+}
+OF_SIGMA = {
+    "sigma": lambda r: r, "variance": lambda r: r**2, "log": np.log, "log variance": lambda r: 2 * np.log(r), "precision": lambda r: r**-2, "unit": lambda r: r / 10,
+}
+OF_SIGMA_BY_REML = {"n": lambda r, n, k: r * np.sqrt((n - k) / n), "variance by n": lambda r, n, k: r**2 * (n - k) / n}
+OF_SIGMA_BY_ML = {"n - k": lambda r, n, k: r * np.sqrt(n / (n - k)), "log with n - k": lambda r, n, k: np.log(r * np.sqrt(n / (n - k)))}
+OF_CORR = {"corr": lambda c, s: c, "sign": lambda c, s: -c, "z": lambda c, s: np.arctanh(c), "covariance": lambda c, s: c * s[:1] * s[1:]}
+
+
+def claims_by_conventions(fit):
+    """Claims of the variances of a fit in all of these, some by chance together, none twice."""
+    rng = np.random.default_rng(5)
+    s, r, c = fit.sd.to_numpy(), fit.sigma, fit.corr.to_numpy()
+    for shifted in (OF_SIGMA_BY_REML if fit.reml else OF_SIGMA_BY_ML).values():
+        yield {"sd": texts(s), "sigma": texts(shifted(r, fit.nobs, len(fit.beta)))[0]} | ({"corr": texts(c)} if len(c) else {})
+    alone = [(name, "sigma", "corr") for name in OF_SDS] + [("sd", name, "corr") for name in OF_SIGMA] + [("sd", "sigma", name) for name in OF_CORR]
+    together = [tuple(rng.choice(list(names)) for names in (OF_SDS, OF_SIGMA, OF_CORR)) for _ in range(8)]
+    for of_sds, of_sigma, of_corr in dict.fromkeys(alone + together):
+        for quantity in ("sd", "var"):
+            claimed = {quantity: texts(OF_SDS[of_sds](s, r)), "sigma": texts(OF_SIGMA[of_sigma](r))[0]}
+            yield claimed | ({"corr": texts(OF_CORR[of_corr](c, s))} if len(c) else {})
+        yield {"sd": texts(OF_SDS[of_sds](np.append(s, r), r))} | ({"corr": texts(c)} if len(c) else {})
+    for order in ([2, 0, 1], [2, 1, 0], [1, 0, 2]):
+        for numbers in (np.append(s, r), np.append(s, r)**2):
+            yield {"sd": texts(numbers[order])} | ({"corr": texts(c)} if len(c) else {})
+    yield {"var": texts(s[::-1]**2), "sigma": texts(r)[0]} | ({"corr": texts(c)} if len(c) else {})
+    T = np.linalg.cholesky(psi_of(fit))[np.tril_indices(2)] / r if len(c) else s / r
+    yield from ({"theta": texts(T, 10)}, {"theta": texts(T, 10), "sigma": texts(r)[0]}, {"theta": texts(T[[0, 1, 2]] if len(c) else T[::-1], 10)})
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_what_conventions_explain_is_no_lower_and_no_higher(machines, sleepstudy, reml):
+    """Where the numbers of a fit, by either criterion, are explained surely, they are an optimum by the likelihood too."""
+    for by_reml in (machines[0], sleepstudy):
+        fit = by_reml if reml else by_reml.update(reml=False)
+        explained = 0
+        for source in (fit, fit.update(reml=not reml)):
+            for claimed in claims_by_conventions(source):
+                found = compare(fit, claimed)
+                explained += found.explained
+                assert not found.explained or found.verdict.lower == "neither", (claimed, str(found))
+        assert explained > 50
+
+
+def test_variances_by_both_criteria_are_no_point_of_either(machines):
+    fit, ml = machines
+    verdict = compare(fit, {"sd": texts(fit.sd), "sigma": texts(ml.sigma**2)[0]}).verdict
+    assert verdict.lower == "" and str(verdict) == "it cannot be compared, for sd is by REML, and sigma by maximum likelihood"
+    of_rows = compare(fit, {"sd": texts(fit.sd), "sigma": texts(read(fit, {"sigma": 1})[0].least_squares[2])[0]}).verdict
+    assert str(of_rows) == "it cannot be compared, for sigma is that of least squares, without random effects"
+
+
 def test_rounding_is_no_fault(machines):
     fit, _ = machines
     rounded = compare(fit, {"sd": ["4.7", "3.8", "0.93"]}).verdict
@@ -276,6 +418,13 @@ def test_a_claim_that_is_better_is_said_to_be():
     ({"sd": ["24.7", "5.9", "25.6"]}, "corr of 'Subject (Intercept, Days)' is not claimed"),
     ({"sd": ["24.7", "5.9", "25.6"], "corr": ["1.2"]}, "corr holds a number beyond 1"),
     ({"sd": ["24.7", "-5.9", "25.6"], "corr": ["0.1"]}, "sd holds a number that no standard deviation can be"),
+    ({"sd": [0, 0, 0]}, "it cannot be compared, for sigma is 0, where the likelihood has no value"),
+    ({"sd": ["1e300"] * 3, "corr": ["0"]}, "it cannot be compared, for a standard deviation is so small or large"),
+    ({"sd": ["1e300", "1", "1"], "corr": ["0"]}, "it cannot be compared, for a standard deviation is so small or large"),
+    ({"theta": ["1e300"] * 3}, "it cannot be compared, for the claimed theta holds a number so large"),
+    ({"theta": ["1", "1", "1e300", "1"]}, "it cannot be compared, for the claimed theta holds a number so large"),
+    ({"theta": ["1", "300", "1", "1"]}, "it cannot be compared, for a standard deviation is so small or large"),
+    ({"sd": ["24.7", "<5.9", "25.6"], "corr": ["0.1"]}, "it cannot be compared, for sd is claimed as a bound"),
 ])
 def test_what_is_missing_of_a_deviance(sleepstudy, claimed, words):
     assert words in str(compare(sleepstudy, claimed).verdict)
@@ -317,11 +466,36 @@ def test_counted_degrees_of_freedom(heights, sleepstudy, machines):
     ({"sd": {"Worker": [1, 2]}}, "sd['Worker'] is of type list"),
     ({"beta": object()}, "beta is of type object; it is a list or a dict by name"),
     ({"sigma": 1.0, "sd": {"Residual": 1.0}}, "sigma is claimed twice"),
+    ({"beta": {"Intercept": 1, "(Intercept)": 2}}, "beta of 'Intercept' is claimed twice, as 'Intercept' and as '(Intercept)'"),
+    ({"sd": {"Residual": 1, "sigma": 2}}, "sd of 'Residual' is claimed twice, as 'Residual' and as 'sigma'"),
+    ({"beta": pd.Series([1, 2], ["Intercept", "Intercept"])}, "'Intercept' is claimed twice in a Series"),
+    ({"sigma": "1e400"}, "sigma is '1e400', beyond 1e307"),
+    ({"sigma": "1e5000"}, "sigma is '1e5000', beyond 1e307"),
+    ({"sigma": "1e99999999999999999999"}, "sigma is '1e99999999999999999999', beyond 1e307"),
+    ({"beta": [1, 10**5000, 1]}, "beta[1] is an integer beyond 1e307"),
+    ({"beta": {}}, "claimed holds no number: beta is empty"),
+    ({"corr": []}, "claimed holds no number: corr is empty"),
+    ({"sigma": np.array([1.0, 2.0])}, "sigma is of type ndarray; it is a number"),
+    ({"sigma": b"123"}, "sigma is of type bytes; it is a number"),
+    ({"beta": b"123"}, "beta is of type bytes; it is a list or a dict by name"),
+    ({"beta": {1.0, 2.0, 3.0}}, "beta is of type set; it is a list or a dict by name"),
+    ({"sigma": "<<1"}, "sigma is '<<1', which is no number"),
+    ({"sigma": "1_000"}, "sigma is '1_000', which is no number"),
+    ({"sigma": "\u0663"}, "sigma is '\u0663', which is no number"),
+    ({"sigma": "x" * 6000}, f"sigma is '{'x' * 40}...', which is no number"),
+    ({"x" * 6000: 1}, f"there is no quantity '{'x' * 40}...'; there are"),
+    ({"beta": {"x" * 6000: 1}}, f"there is no coefficient of beta '{'x' * 40}...'; there are"),
 ])
 def test_what_cannot_be_read(machines, claimed, words):
     with pytest.raises(LMMError) as error:
         compare(machines[0], claimed)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_any_mapping_and_any_number_of_numpy_can_be_read(machines):
+    fit, _ = machines
+    claimed = MappingProxyType({"sd": MappingProxyType({"Worker": f"{fit.sd['Worker']:.6f}"}), "sigma": np.float32(fit.sigma), "nobs": np.int64(44)})
+    assert compare(fit, claimed).agrees and compare(fit, {"beta": fit.params, "se": fit.bse.to_numpy(), "df": tuple(fit.df)}).agrees
 
 
 def test_other_arguments(machines):
@@ -414,6 +588,8 @@ def test_the_command(files, capsys, tmp_path):
     ('{"form": "Height ~ Gender", "reml": 1, "claimed": {"sigma": 1}}', "is 1; it is True or False"),
     ('{"form": "Height ~ Gender", "factors": "Family", "claimed": {"sigma": 1}}', "is 'Family'; it is a list of names of columns"),
     ('{"form": "Height ~ Gender", "factors": ["Famly"], "claimed": {"sigma": 1}}', "factors names 'Famly', which is not a column of "),
+    ('{"form": "Height ~ Gender", "claimed": {"sigma": 1, "sigma": 2}}', "has the key 'sigma' twice in one object"),
+    ('{"form": "Height ~ Gender", "claimed": {"sigma": 1' + "0" * 5000 + "}}", "is no JSON: "),
     ('{"form": "Height ~ Gender", "claimed": {"sigma": NaN}}', "sigma is nan; leave out what was not printed"),
 ])
 def test_what_the_command_cannot_read(files, capsys, text, words):
