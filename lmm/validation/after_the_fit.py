@@ -127,38 +127,38 @@ def p_of_chi_squared(x):
 
 
 @cache
-def _optimum():
-    """The definition of Machines, unbalanced, and theta at its optimum by REML."""
+def _right():
+    """By REML, at the optimum of the definition: variances of modes by block, and of rows."""
     fit = machines()
     definition = Definition.of(fit.setup)
-    return definition, definition.optimum(fit.theta)[0]
+    theta, _, _ = definition.optimum(fit.theta)
+    of_modes = {}
+    for block, t in zip(fit.setup.design.blocks, theta[1:]):
+        psi = _exp(2 * t)
+        lengths = definition.lengths(theta, block.matrix.toarray().T)
+        of_modes[block.name] = [_less(psi, psi**2 * length) for length in lengths]
+    sigma2 = _exp(2 * theta[0])
+    of_P = definition.lengths(theta, np.eye(fit.nobs), projected=True)
+    return of_modes, [_less(sigma2, sigma2**2 * length) for length in of_P], sigma2
 
 
 def _errors_of_modes():
-    definition, theta = _optimum()
+    of_modes, _, _ = _right()
     for engine in ENGINES:
-        fit = machines(engine=engine)
-        found = fit.ranef(tidy=True)
-        blocks = fit.setup.design.blocks
-        columns = [column for block in blocks for column in block.matrix.toarray().T]
-        psi = {block.name: _exp(2 * t) for block, t in zip(blocks, theta[1:])}
-        for row, length in zip(found.itertuples(), definition.lengths(theta, columns)):
-            right = _less(psi[row.group], psi[row.group] ** 2 * length)
-            yield f"{engine}, {row.group} {row.level}", row.sd**2, right
+        for name, found in machines(engine=engine).ranef(tidy=True).groupby("group"):
+            for row, variance in zip(found.itertuples(), of_modes[name]):
+                yield f"{engine}, {name} {row.level}", row.sd**2, variance
 
 
 def _errors_of_predictions():
-    definition, theta = _optimum()
-    sigma2 = _exp(2 * theta[0])
+    _, of_rows, sigma2 = _right()
     quantile = Decimal(NORMAL_QUANTILE)
-    of_P = definition.lengths(theta, np.eye(len(definition.y)), projected=True)
     for engine in ENGINES:
         fit = machines(engine=engine)
         means = fit.predict(se=True)["se"]
         new = fit.predict(interval="prediction")
         halves = (new["upper"] - new["lower"]) / 2
-        for i, (se, half, length) in enumerate(zip(means, halves, of_P)):
-            variance = _less(sigma2, sigma2**2 * length)
+        for i, (se, half, variance) in enumerate(zip(means, halves, of_rows)):
             yield f"{engine}, mean of row {i + 1}", se**2, variance
             yield f"{engine}, observation {i + 1}", half**2, quantile**2 * (variance + sigma2)
 
