@@ -223,8 +223,9 @@ def _arrange_disk(scratch, closed, hidden, emptied, kept):
         if os.path.isdir(folder) and folder != "/":
             _cover(folder, kept)
     for folder in dict.fromkeys(map(os.path.realpath, emptied)):
-        _cover(folder, kept, list(_tree(folder)))
-        _set_attributes(folder, MOUNT_ATTR_RDONLY)
+        if os.path.isdir(folder):               # and not hidden already, with what it is in
+            _cover(folder, kept, list(_tree(folder)))
+            _set_attributes(folder, MOUNT_ATTR_RDONLY)
 
     # -- devices, processes, and a place to write
     _cover("/dev", [*DEVICES, *kept])

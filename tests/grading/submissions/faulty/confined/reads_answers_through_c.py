@@ -8,8 +8,9 @@ libc = ctypes.CDLL(None)
 
 
 def length(file):
+    """0 as well of a file that is not there, its folder being hidden."""
     handle = libc.open(file.encode(), os.O_RDONLY)
-    return libc.read(handle, ctypes.create_string_buffer(1000), 1000)
+    return max(0, libc.read(handle, ctypes.create_string_buffer(1000), 1000))
 
 
 def lmm(form, dat, ref=()):
