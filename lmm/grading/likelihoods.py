@@ -176,7 +176,9 @@ class LikelihoodJudge:
         if not finite.all():
             return shown, self._overflow(self.case.thetas[np.flatnonzero(~finite)[0]])
         right = np.array([self.nll(theta) for theta in self.case.thetas])
-        if np.allclose(values, right, rtol=SINGLE_PRECISION):
+        relative = values / right - 1
+        largest = np.abs(relative).max()
+        if largest <= SINGLE_PRECISION and np.ptp(relative) > largest / 2:      # no common factor
             return shown, (FEW_DIGITS,)
         return f"{shown}: {UNKNOWN}", ()
 
