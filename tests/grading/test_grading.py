@@ -21,6 +21,7 @@ from lmm import LMMprof, lmm
 from lmm.grading import (
     Grading,
     Result,
+    across,
     built_in_cases,
     confinement,
     diagnosis,
@@ -700,10 +701,10 @@ def test_a_twin_in_other_units_is_told_no_more_than_the_first():
         Result(U, "", False, 0.0, 2.0, (f"sigma = 1, expected 2: {UNKNOWN}",), right=False),
         Result(names[1], "units", False, 0.0, 1.0, ("sigma = 1, expected 2: a, then; or b",), mistakes=("a, then", "b"), right=False),
     ]
-    _, twin = judging.compared(results, judges)
+    _, twin = across.compared(results, judges)
     assert twin.mistakes == () and twin.causes == (f"sigma = 1, expected 2: {UNKNOWN}",)
     passed = replace(results[0], passed=True, causes=())
-    assert judging.compared([passed, results[1]], judges)[1].causes == twin.causes
+    assert across.compared([passed, results[1]], judges)[1].causes == twin.causes
 
 
 def test_what_a_fit_alone_tells_is_not_told_where_an_lmmprof_is_wrong_otherwise():
@@ -711,10 +712,10 @@ def test_what_a_fit_alone_tells_is_not_told_where_an_lmmprof_is_wrong_otherwise(
     judges = [judge_of(name) for name in names]
     fit = Result(M, "", False, 0.0, 1.0, ("theta holds variances: variance = 4",), mistakes=("theta holds variances",))
     wrong = Result(U, "", False, 0.0, 2.0, (UNKNOWN,), right=False)
-    found, _ = judging.compared([fit, wrong], judges)
+    found, _ = across.compared([fit, wrong], judges)
     assert found.causes == (UNKNOWN,) and found.mistakes == ()
     same = replace(wrong, mistakes=fit.mistakes)
-    assert judging.compared([fit, same], judges)[0].causes == fit.causes
+    assert across.compared([fit, same], judges)[0].causes == fit.causes
 
 
 def test_what_a_fit_alone_tells_once_beside_cases_that_it_does_not_explain_is_not_told():
@@ -722,8 +723,8 @@ def test_what_a_fit_alone_tells_once_beside_cases_that_it_does_not_explain_is_no
     judges = [judge_of(name) for name in names]
     told = Result(M, "", False, 0.0, 1.0, (f"sigma = 1, expected 2: {diagnosis.AT_ITS_MINIMUM}a mistake",))
     unknown = [Result(name, "", False, 0.0, 1.0, (f"sigma = 1, expected 2: {UNKNOWN}",)) for name in names[1:]]
-    assert judging.compared([told, *unknown], judges)[0].causes == (f"sigma = 1, expected 2: {UNKNOWN}",)
-    assert judging.compared([told, unknown[0]], judges)[0].causes == told.causes
+    assert across.compared([told, *unknown], judges)[0].causes == (f"sigma = 1, expected 2: {UNKNOWN}",)
+    assert across.compared([told, unknown[0]], judges)[0].causes == told.causes
 
 
 @pytest.mark.parametrize("found, words", [
@@ -793,7 +794,7 @@ def test_what_another_case_says_of_a_cause():
         Result(names[1], judges[1].case.why, False, 0.0, 1.0, unknown),
         Result(names[2], "", False, 0.0, 1.0, ("x",), mistakes=("REML",)),
     ]
-    passed, other, named = judging.compared(results, judges)
+    passed, other, named = across.compared(results, judges)
     assert (passed, named) == (results[0], results[2])
     assert other.causes == (
         unknown[0],
