@@ -151,3 +151,19 @@ def lme4_reference(name, part="fit"):
     versions = _read("versions.csv", dtype=str).set_index("software")["version"]
     fits.attrs.update(formula=models().lmer[name], versions=versions.to_dict())
     return fits
+
+
+# -- JSON that people write ------------------------------------------------------------------------
+
+class KeyTwice(ValueError):
+    """A key that an object of JSON has twice."""
+
+
+def without_doubles(pairs):
+    """A dict of the pairs of an object of JSON, which would let the last of two keys win."""
+    found = {}
+    for key, value in pairs:
+        if key in found:
+            raise KeyTwice(key)
+        found[key] = value
+    return found

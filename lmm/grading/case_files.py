@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from patsy import PatsyError
 
+from ..datasets import KeyTwice, without_doubles
 from ..errors import LMMError, nearest, shorten, warn, with_category_advice
 from ..model import as_categories
 from .cases import Case
@@ -54,11 +55,12 @@ def read_cases(path):
     """
     path = Path(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
+        text = path.read_text(encoding="utf-8-sig")
+        entries = json.loads(text, object_pairs_hook=without_doubles)
     except OSError as error:
         said = error.strerror or error
         raise LMMError(f"the file of cases {str(path)!r} cannot be read: {said}") from error
-    except _Twice as error:
+    except KeyTwice as error:
         raise LMMError(f"{path.name} has a case with {error.args[0]!r} twice") from None
     except (ValueError, RecursionError) as error:
         raise LMMError(f"{path.name} is no JSON: {error}") from error
@@ -70,20 +72,6 @@ def read_cases(path):
     if twice:
         raise LMMError(f"{path.name} has two cases of one name, {twice[0]!r}; rename one of them")
     return cases
-
-
-class _Twice(Exception):
-    """A key that an object of JSON has twice."""
-
-
-def _object(pairs):
-    """A dict of the pairs of an object of JSON, which would let the last of two keys win."""
-    found = {}
-    for key, value in pairs:
-        if key in found:
-            raise _Twice(key)
-        found[key] = value
-    return found
 
 
 def _read_case(entry, i, path):

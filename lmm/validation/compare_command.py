@@ -4,6 +4,7 @@ import json
 import sys
 from decimal import Decimal
 
+from ..datasets import KeyTwice, without_doubles
 from ..errors import LMMError, checked_flag, unknown_name
 from ..fit import lmer
 from ..practical import lmm
@@ -51,26 +52,12 @@ def fitted(described, dat):
     return lmm(form, dat, described["ref"], reml=reml)
 
 
-class _Twice(ValueError):
-    """A key is twice in an object of JSON."""
-
-
-def _without_doubles(pairs):
-    """The dict of an object of JSON."""
-    found = {}
-    for key, value in pairs:
-        if key in found:
-            raise _Twice(key)
-        found[key] = value
-    return found
-
-
 def read_described(path):
     """The model and the claimed numbers of a JSON file, every number with its printed digits."""
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file, parse_float=Decimal, object_pairs_hook=_without_doubles)
-    except _Twice as error:
+            found = json.load(file, parse_float=Decimal, object_pairs_hook=without_doubles)
+    except KeyTwice as error:
         raise LMMError(f"{path} has the key {error.args[0]!r} twice in one object") from None
     except (ValueError, RecursionError) as error:
         raise LMMError(f"{path} is no JSON: {error}") from error
