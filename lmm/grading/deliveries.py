@@ -15,7 +15,8 @@ from pathlib import Path
 METADATA = "submission_metadata.yml"
 TIME = r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}"
 LEARN = re.compile(
-    rf"(?P<whose>(?:.+_)?(?P<student>[^_]+))_attempt_(?P<time>{TIME})(?:_(?P<file>.+)|(?P<end>\..+))?"
+    rf"(?P<whose>(?:.+_)?(?P<student>[^_]+))_attempt_(?P<time>{TIME})"
+    r"(?:_(?P<file>.+)|(?P<end>\..+))?"
 )
 MOODLE = re.compile(
     r"(?P<whose>(?P<student>.+?)_\d+)_assignsubmission_(?P<part>file|onlinetext)(?:_(?P<file>.*))?"

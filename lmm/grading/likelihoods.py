@@ -91,10 +91,15 @@ class LikelihoodJudge:
         """The standard errors of beta."""
         return self.case.fit.bse.to_numpy()
 
+    @property
+    def is_small(self):
+        """Whether mistakes are looked for, by n x n algebra."""
+        return not self.case.costs and self.setup.design.n <= MOST_ROWS_DENSE
+
     @cached_property
     def mistakes(self):
         """The usual mistakes; none for many rows, n x n algebra being too slow."""
-        if self.case.costs or self.setup.design.n > MOST_ROWS_DENSE:
+        if not self.is_small:
             return []
         return list(mistakes(self.case, self.model))
 
@@ -254,7 +259,7 @@ class LikelihoodJudge:
 
     def _wrong_beta(self, beta, theta):
         """The sentence on a beta beside a right theta, or ""."""
-        if self.case.costs or self.setup.design.n > MOST_ROWS_DENSE:
+        if not self.is_small:
             return ""
         expected = LMMprof(theta, self.setup).beta
 

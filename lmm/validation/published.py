@@ -22,6 +22,7 @@ from ..inference import anova
 from ..practical import LMMprof
 from .arbiter import compare, read
 from .claims import VARIANCES, Claim, read_number
+from .criteria import deviance_of
 from .explaining import gives
 from .rows import row_of_truth
 from .verdicts import claimed_theta
@@ -259,7 +260,7 @@ def _other_criterion(printed, fit):
     """
     setup = replace(fit.setup, reml=not fit.reml)
     theta, _ = rescaled(fit.theta, LMMprof(fit.theta, setup), setup)
-    yield "", printed, 2 * LMMprof(theta, setup) + setup.df * np.log(2 * np.pi)
+    yield "", printed, deviance_of(LMMprof(theta, setup), setup.df)
 
 
 def _modes(printed, fit):
